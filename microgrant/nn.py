@@ -1,0 +1,229 @@
+"""Neurons, layers and networks of them, built of `Value`s.
+
+With this module you can
+
+- make a network:                model = MLP(2, [16, 16, 1])
+- run it on one example:         score = model([0.5, -1.0])
+- change all that it has learned: for p in model.parameters(): p.data -= 0.01 * p.grad
+- write a module of your own:    subclass `Module`; keep Values, modules and lists of them in
+                                 attributes, and define `forward` (or `__call__`)
+
+Signatures, and the random numbers drawn from a given ``random.seed``, are those of micrograd.
+"""
+
+from __future__ import annotations
+
+import random
+import weakref
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from .engine import NO_GRADIENT, Number, Value
+
+__all__ = ["ACTIVATIONS", "MLP", "Layer", "Module", "ModuleCall", "Neuron"]
+
+ACTIVATIONS = ("relu", "tanh", "sigmoid", "linear")
+
+
+@dataclass(slots=True, eq=False)
+class ModuleCall:
+    """One call of a module: a drawing makes a cluster of what happened between `inputs` and outputs."""
+
+    module: weakref.ref[Module]  # weak, so that a module may keep its own outputs without a cycle
+    inputs: tuple[Any, ...]
+
+
+class Module:
+    """What has parameters: the Values kept in its attributes, at any depth.
+
+    >>> class Line(Module):
+    ...     def __init__(self):
+    ...         self.slope, self.start = Value(2.0), Value(1.0)
+    ...
+    ...     def forward(self, x):
+    ...         return self.slope * x + self.start
+    >>> line = Line()
+    >>> line(3.0), [name for name, _ in line.named_parameters()]
+    (Value(data=7.0, grad=0.0), ['slope', 'start'])
+    """
+
+    def __call__(self, *inputs: Any) -> Any:
+        """`forward`, noting in the Values returned which call of which module they came out of."""
+        outputs = self.forward(*inputs)
+        call = ModuleCall(weakref.ref(self), inputs)
+        for output in outputs if isinstance(outputs, (list, tuple)) else (outputs,):
+            if isinstance(output, Value) and output._operation is not None:
+                output._scope = (*getattr(output, "_scope", ()), call)  # from the inside out
+        return outputs
+
+    def forward(self, x):
+    ...         return self.slope * x + self.start
+    >>> line = Line()
+    >>> line(3.0), [name for name, _ in line.named_parameters()]
+    (Value(data=7.0, grad=0.0), ['slope', 'start'])
+    """
+
+    def __call__(self, *inputs: Any) -> Any:
+        """`forward`, remembering in the values returned which module they came out of."""
+        outputs = self.forward(*inputs)
+        given = tuple(_values_in(inputs))
+        for output in _values_in(outputs):
+            if output._operation is not None:
+                inner = getattr(output, "_scope", None)
+                output._scope = ModuleCall(weakref.ref(self), given, inner)
+        return outputs
+
+    def forward(self, *inputs: Any) -> Any:
+        """What the module computes; a subclass defines it."""
+        raise NotImplementedError(f"{type(self).__name__} does not define forward()")
+
+    def named_children(self) -> Iterator[tuple[str, Value | Module]]:
+        """The Values and modules that stand directly in attributes, or in lists there."""
+        for name, attribute in vars(self).items():
+            yield from _named(name, attribute)
+
+    def named_parameters(self) -> Iterator[tuple[str, Value]]:
+        """Each parameter once, with its path: ``layers[0].neurons[3].w[1]``.
+
+        >>> [name for name, _ in MLP(1, [2]).named_parameters()][:3]
+        ['layers[0].neurons[0].w[0]', 'layers[0].neurons[0].b', 'layers[0].neurons[1].w[0]']
+        """
+        yield from _named_parameters(self, "", seen=set())
+
+    def parameters(self) -> list[Value]:
+        """Each parameter once, in the order of `named_parameters`."""
+        return [parameter for _, parameter in self.named_parameters()]
+
+    def zero_grad(self) -> None:
+        """Forget the gradients of all parameters: call it between two steps."""
+        for parameter in self.parameters():
+            parameter.grad = NO_GRADIENT
+
+
+def _named(name: str, x: object) -> Iterator[tuple[str, Value | Module]]:
+    if isinstance(x, (Value, Module)):
+        yield name, x
+    elif isinstance(x, (list, tuple)):
+        for i, element in enumerate(x):
+            yield from _named(f"{name}[{i}]", element)
+    elif isinstance(x, dict):
+        for key, element in x.items():
+            yield from _named(f"{name}[{key!r}]", element)
+
+
+def _named_parameters(module: Module, path: str, seen: set[int]) -> Iterator[tuple[str, Value]]:
+    for name, child in module.named_children():
+        if id(child) in seen:  # shared weights, or a module that knows its parent
+            continue
+        seen.add(id(child))
+        if isinstance(child, Value):
+            yield path + name, child
+        else:
+            yield from _named_parameters(child, f"{path}{name}.", seen)
+
+
+class Neuron(Module):
+    """One neuron: the activation of ``b + w[0]*x[0] + w[1]*x[1] + …``.
+
+    nin: how many inputs it has. The weights begin uniform in [-1, 1), the bias at 0.
+    nonlin: False for no activation, whatever `activation` says.
+    activation: "relu", "tanh", "sigmoid" or "linear".
+
+    A ValueError says so when a call brings another number of inputs.
+
+    >>> random.seed(1337)
+    >>> neuron = Neuron(2)
+    >>> neuron, neuron([1.0, -2.0]).data
+    (ReLUNeuron(2), 0.3014059823250516)
+    """
+
+    def __init__(self, nin: int, nonlin: bool = True, activation: str = "relu") -> None:
+        _check_size("nin", nin)
+        if activation not in ACTIVATIONS:
+            raise ValueError(
+                f"the activation is one of {', '.join(ACTIVATIONS)}, but got {activation!r}"
+            )
+        self.w = [Value(random.uniform(-1, 1)) for _ in range(nin)]
+        self.b = Value(0.0)
+        self.nonlin = nonlin
+        self.activation = activation if nonlin else "linear"
+
+    def forward(self, x: Sequence[Number]) -> Value:
+        total = self.b
+        for w, value in zip(self.w, _inputs(self, x, len(self.w)), strict=True):
+            total = total + w * value
+        return total if self.activation == "linear" else getattr(total, self.activation)()
+
+    def __repr__(self) -> str:
+        name = {"relu": "ReLU"}.get(self.activation, self.activation.capitalize())
+        return f"{name}Neuron({len(self.w)})"
+
+
+class Layer(Module):
+    """`nout` neurons that look at the same `nin` inputs; the other arguments are `Neuron`'s.
+
+    A call returns the list of their outputs, or the only one if there is only one.
+
+    >>> Layer(3, 2, activation="tanh")
+    Layer of [TanhNeuron(3), TanhNeuron(3)]
+    """
+
+    def __init__(self, nin: int, nout: int, **kwargs: Any) -> None:
+        _check_size("nout", nout)
+        self.neurons = [Neuron(nin, **kwargs) for _ in range(nout)]
+
+    def forward(self, x: Sequence[Number]) -> Any:
+        inputs = _inputs(self, x, len(self.neurons[0].w))
+        outputs = [neuron(inputs) for neuron in self.neurons]
+        return outputs[0] if len(outputs) == 1 else outputs
+
+    def __repr__(self) -> str:
+        return f"Layer of [{', '.join(map(str, self.neurons))}]"
+
+
+class MLP(Module):
+    """A multi-layer perceptron: layers of `nouts[0]`, `nouts[1]`, … neurons, the last one linear.
+
+    >>> model = MLP(2, [16, 16, 1])
+    >>> len(model.parameters())
+    337
+    >>> model([1.0, 2.0, 3.0])
+    Traceback (most recent call last):
+        ...
+    ValueError: the MLP takes 2 inputs, but got 3
+    """
+
+    def __init__(self, nin: int, nouts: Sequence[int], activation: str = "relu") -> None:
+        sizes = [nin, *nouts]
+        self.layers = [
+            Layer(sizes[i], sizes[i + 1], nonlin=i != len(nouts) - 1, activation=activation)
+            for i in range(len(nouts))
+        ]
+
+    def forward(self, x: Sequence[Number]) -> Any:
+        outputs: Any = _inputs(self, x, len(self.layers[0].neurons[0].w)) if self.layers else x
+        for layer in self.layers:
+            outputs = layer(outputs)
+        return outputs
+
+    def __repr__(self) -> str:
+        return f"MLP of [{', '.join(map(str, self.layers))}]"
+
+
+def _inputs(module: Module, x: Any, width: int) -> list[Value]:
+    """The inputs as Values, one for each: a plain number becomes one leaf, used by all neurons."""
+    if isinstance(x, (Value, float, int)):
+        x = [x]  # what a layer of one neuron returns
+    values = [each if each.__class__ is Value else Value(each) for each in x]
+    if len(values) != width:
+        kind = type(module).__name__
+        raise ValueError(
+            f"the {kind} takes {width} input{'s' * (width != 1)}, but got {len(values)}"
+        )
+    return values
+
+
+def _check_size(name: str, size: int) -> None:
+    if isinstance(size, bool) or not isinstance(size, int) or size < 1:
+        raise ValueError(f"{name} is a whole number from 1 on, but got {size!r}")

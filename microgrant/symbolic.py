@@ -1,0 +1,240 @@
+"""Run a rule of the table on names instead of numbers, and write the result down.
+
+With this module you can
+
+- ask for a derivative in words: ``derivative("tanh", "out", ["x"])[0]`` is ``1 − out²``;
+- have the same in LaTeX or Python: ``derivative(..., target="latex")``;
+- spell a forward value: ``forward("mul", ["a", "b"])`` is ``a × b``;
+- write a number as drawings and tables do: ``number(-0.70710678)`` is ``−0.7071``.
+
+A `Term` is an expression under construction: arithmetic on it makes larger terms, so any rule of
+`microgrant.ops` runs on it unchanged.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from types import SimpleNamespace
+from typing import Any, TypeAlias
+
+from .ops import CALL, OPERATIONS, POWER, PRODUCT, SUM, Operation, power
+
+__all__ = ["TARGETS", "TERMS", "Term", "derivative", "forward", "number"]
+
+TARGETS = ("text", "python", "latex")
+CASES, COMPARISON = -1, 0  # bind looser than a sum
+
+Operand: TypeAlias = "Term | float"
+
+
+@dataclass(frozen=True, eq=False)
+class Term:
+    """A name, or an operation on terms and numbers. `spell` writes it."""
+
+    operation: Operation | str
+    operands: tuple[Operand, ...] = ()
+
+    def __add__(self, other: Operand) -> Term:
+        return Term(OPERATIONS["add"], (self, other))
+
+    def __radd__(self, other: Operand) -> Term:
+        return Term(OPERATIONS["add"], (other, self))
+
+    def __sub__(self, other: Operand) -> Term:
+        return Term(OPERATIONS["sub"], (self, other))
+
+    def __rsub__(self, other: Operand) -> Term:
+        return Term(OPERATIONS["sub"], (other, self))
+
+    def __mul__(self, other: Operand) -> Term:
+        if other is self:  # out·out is written out²
+            return Term(power(2.0), (self,))
+        return Term(OPERATIONS["mul"], (self, other))
+
+    def __rmul__(self, other: Operand) -> Term:
+        return Term(OPERATIONS["mul"], (other, self))
+
+    def __neg__(self) -> Term:
+        return Term(OPERATIONS["neg"], (self,))
+
+    def __gt__(self, other: Operand) -> Term:
+        return Term(">", (self, other))
+
+    def __ge__(self, other: Operand) -> Term:
+        return Term(">=", (self, other))
+
+    def __lt__(self, other: Operand) -> Term:
+        return Term("<", (self, other))
+
+    def __le__(self, other: Operand) -> Term:
+        return Term("<=", (self, other))
+
+    # A rule asks `x == 0` of its operands, so `==` builds a term like the other comparisons.
+    def __eq__(self, other: object) -> Term:  # type: ignore[override]
+        return Term("==", (self, other))  # type: ignore[arg-type]
+
+    __hash__ = object.__hash__
+
+
+def _maker(operation: Operation) -> Callable[..., Term]:
+    return lambda *operands: Term(operation, operands)
+
+
+def _pow(base: Operand, exponent: Operand) -> Term:
+    """A power whose exponent is a number is spelled with that number: x³ and not x^3."""
+    if isinstance(exponent, Term):
+        return Term(OPERATIONS["pow"], (base, exponent))
+    return Term(power(float(exponent)), (base,))
+
+
+TERMS = SimpleNamespace(
+    **{name: _maker(operation) for name, operation in OPERATIONS.items()}
+    | {
+        "where": lambda condition, yes, no: Term("where", (condition, yes, no)),
+        "pow": _pow,
+    }
+)
+"""The algebra of terms: the functions that a rule finds in ``m`` when it runs on names."""
+
+
+def forward(operation: Operation | str, names: Sequence[str], target: str = "text") -> str:
+    """The value of an operation, written with the names of its operands.
+
+    >>> forward("mul", ["a", "b"]), forward("tanh", ["n"], target="latex")
+    ('a × b', '\\\\tanh\\\\left(n\\\\right)')
+    """
+    return spell(Term(_entry(operation), tuple(map(Term, names))), target)
+
+
+def derivative(
+    operation: Operation | str,
+    out: str,
+    names: Sequence[str],
+    target: str = "text",
+    textbook: bool = True,
+) -> list[str]:
+    """The partial derivatives of an operation, one for each operand, in words.
+
+    `out` names its value, `names` its operands. The form that lectures print is given, unless
+    `textbook` is False: then it is the one that the engine computes with.
+
+    >>> derivative("mul", "c", ["a", "b"])
+    ['b', 'a']
+    >>> derivative("tanh", "out", ["x"])
+    ['1 − out²']
+    >>> derivative("tanh", "out", ["x"], textbook=False)
+    ['4 × sigmoid(2 × x) × sigmoid(−2 × x)']
+    >>> derivative("relu", "out", ["x"])
+    ['1 if x > 0 else 0']
+    """
+    entry = _entry(operation)
+    rule = entry.textbook if textbook and entry.textbook else entry.partials
+    partials = rule(TERMS, Term(out), *map(Term, names))
+    return [spell(partial, target) for partial in partials]
+
+
+def spell(term: Operand, target: str = "text") -> str:
+    """A term as a string, in one of `TARGETS`."""
+    return _spell(term, target)[0]
+
+
+def _spell(term: Operand, target: str) -> tuple[str, int]:
+    """The string of a term, and how tightly it binds."""
+    if not isinstance(term, Term):
+        return _constant(float(term), target)
+    operation = term.operation
+    if isinstance(operation, Operation):
+        if isinstance(base := term.operands[0], Operand_numbers) and operation.name == "power":
+            return _constant(operation.forward(float(base)), target)
+        template, binding = _template(operation, target), operation.precedence
+    elif operation == "where":
+        template, binding = WHERE[target], CASES
+        if target == "latex":
+            binding = CALL
+    elif term.operands:
+        sign = LATEX_SIGNS.get(operation, operation) if target == "latex" else operation
+        if target == "text":
+            sign = TEXT_SIGNS.get(operation, operation)
+        template, binding = f"{{0}} {sign} {{1}}", COMPARISON
+    else:
+        return operation, CALL
+    written = []
+    for place, operand in enumerate(term.operands):
+        text, tight = _spell(operand, target)
+        if _needs_parentheses(operation, place, binding, tight, target):
+            text = rf"\left({text}\right)" if target == "latex" else f"({text})"
+        written.append(text)
+    return template.format(*written), binding
+
+
+WHERE = {
+    "text": "{1} if {0} else {2}",
+    "python": "{1} if {0} else {2}",
+    "latex": r"\begin{{cases}} {1} & {0} \\ {2} & \text{{otherwise}} \end{{cases}}",
+}
+TEXT_SIGNS = {">=": "≥", "<=": "≤", "==": "="}
+LATEX_SIGNS = {">=": r"\ge", "<=": r"\le", "==": "="}
+Operand_numbers = (int, float)
+
+
+def _template(operation: Operation, target: str) -> str:
+    if target in operation.spelling:
+        return operation.spelling[target]
+    places = ", ".join(f"{{{i}}}" for i in range(operation.arity))
+    name = rf"\operatorname{{{{{operation.name}}}}}" if target == "latex" else operation.name
+    return f"{name}({places})"
+
+
+def _needs_parentheses(
+    operation: Operation | str, place: int, binding: int, tight: int, target: str
+) -> bool:
+    if binding == CALL:
+        return False
+    if binding == CASES:  # "1 if x > 0 else (…)" reads well without parentheses at the end
+        return tight == CASES and place != 2
+    if binding == SUM:
+        return tight < SUM or (tight == SUM and place == 1 and operation is OPERATIONS["sub"])
+    if binding == PRODUCT:
+        if target == "latex" and operation is OPERATIONS["div"]:
+            return False  # a fraction's bar is its parentheses
+        return tight < PRODUCT or (tight == PRODUCT and place == 1 and operation is OPERATIONS["div"])
+    if binding == POWER:
+        return tight <= POWER and not (target == "latex" and place == 1)
+    return tight <= binding
+
+
+def _constant(value: float, target: str) -> tuple[str, int]:
+    if target == "python":
+        return repr(value), CALL if value >= 0 else PRODUCT
+    text = number(value)
+    if target == "latex":
+        text = text.replace("−", "-")
+    return text, CALL if not text.startswith(("−", "-")) else PRODUCT
+
+
+def number(value: float) -> str:
+    """A number for people: four significant digits, a true minus sign, nan and inf in words.
+
+    Scientific below 1e-3 and from 1e5 on; whole numbers without a decimal point.
+
+    >>> [number(x) for x in (2.0, -0.70710678, 1234.567, 0.00012345, -1e300, math.nan, -math.inf)]
+    ['2', '−0.7071', '1235', '1.234e−4', '−1e300', 'nan', '−inf']
+    """
+    if math.isfinite(value):
+        size = abs(value)
+        if size == 0 or 1e-3 <= size < 99_995:
+            text = f"{value:.4g}" if size < 9_999.5 else f"{value:.0f}"
+        else:
+            digits, exponent = f"{value:.3e}".split("e")
+            if "." in digits:
+                digits = digits.rstrip("0").rstrip(".")
+            text = f"{digits}e{int(exponent)}"
+    else:
+        text = str(value)
+    return text.replace("-", "−")
+
+
+def _entry(operation: Operation | str) -> Operation:
+    return OPERATIONS[operation] if isinstance(operation, str) else operation
