@@ -107,11 +107,11 @@ class Value:
         self.label: str = label
         self._operation: Operation | None = None
         self._left: Value | None = None
-        self._right: Value | tuple[Value, ...] | None = None
+        self._right: Any = None
         self._left_partial: float
-        self._right_partial: float | tuple[float, ...]
+        self._right_partial: Any
         self._made_at: str
-        self._scope: Any
+        self._scope: tuple[Any, ...]
 
     @property
     def data(self) -> float:
@@ -290,6 +290,19 @@ class Value:
         for leaf, gradient in earlier:
             leaf.grad += gradient
 
+    def _record(
+        self, operation: Operation, operands: Sequence[Value], partials: Sequence[float]
+    ) -> None:
+        """Note how this came about: to be called once, on a node just made."""
+        self._operation = operation
+        self._left, self._left_partial = operands[0], partials[0]
+        if len(operands) == 1:
+            self._right = None
+        elif len(operands) == 2:
+            self._right, self._right_partial = operands[1], partials[1]
+        else:
+            self._right, self._right_partial = tuple(operands[1:]), tuple(partials[1:])
+
     # --- What a node remembers ------------------------------------------------------------------
 
     @property
@@ -396,9 +409,9 @@ def topological_order(*roots: Value) -> list[Value]:
             stack.append(node)
             stack.append(None)
             if right.__class__ is tuple:
-                stack.extend(reversed(right))  # type: ignore[call-overload]
+                stack.extend(reversed(right))
             elif right is not None:
-                stack.append(right)  # type: ignore[arg-type]
+                stack.append(right)
             stack.append(left)
     return order
 
@@ -428,11 +441,7 @@ def apply(operation: Operation, *operands: Number) -> Value:
     out._data = data
     out.grad = NO_GRADIENT
     out.label = ""
-    out._operation = operation
-    out._left, *others = values
-    out._left_partial, *other_partials = partials
-    out._right = others[0] if len(others) == 1 else tuple(others) or None
-    out._right_partial = other_partials[0] if len(others) == 1 else tuple(other_partials)
+    out._record(operation, values, partials)
     if _modes and _checking.get():
         _check_value(out)
     return out
@@ -442,7 +451,7 @@ def _binary(operation: Operation, left: Number, right: Number) -> Value:
     """`apply` for an operator: an array on either side gets the chance to answer."""
     left, right = _operand(left), _operand(right)
     if left is NotImplemented or right is NotImplemented:
-        return NotImplemented
+        return NotImplemented  # type: ignore[no-any-return]
     return apply(operation, left, right)
 
 
@@ -499,21 +508,17 @@ def _compare(relation: Callable[[Any, Any], bool], left: Value, right: object) -
         return relation(left._data, right._data)
     if isinstance(right, numbers.Real):
         return relation(left._data, right)
-    return NotImplemented
+    return NotImplemented  # type: ignore[no-any-return]
 
 
 def _copied(node: Value, copy_of: Callable[[Value], Value]) -> Value:
     """The same record, over other operands."""
     out = new(Value)
     out._data, out.grad, out.label = node._data, node.grad, node.label
-    out._operation = node._operation
-    out._left, out._right = node._left, node._right
-    if node._left is not None:
-        out._left, out._left_partial = copy_of(node._left), node._left_partial
-    if node._right is not None:
-        wide = isinstance(node._right, tuple)
-        out._right = tuple(map(copy_of, node._right)) if wide else copy_of(node._right)
-        out._right_partial = node._right_partial
+    if node._operation is None:
+        out._operation = out._left = out._right = None
+    else:
+        out._record(node._operation, list(map(copy_of, node._prev)), node._partials)
     return out
 
 
@@ -593,7 +598,7 @@ VALUES = SimpleNamespace(
     **{name: bind(apply, operation) for name, operation in OPERATIONS.items()}
     | {"pow": lambda base, exponent: _as_value(base) ** exponent},
 )
-"""The algebra of Values: the functions that a rule finds in ``m`` for derivatives of derivatives."""
+"""The algebra of Values: what a rule finds in ``m`` for derivatives of derivatives."""
 
 
 @overload
@@ -663,7 +668,7 @@ def _gradients(
     seed: Any,
     partials_of: Callable[[Value, Operation], Sequence[Any]] = _recorded_partials,
 ) -> dict[Value, Any]:
-    """The derivative of the last of `order` with respect to each: the chain rule, on the side."""
+    """The derivatives of the last of `order`: the chain rule again, kept outside of the graph."""
     gradients: dict[Value, Any] = {order[-1]: seed}
     for node in reversed(order):
         operation = node._operation
@@ -745,7 +750,7 @@ def _check_value(node: Value) -> None:
 
 
 def _check_gradients(order: list[Value], seed: float) -> None:
-    """Raise for the first contribution or sum that is nan or inf, before any gradient is touched."""
+    """Raise for the first contribution or sum that is nan or inf, before `backward` begins."""
     gradients = _gradients(order, seed)
     for node in reversed(order):
         upstream, operands = gradients.get(node, 0.0), node._prev

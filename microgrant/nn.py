@@ -28,7 +28,7 @@ ACTIVATIONS = ("relu", "tanh", "sigmoid", "linear")
 
 @dataclass(slots=True, eq=False)
 class ModuleCall:
-    """One call of a module: a drawing makes a cluster of what happened between `inputs` and outputs."""
+    """One call of a module: drawings make a cluster of what came between inputs and outputs."""
 
     module: weakref.ref[Module]  # weak, so that a module may keep its own outputs without a cycle
     inputs: tuple[Any, ...]
@@ -57,23 +57,6 @@ class Module:
                 output._scope = (*getattr(output, "_scope", ()), call)  # from the inside out
         return outputs
 
-    def forward(self, x):
-    ...         return self.slope * x + self.start
-    >>> line = Line()
-    >>> line(3.0), [name for name, _ in line.named_parameters()]
-    (Value(data=7.0, grad=0.0), ['slope', 'start'])
-    """
-
-    def __call__(self, *inputs: Any) -> Any:
-        """`forward`, remembering in the values returned which module they came out of."""
-        outputs = self.forward(*inputs)
-        given = tuple(_values_in(inputs))
-        for output in _values_in(outputs):
-            if output._operation is not None:
-                inner = getattr(output, "_scope", None)
-                output._scope = ModuleCall(weakref.ref(self), given, inner)
-        return outputs
-
     def forward(self, *inputs: Any) -> Any:
         """What the module computes; a subclass defines it."""
         raise NotImplementedError(f"{type(self).__name__} does not define forward()")
@@ -83,13 +66,26 @@ class Module:
         for name, attribute in vars(self).items():
             yield from _named(name, attribute)
 
+    def named_modules(self) -> Iterator[tuple[str, Module]]:
+        """Each module inside this one once, at any depth, with its path."""
+        for name, child in _walk(self, "", seen={id(self)}):
+            if isinstance(child, Module):
+                yield name, child
+
+    def describe(self) -> str:
+        """A few words for a drawing; a subclass may say more, as `Layer` does."""
+        return type(self).__name__
+
     def named_parameters(self) -> Iterator[tuple[str, Value]]:
         """Each parameter once, with its path: ``layers[0].neurons[3].w[1]``.
 
         >>> [name for name, _ in MLP(1, [2]).named_parameters()][:3]
         ['layers[0].neurons[0].w[0]', 'layers[0].neurons[0].b', 'layers[0].neurons[1].w[0]']
         """
-        yield from _named_parameters(self, "", seen=set())
+        for name, child in _walk(self, "", seen={id(self)}):
+            # An output that a module keeps is no parameter.
+            if isinstance(child, Value) and child._operation is None:
+                yield name, child
 
     def parameters(self) -> list[Value]:
         """Each parameter once, in the order of `named_parameters`."""
@@ -112,15 +108,14 @@ def _named(name: str, x: object) -> Iterator[tuple[str, Value | Module]]:
             yield from _named(f"{name}[{key!r}]", element)
 
 
-def _named_parameters(module: Module, path: str, seen: set[int]) -> Iterator[tuple[str, Value]]:
+def _walk(module: Module, path: str, seen: set[int]) -> Iterator[tuple[str, Value | Module]]:
     for name, child in module.named_children():
         if id(child) in seen:  # shared weights, or a module that knows its parent
             continue
         seen.add(id(child))
-        if isinstance(child, Value):
-            yield path + name, child
-        else:
-            yield from _named_parameters(child, f"{path}{name}.", seen)
+        yield path + name, child
+        if isinstance(child, Module):
+            yield from _walk(child, f"{path}{name}.", seen)
 
 
 class Neuron(Module):
@@ -150,10 +145,15 @@ class Neuron(Module):
         self.activation = activation if nonlin else "linear"
 
     def forward(self, x: Sequence[Number]) -> Value:
+        """The activation of the weighted sum."""
         total = self.b
         for w, value in zip(self.w, _inputs(self, x, len(self.w)), strict=True):
             total = total + w * value
         return total if self.activation == "linear" else getattr(total, self.activation)()
+
+    def describe(self) -> str:
+        """Its number of inputs and its activation."""
+        return f"Neuron {len(self.w)}→1 {self.activation}"
 
     def __repr__(self) -> str:
         name = {"relu": "ReLU"}.get(self.activation, self.activation.capitalize())
@@ -174,9 +174,14 @@ class Layer(Module):
         self.neurons = [Neuron(nin, **kwargs) for _ in range(nout)]
 
     def forward(self, x: Sequence[Number]) -> Any:
+        """The outputs of all neurons; without the list around it if there is one."""
         inputs = _inputs(self, x, len(self.neurons[0].w))
         outputs = [neuron(inputs) for neuron in self.neurons]
         return outputs[0] if len(outputs) == 1 else outputs
+
+    def describe(self) -> str:
+        """Its numbers of inputs and outputs."""
+        return f"Layer {len(self.neurons[0].w)}→{len(self.neurons)}"
 
     def __repr__(self) -> str:
         return f"Layer of [{', '.join(map(str, self.neurons))}]"
@@ -195,6 +200,8 @@ class MLP(Module):
     """
 
     def __init__(self, nin: int, nouts: Sequence[int], activation: str = "relu") -> None:
+        if not nouts:
+            raise ValueError("an MLP needs the width of at least one layer, but nouts is empty")
         sizes = [nin, *nouts]
         self.layers = [
             Layer(sizes[i], sizes[i + 1], nonlin=i != len(nouts) - 1, activation=activation)
@@ -202,10 +209,16 @@ class MLP(Module):
         ]
 
     def forward(self, x: Sequence[Number]) -> Any:
-        outputs: Any = _inputs(self, x, len(self.layers[0].neurons[0].w)) if self.layers else x
+        """The outputs of the last layer."""
+        outputs: Any = _inputs(self, x, len(self.layers[0].neurons[0].w))
         for layer in self.layers:
             outputs = layer(outputs)
         return outputs
+
+    def describe(self) -> str:
+        """The widths of its layers."""
+        widths = [len(self.layers[0].neurons[0].w), *(len(layer.neurons) for layer in self.layers)]
+        return f"MLP {'→'.join(map(str, widths))}"
 
     def __repr__(self) -> str:
         return f"MLP of [{', '.join(map(str, self.layers))}]"

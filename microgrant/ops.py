@@ -89,7 +89,7 @@ class Operation:
                 f"the operation {self.name!r} is one of your own, and pickle cannot find it by "
                 "name: save the data of the leaves, and record the graph again"
             )
-        return OPERATIONS.__getitem__, (self.name,)
+        return lookup, (self.name,)
 
 
 # --- Forward functions, total where Python's math module raises -------------------------------
@@ -278,6 +278,11 @@ OPERATIONS: dict[str, Operation] = {operation.name: operation for operation in _
 """The operations without constants, by name."""
 
 
+def lookup(name: str) -> Operation:
+    """An entry of the table by its name; a KeyError for a name that it does not have."""
+    return OPERATIONS[name]
+
+
 @lru_cache(maxsize=1024)
 def power(exponent: float) -> Operation:
     """x ** exponent, for a constant exponent.
@@ -296,12 +301,19 @@ def power(exponent: float) -> Operation:
         return (exponent * m.pow(x, exponent - 1),)
 
     shown = _short(exponent)
+    spelling = _spelled(
+        "{0}" + _superscript(shown), f"{{0}} ** {exponent!r}", f"{{{{{{0}}}}}}^{{{{{shown}}}}}"
+    )
     return Operation(
-        "power", lambda x: raise_to(x, exponent), partials,
-        (POSITIVE,), f"**{shown}", None,
-        _spelled("{0}" + _superscript(shown), "{0} ** " + f"({exponent!r})", f"{{{{{{0}}}}}}^{{{{{shown}}}}}"),
-        POWER, (exponent,),
-    )  # fmt: skip
+        "power",
+        lambda x: raise_to(x, exponent),
+        partials,
+        (POSITIVE,),
+        symbol=f"**{shown}",
+        spelling=spelling,
+        precedence=POWER,
+        constants=(exponent,),
+    )
 
 
 @lru_cache(maxsize=1024)
@@ -322,30 +334,32 @@ def clip(low: float, high: float) -> Operation:
         return (m.where(x < low, 0.0, m.where(x > high, 0.0, 1.0)),)
 
     bounds = f"{_short(low)}, {_short(high)}"
+    call = f"clip({{0}}, {bounds})"
+    margin = TINY * (high - low) if math.isfinite(high - low) else TINY
     return Operation(
-        "clip", forward, partials,
-        ((low + TINY * (high - low), high - TINY * (high - low)),), f"clip {bounds}", textbook,
-        _spelled(f"clip({{0}}, {bounds})", f"clip({{0}}, {bounds})",
-                 rf"\operatorname{{{{clip}}}}\left({{0}}, {bounds}\right)"),
+        "clip",
+        forward,
+        partials,
+        ((max(low, -3.0) + margin, min(high, 3.0) - margin),),
+        symbol=f"clip {bounds}",
+        textbook=textbook,
+        spelling=_spelled(call, call, rf"\operatorname{{{{clip}}}}\left({{0}}, {bounds}\right)"),
         constants=(low, high),
-    )  # fmt: skip
+    )
 
 
 FAMILIES: dict[str, Callable[..., Operation]] = {"power": power, "clip": clip}
 
 
 def _short(number: float) -> str:
-    return str(int(number)) if number == int_or_nan(number) else repr(number)
-
-
-def int_or_nan(number: float) -> float:
-    return float(int(number)) if math.isfinite(number) and abs(number) < 1e15 else nan
+    """A constant without the ".0" that Python shows."""
+    return repr(number).removesuffix(".0")
 
 
 def _superscript(exponent: str) -> str:
-    if all(c in "-0123456789" for c in exponent):
+    if set(exponent) <= set("-0123456789"):
         return exponent.translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
-    return "^" + exponent
+    return "^" + exponent.replace("-", "−")
 
 
 FLOATS = SimpleNamespace(

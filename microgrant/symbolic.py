@@ -17,7 +17,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from types import SimpleNamespace
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 from .ops import CALL, OPERATIONS, POWER, PRODUCT, SUM, Operation, power
 
@@ -146,8 +146,6 @@ def _spell(term: Operand, target: str) -> tuple[str, int]:
         return _constant(float(term), target)
     operation = term.operation
     if isinstance(operation, Operation):
-        if isinstance(base := term.operands[0], Operand_numbers) and operation.name == "power":
-            return _constant(operation.forward(float(base)), target)
         template, binding = _template(operation, target), operation.precedence
     elif operation == "where":
         template, binding = WHERE[target], CASES
@@ -163,7 +161,8 @@ def _spell(term: Operand, target: str) -> tuple[str, int]:
     written = []
     for place, operand in enumerate(term.operands):
         text, tight = _spell(operand, target)
-        if _needs_parentheses(operation, place, binding, tight, target):
+        minus_minus = place == 1 and operation is OPERATIONS["sub"] and text.startswith(("−", "-"))
+        if minus_minus or _needs_parentheses(operation, place, binding, tight, target):
             text = rf"\left({text}\right)" if target == "latex" else f"({text})"
         written.append(text)
     return template.format(*written), binding
@@ -176,7 +175,6 @@ WHERE = {
 }
 TEXT_SIGNS = {">=": "≥", "<=": "≤", "==": "="}
 LATEX_SIGNS = {">=": r"\ge", "<=": r"\le", "==": "="}
-Operand_numbers = (int, float)
 
 
 def _template(operation: Operation, target: str) -> str:
@@ -199,7 +197,9 @@ def _needs_parentheses(
     if binding == PRODUCT:
         if target == "latex" and operation is OPERATIONS["div"]:
             return False  # a fraction's bar is its parentheses
-        return tight < PRODUCT or (tight == PRODUCT and place == 1 and operation is OPERATIONS["div"])
+        return tight < PRODUCT or (
+            tight == PRODUCT and place == 1 and operation is OPERATIONS["div"]
+        )
     if binding == POWER:
         return tight <= POWER and not (target == "latex" and place == 1)
     return tight <= binding

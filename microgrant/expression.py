@@ -1,0 +1,417 @@
+"""Arithmetic as one types it, made into a graph of `Value`s.
+
+With this module you can
+
+- compute an expression, and differentiate it:  evaluate("tanh(w*x + b)", {"w": 2, "x": 1, "b": 0})
+- ask which values it needs:                    names("tanh(w*x + b)") is ["w", "x", "b"]
+- tell a person what is wrong with it, in one line that points at the place: `ExpressionError`
+
+The language is Python's arithmetic and nothing else: numbers, names, ``+ - * / **``, parentheses,
+and the functions of the table (`FUNCTIONS`), with Python's precedence. The parser is our own, so
+that a text from a stranger can do no more than arithmetic.
+
+It is Dijkstra's shunting-yard method: an operator waits on a stack until the next one binds no
+tighter, and what leaves the stack forms a list of steps in postfix order (``a b +``). Neither half
+recurses, so no text is too deep for Python.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import NamedTuple, TypeAlias
+
+from .engine import Value, apply
+from .ops import CALL, NEGATION, OPERATIONS, POWER, Operation, power
+
+__all__ = [
+    "FUNCTIONS",
+    "MAX_DEPTH",
+    "MAX_LENGTH",
+    "MAX_NODES",
+    "ExpressionError",
+    "evaluate",
+    "names",
+]
+
+MAX_LENGTH = 10_000  # characters
+MAX_DEPTH = 200  # parentheses inside one another
+MAX_NODES = 2_000  # nodes of the graph
+
+NEG, POW = OPERATIONS["neg"], OPERATIONS["pow"]
+
+FUNCTIONS: dict[str, Operation] = {
+    word: operation
+    for operation in OPERATIONS.values()
+    if operation.precedence == CALL
+    for word in (operation.name, operation.symbol)  # maximum, and also max
+} | {"ln": OPERATIONS["log"]}
+"""What can be called in an expression, by name: the operations that are not written with a sign."""
+
+SIGNS = {
+    operation.symbol: operation
+    for operation in OPERATIONS.values()
+    if operation.precedence not in (CALL, NEGATION)
+}
+NUMBER = re.compile(r"(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
+OPENING = re.compile(r"\s*\(")
+
+# What lectures, and our own drawings, write instead of a sign of this language.
+INSTEAD = {"×": "*", "·": "*", "⋅": "*", "÷": "/", "−": "-", "–": "-", "√": "sqrt()", "|": "abs()"}
+INSTEAD |= {"[": "(", "{": "(", "]": ")", "}": ")"}
+INSTEAD |= dict.fromkeys("^⁰¹²³⁴⁵⁶⁷⁸⁹⁻", "**")
+
+
+class ExpressionError(ValueError):
+    """An expression that cannot be computed; ``str(error)`` is one line for a terminal.
+
+    message: what is wrong, without the place.
+    text: the whole expression.
+    position: where, counted from 0 (the line that people read counts columns from 1); None where
+        the text is in order and the values given for it are not.
+
+    >>> evaluate("2 * (x +", {"x": 1.0})
+    Traceback (most recent call last):
+        ...
+    microgrant.expression.ExpressionError: column 9, after "2 * (x +": expected a number, ...
+    """
+
+    def __init__(self, message: str, text: str, position: int | None = None) -> None:
+        super().__init__(message, text, position)
+        self.message = message
+        self.text = text
+        self.position = position
+
+    def __str__(self) -> str:
+        if self.position is None:
+            return self.message
+        # Only the end is shown, so only the end is escaped.
+        before = _escaped(self.text[: self.position].rstrip()[-25:])
+        if len(before) > 24:
+            before = "…" + before[-23:]
+        after = f', after "{before}"' if before else ""
+        return f"column {self.position + 1}{after}: {self.message}"
+
+
+def names(text: str) -> list[str]:
+    """The variables of an expression, in the order in which they first appear.
+
+    Raises an `ExpressionError` where the text is not an expression.
+
+    >>> names("tanh(w1*x1 + w2*x2 + b) * w1")
+    ['w1', 'x1', 'w2', 'x2', 'b']
+    """
+    return list(_Parser(text).places)
+
+
+def evaluate(text: str, values: Mapping[str, Value | float]) -> Value:
+    """The value of an expression, with its graph: one leaf for each variable and each constant.
+
+    A number given for a variable becomes a `Value` labelled with the name; a `Value` is used as it
+    is. Each operation that is written down is one node, except that a sign in front of a number
+    belongs to the number, and so does a number as exponent to its power: ``x**-2`` has one operand.
+
+    Raises an `ExpressionError` where the text is not an expression, and for values that are missing
+    or that it does not use; a TypeError for a value that is not a number.
+
+    >>> a, b = Value(2.0, label="a"), Value(-3.0, label="b")
+    >>> loss = evaluate("(a*b + 10)**2", {"a": a, "b": b})
+    >>> loss.backward()
+    >>> loss.data, a.grad, b.grad
+    (16.0, -24.0, 16.0)
+    >>> evaluate("rate * time", {"rate": 3.0, "tme": 2.0})
+    Traceback (most recent call last):
+        ...
+    microgrant.expression.ExpressionError: column 8, after "rate *": no value is given for ...
+    """
+    parser = _Parser(text)
+    _check_values(parser, values)
+    leaves = {
+        name: given if isinstance(given := values[name], Value) else Value(given, name)
+        for name in parser.places
+    }
+    stack: list[Value] = []
+    for step in parser.steps:
+        if isinstance(step, Operation):
+            operands = stack[-step.arity :]
+            del stack[-step.arity :]
+            stack.append(apply(step, *operands))
+        elif isinstance(step, str):
+            stack.append(leaves[step])
+        else:
+            stack.append(Value(step))
+    return stack.pop()
+
+
+def _check_values(parser: _Parser, values: Mapping[str, Value | float]) -> None:
+    missing = [name for name in parser.places if name not in values]
+    unused = []
+    for name in values:
+        if name not in parser.places:
+            close = get_close_matches(name, missing or parser.places, n=1)
+            hint = f" (did you mean {_short(close[0])}?)" if close else ""
+            unused.append(f"'{_short(name)}'{hint}")
+    complaints = []
+    if missing:
+        complaints.append(f"no value is given for {_listed([_short(name) for name in missing])}")
+    if unused:
+        complaints.append(f"the expression does not use {_listed(unused, room=60)}")
+    if complaints:
+        position = parser.places[missing[0]] if missing else None
+        raise ExpressionError(", and ".join(complaints), parser.text, position)
+
+
+# --- From text to tokens --------------------------------------------------------------------------
+
+
+class _Token(NamedTuple):
+    kind: str  # "number", "name", "call" (a name and its parenthesis), or else the sign itself
+    text: str
+    position: int
+
+
+def _tokens(text: str) -> Iterator[_Token]:
+    position = 0
+    while position < len(text):
+        start, first = position, text[position]
+        if first.isspace():
+            position += 1
+        elif number := NUMBER.match(text, start):
+            position = number.end()
+            yield _Token("number", number[0], start)
+        elif first.isidentifier():
+            position += 1
+            while position < len(text) and _continues_name(text[position]):
+                position += 1
+            name, opening = text[start:position], OPENING.match(text, position)
+            if opening:
+                position = opening.end()
+            yield _Token("call" if opening else "name", name, start)
+        elif first in SIGNS or first in "(),":
+            sign = "**" if text.startswith("**", start) else first
+            position += len(sign)
+            yield _Token(sign, sign, start)
+        else:
+            raise ExpressionError(_unknown(first), text, start)
+
+
+def _continues_name(character: str) -> bool:
+    # Python would take the whole of a·b for one name.
+    return f"_{character}".isidentifier() and character not in INSTEAD
+
+
+def _unknown(character: str) -> str:
+    if character in INSTEAD:
+        return f"write '{INSTEAD[character]}' instead of '{character}'"
+    if character == "=":
+        return "'=' has no place in an expression: values are given apart from it, as in x=2"
+    signs = " ".join(SIGNS)
+    return f"'{_short(character)}' has no place among numbers, names, functions, {signs} and ( )"
+
+
+# --- From tokens to steps -------------------------------------------------------------------------
+
+_Step: TypeAlias = float | str | Operation
+"""One step of a postfix program: take a constant, take a variable, or operate on what was taken."""
+
+
+@dataclass(slots=True)
+class _Sign:
+    """An operator that waits for the end of its right operand."""
+
+    operation: Operation
+    position: int
+
+
+@dataclass(slots=True)
+class _Opening:
+    """A parenthesis that waits to be closed."""
+
+    function: str  # its name; empty where the parenthesis only groups
+    position: int
+    arguments: int = 1
+
+
+class _Parser:
+    """Reads a text: `steps` is the program, `places` says where each variable first appears."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self.steps: list[_Step] = []
+        self.places: dict[str, int] = {}
+        self.waiting: list[_Sign | _Opening] = []
+        self.previous = _Token("start", "", 0)
+        self.depth = 0
+        self.nodes = 0
+        if len(text) > MAX_LENGTH:
+            raise self.error(
+                f"an expression has at most {MAX_LENGTH:,} characters, but this one {len(text):,}",
+                MAX_LENGTH,
+            )
+        expects_operand = True
+        for token in _tokens(text):
+            expects_operand = self.operand(token) if expects_operand else self.operator(token)
+            self.previous = token
+        if self.previous.kind == "start":
+            raise self.error("the expression is empty: write one such as a * b + c", 0)
+        if expects_operand:
+            raise self.error("expected a number, a name or '(', but the expression ends", len(text))
+        self.settle()
+        if self.waiting:
+            raise self.error("this '(' is never closed", text.index("(", self.waiting[-1].position))
+
+    def error(self, message: str, position: int) -> ExpressionError:
+        return ExpressionError(message, self.text, position)
+
+    def operand(self, token: _Token) -> bool:
+        """Read a token where an operand may begin; True if an operand is still to come."""
+        kind, word, position = token
+        if kind == "number":
+            number = float(word)
+            if math.isinf(number):
+                raise self.error(f"{_short(word)} is too large for a float (1.8e308)", position)
+            self.add(number, position)
+            return False
+        if kind == "name":
+            if word in FUNCTIONS:
+                raise self.error(f"{word} is a function: write {_usage(word)}", position)
+            self.nodes -= word in self.places  # each variable is one leaf, however often it is used
+            self.places.setdefault(word, position)
+            self.add(word, position)
+            return False
+        if kind == "call":
+            if word not in FUNCTIONS:
+                raise self.error(_no_function(word), position)
+            self.open(word, position)
+        elif kind == "(":
+            self.open("", position)
+        elif kind == "-":
+            self.waiting.append(_Sign(NEG, position))
+        elif kind == ")" and self.previous.kind == "call":
+            self.close(position, arguments=0)
+        elif kind != "+":
+            raise self.error(f"expected a number, a name or '(', but got '{word}'", position)
+        return True
+
+    def operator(self, token: _Token) -> bool:
+        """Read a token where an operand has ended; True if another operand is to come."""
+        kind, word, position = token
+        if kind in SIGNS:
+            binding = SIGNS[kind].precedence
+            self.settle(binding + (binding == POWER))  # a power waits: 2**3**2 is 2**(3**2)
+            self.waiting.append(_Sign(SIGNS[kind], position))
+            return True
+        if kind == ")":
+            self.settle()
+            self.close(position)
+            return False
+        if kind == ",":
+            self.settle()
+            opening = self.waiting[-1] if self.waiting else None
+            if not isinstance(opening, _Opening) or not opening.function:
+                raise self.error("',' stands only between the arguments of a function", position)
+            opening.arguments += 1
+            return True
+        _, before, start = self.previous
+        if self.previous.kind == "number" and start + len(before) == position:
+            if word.startswith("_"):
+                raise self.error("write the number without '_'", position)
+            if word.startswith("."):
+                raise self.error("a number has only one decimal point", position)
+        raise self.error(
+            f"expected an operator before '{_short(word)}': to multiply, write '*'", position
+        )
+
+    def open(self, function: str, position: int) -> None:
+        self.depth += 1
+        if self.depth > MAX_DEPTH:
+            raise self.error(
+                f"parentheses stand more than {MAX_DEPTH} deep inside one another", position
+            )
+        self.waiting.append(_Opening(function, position))
+
+    def close(self, position: int, arguments: int | None = None) -> None:
+        opening = self.waiting.pop() if self.waiting else None
+        if not isinstance(opening, _Opening):
+            raise self.error("no '(' is open for this ')'", position)
+        self.depth -= 1
+        name, start = opening.function, opening.position
+        if name:
+            wanted = FUNCTIONS[name].arity
+            given = opening.arguments if arguments is None else arguments
+            if given != wanted:
+                plural = "s" * (wanted != 1)
+                raise self.error(f"{name} takes {wanted} argument{plural}, but got {given}", start)
+            self.add(FUNCTIONS[name], start)
+
+    def settle(self, binding: int = 0) -> None:
+        """Turn the signs that wait into steps, down to a parenthesis or one that binds less."""
+        while self.waiting:
+            sign = self.waiting[-1]
+            if isinstance(sign, _Opening) or sign.operation.precedence < binding:
+                return
+            self.waiting.pop()
+            # The last step is a constant only if that constant is the whole operand.
+            operand = self.steps[-1]
+            if isinstance(operand, float) and sign.operation is NEG:
+                self.steps[-1] = -operand
+            elif isinstance(operand, float) and sign.operation is POW:
+                self.steps[-1] = power(operand)
+            else:
+                self.add(sign.operation, sign.position)
+
+    def add(self, step: _Step, position: int) -> None:
+        self.nodes += 1
+        if self.nodes > MAX_NODES:
+            raise self.error(
+                f"the graph would have more than {MAX_NODES:,} nodes: build one so large in Python",
+                position,
+            )
+        self.steps.append(step)
+
+
+def _no_function(name: str) -> str:
+    if name in OPERATIONS:
+        written = OPERATIONS[name].spelling["python"].format("a", "b")
+        return f"{name} is written with its sign: {written}"
+    close = get_close_matches(name.lower(), FUNCTIONS, n=1)
+    hint = f": did you mean {close[0]}? The" if close else " (to multiply, write '*'); the"
+    known = ", ".join(word for word, operation in FUNCTIONS.items() if word == operation.name)
+    return f"'{_short(name)}' is not a function{hint} functions are {known}"
+
+
+def _usage(function: str) -> str:
+    return f"{function}({', '.join('abc'[: FUNCTIONS[function].arity])})"
+
+
+# --- Words for people -----------------------------------------------------------------------------
+
+
+def _escaped(text: str) -> str:
+    """Text on one line: what would move the cursor, or hide, is written as Python escapes it."""
+    return "".join(
+        c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text
+    )
+
+
+def _short(text: str) -> str:
+    shown = _escaped(text[:21])
+    return shown if len(shown) <= 20 else shown[:19] + "…"
+
+
+def _listed(words: Sequence[str], room: int = 100) -> str:
+    """Words as a sentence lists them; those that do not fit into the line are counted."""
+    length, fitting = 0, 0
+    for word in words:
+        length += len(word) + 2
+        if fitting and length > room:
+            break
+        fitting += 1
+    shown = list(words[:fitting])
+    if fitting < len(words):
+        shown.append(f"{len(words) - fitting} more")
+    *others, last = shown
+    return f"{', '.join(others)} and {last}" if others else last
