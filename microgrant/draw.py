@@ -241,7 +241,7 @@ class _Picture:
         rows = _cell(title, self.colours["text"], bold=True) + _cell(inside, self.colours["quiet"])
         picture.node(
             group.identifier,
-            label=_table(rows, self.colours["line"], self.colours["cluster"], border=2),
+            label=_table(rows, self.colours["line"], self.colours["cluster"], border=2, padding=5),
             id=group.identifier,
             tooltip=_plain(f"{title}: {inside}"),
             **{"class": "module collapsed"},
@@ -502,10 +502,12 @@ def _pair(word: str, amount: str, quiet: str, colour: str) -> str:
     )
 
 
-def _table(rows: str, line: str, background: str, rounded: bool = True, border: int = 1) -> str:
+def _table(
+    rows: str, line: str, background: str, rounded: bool = True, border: int = 1, padding: int = 2
+) -> str:
     style = ' STYLE="ROUNDED"' if rounded else ""
     return (
-        f'<<TABLE BORDER="{border}" CELLBORDER="0" CELLSPACING="0" CELLPADDING="2" '
+        f'<<TABLE BORDER="{border}" CELLBORDER="0" CELLSPACING="0" CELLPADDING="{padding}" '
         f'COLOR="{line}" BGCOLOR="{background}"{style}>{rows}</TABLE>>'
     )
 

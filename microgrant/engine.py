@@ -23,7 +23,7 @@ import numbers
 import operator
 import sys
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
 from functools import partial as bind
@@ -543,6 +543,7 @@ def define(
     domain: Sequence[tuple[float, float]] | None = None,
     symbol: str = "",
     arity: int = 1,
+    spelling: Mapping[str, str] | None = None,
 ) -> Callable[..., Value]:
     """An operation of your own: a function of Values that is recorded, drawn and differentiated.
 
@@ -551,6 +552,10 @@ def define(
         for each operand. Written with plain operators and the functions of ``m`` (m.exp, m.where,
         m.div, and the others of the table), it also serves derivatives of derivatives and the
         words under a drawing; written with `math` it serves floats only.
+    domain: for each operand an interval at which it is smooth; by default -3 to 3.
+    symbol: its sign in a drawing, if that is not its name.
+    spelling: its value in "text", "python", "latex" and "javascript", such as "exp(-{0}²)"; with
+        JavaScript, the page of a step can recompute it.
 
     `gradcheck` checks it. The chain rule itself is as in Griewank and Walther, "Evaluating
     Derivatives", 2nd edition, SIAM 2008, section 3.2.
@@ -581,7 +586,9 @@ def define(
         return tuple(map(float, rule)) if m is FLOATS else rule
 
     intervals = ((-3.0, 3.0),) * arity if domain is None else tuple(domain)
-    operation = Operation(name, checked_forward, checked_partials, intervals, symbol)
+    operation = Operation(
+        name, checked_forward, checked_partials, intervals, symbol, None, spelling or {}
+    )
 
     def function(*operands: Number) -> Value:
         return apply(operation, *operands)

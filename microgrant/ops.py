@@ -45,8 +45,8 @@ class Operation:
     domain: for each operand an interval of points at which it is smooth, for tests to draw from.
     symbol: its sign in a drawing and in ``Value._op``; the name, unless given.
     textbook: the rule as a lecture writes it, where that differs from `partials`.
-    spelling: how a target ("text", "python", "latex") writes it, ``{0}`` and ``{1}`` being
-        the operands; what is missing is spelled as a call.
+    spelling: how a target ("text", "python", "latex", "javascript") writes its value, with ``{0}``
+        and ``{1}`` for the operands; in text and Python a missing one is spelled as a call.
     precedence: how tightly that spelling binds.
     constants: the constants of an operation that carries some, as `power(3)` carries 3.
     """
@@ -210,14 +210,16 @@ TINY = 0.05  # keeps sample points off a kink or a pole
 ANY, POSITIVE, LEFT, RIGHT = (-3.0, 3.0), (TINY, 3.0), (-3.0, -TINY), (TINY, 3.0)
 
 
-def _spelled(text: str, python: str, latex: str) -> dict[str, str]:
-    return {"text": text, "python": python, "latex": latex}
+def _spelled(text: str, python: str, latex: str, javascript: str = "") -> dict[str, str]:
+    spelled = {"text": text, "python": python, "latex": latex, "javascript": javascript or python}
+    return spelled
 
 
-def _call(latex: str) -> dict[str, str]:
-    return {"latex": latex + r"\left({0}\right)"}
+def _call(latex: str, javascript: str) -> dict[str, str]:
+    return {"latex": latex, "javascript": javascript}
 
 
+# fmt: off
 _TABLE = (
     Operation("add", lambda a, b: a + b, lambda m, out, a, b: (1.0, 1.0),
               (ANY, ANY), "+", None, _spelled("{0} + {1}", "{0} + {1}", "{0} + {1}"), SUM),
@@ -231,48 +233,61 @@ _TABLE = (
               _spelled("{0} / {1}", "{0} / {1}", r"\frac{{{0}}}{{{1}}}"), PRODUCT),
     Operation("neg", lambda x: -x, lambda m, out, x: (-1.0,),
               (ANY,), "neg", None, _spelled("−{0}", "-{0}", "-{0}"), NEGATION),
+    # JavaScript differs from C, and so from us, in what 1 and -1 to the power of nan and inf are.
     Operation("pow", raise_to, power_rule,
               (POSITIVE, ANY), "**",
               lambda m, out, a, b: (b * m.pow(a, b - 1), out * m.log(a)),
-              _spelled("{0}^{1}", "{0} ** {1}", "{{{0}}}^{{{1}}}"), POWER),
+              _spelled("{0}^{1}", "{0} ** {1}", "{{{0}}}^{{{1}}}",
+                       "({0} === 1 || ({0} === -1 && Math.abs({1}) === Infinity)"
+                       " ? 1 : Math.pow({0}, {1}))"), POWER),
     Operation("exp", exp, lambda m, out, x: (out,),
-              (ANY,), spelling={"latex": "e^{{{0}}}"}),
+              (ANY,), spelling=_call("e^{{{0}}}", "Math.exp({0})")),
     Operation("log", log, lambda m, out, x: (m.div(1.0, not_negative(m, x)),),
-              (POSITIVE,), textbook=lambda m, out, x: (m.div(1.0, x),), spelling=_call(r"\ln")),
+              (POSITIVE,), textbook=lambda m, out, x: (m.div(1.0, x),),
+              spelling=_call(r"\ln\left({0}\right)", "Math.log({0})")),
     Operation("log1p", log1p, lambda m, out, x: (m.div(1.0, not_negative(m, 1.0 + x)),),
               ((-0.9, 3.0),), textbook=lambda m, out, x: (m.div(1.0, 1.0 + x),),
-              spelling={"latex": r"\ln\left(1 + {0}\right)"}),
+              spelling=_call(r"\ln\left(1 + {0}\right)", "Math.log1p({0})")),
     Operation("expm1", expm1, lambda m, out, x: (m.exp(x),),
               (ANY,), textbook=lambda m, out, x: (out + 1.0,),
-              spelling={"latex": r"\left(e^{{{0}}} - 1\right)"}),
+              spelling=_call(r"\left(e^{{{0}}} - 1\right)", "Math.expm1({0})")),
     Operation("sqrt", sqrt, lambda m, out, x: (m.div(0.5, out),),
               (POSITIVE,), textbook=lambda m, out, x: (m.div(1.0, 2.0 * out),),
-              spelling={"latex": r"\sqrt{{{0}}}"}),
-    Operation("sin", sin, lambda m, out, x: (m.cos(x),), (ANY,), spelling=_call(r"\sin")),
-    Operation("cos", cos, lambda m, out, x: (-m.sin(x),), (ANY,), spelling=_call(r"\cos")),
+              spelling=_call(r"\sqrt{{{0}}}", "Math.sqrt({0})")),
+    Operation("sin", sin, lambda m, out, x: (m.cos(x),),
+              (ANY,), spelling=_call(r"\sin\left({0}\right)", "Math.sin({0})")),
+    Operation("cos", cos, lambda m, out, x: (-m.sin(x),),
+              (ANY,), spelling=_call(r"\cos\left({0}\right)", "Math.cos({0})")),
     # tanh′ = 1 − out² and σ′ = out·(1 − out) lose every digit where out has rounded to 1.
     Operation("tanh", math.tanh,
               lambda m, out, x: (4.0 * m.sigmoid(2.0 * x) * m.sigmoid(-2.0 * x),),
-              (ANY,), textbook=lambda m, out, x: (1.0 - out * out,), spelling=_call(r"\tanh")),
+              (ANY,), textbook=lambda m, out, x: (1.0 - out * out,),
+              spelling=_call(r"\tanh\left({0}\right)", "Math.tanh({0})")),
     Operation("sigmoid", sigmoid, lambda m, out, x: (out * m.sigmoid(-x),),
-              (ANY,), textbook=lambda m, out, x: (out * (1.0 - out),), spelling=_call(r"\sigma")),
+              (ANY,), textbook=lambda m, out, x: (out * (1.0 - out),),
+              spelling=_call(r"\sigma\left({0}\right)",
+                             "({0} >= 0 ? 1 / (1 + Math.exp(-({0})))"
+                             " : Math.exp({0}) / (1 + Math.exp({0})))")),
     Operation("softplus", softplus, lambda m, out, x: (m.sigmoid(x),),
-              (ANY,), spelling={"latex": r"\ln\left(1 + e^{{{0}}}\right)"}),
+              (ANY,),
+              spelling=_call(r"\ln\left(1 + e^{{{0}}}\right)",
+                             "(({0} > 0 ? {0} : 0) + Math.log1p(Math.exp(-Math.abs({0}))))")),
     Operation("relu", relu, lambda m, out, x: (step(m, x),),
               (RIGHT,), "ReLU", lambda m, out, x: (m.where(x > 0, 1.0, 0.0),),
-              spelling=_call(r"\operatorname{{ReLU}}")),
+              _call(r"\operatorname{{ReLU}}\left({0}\right)", "({0} <= 0 ? 0 : {0})")),
     Operation("abs", abs, lambda m, out, x: (sign(m, x),),
               (LEFT,), textbook=lambda m, out, x: (m.where(x > 0, 1.0, m.where(x < 0, -1.0, 0.0)),),
-              spelling={"text": "|{0}|", "latex": r"\left|{0}\right|"}),
+              spelling=_spelled("|{0}|", "abs({0})", r"\left|{0}\right|", "Math.abs({0})")),
     Operation("maximum", maximum, lambda m, out, a, b: (share(m, a, b), share(m, b, a)),
               (LEFT, RIGHT), "max",
               lambda m, out, a, b: (textbook_share(m, a, b), textbook_share(m, b, a)),
-              {"latex": r"\max\left({0}, {1}\right)"}),
+              _call(r"\max\left({0}, {1}\right)", "({0} > {1} || {0} !== {0} ? {0} : {1})")),
     Operation("minimum", minimum, lambda m, out, a, b: (share(m, b, a), share(m, a, b)),
               (LEFT, RIGHT), "min",
               lambda m, out, a, b: (textbook_share(m, b, a), textbook_share(m, a, b)),
-              {"latex": r"\min\left({0}, {1}\right)"}),
-)  # fmt: skip
+              _call(r"\min\left({0}, {1}\right)", "({0} < {1} || {0} !== {0} ? {0} : {1})")),
+)
+# fmt: on
 
 OPERATIONS: dict[str, Operation] = {operation.name: operation for operation in _TABLE}
 """The operations without constants, by name."""
@@ -302,7 +317,10 @@ def power(exponent: float) -> Operation:
 
     shown = _short(exponent)
     spelling = _spelled(
-        "{0}" + _superscript(shown), f"{{0}} ** {exponent!r}", f"{{{{{{0}}}}}}^{{{{{shown}}}}}"
+        "{0}" + _superscript(shown),
+        f"{{0}} ** {exponent!r}",
+        f"{{{{{{0}}}}}}^{{{{{shown}}}}}",
+        f"Math.pow({{0}}, {shown.replace('inf', 'Infinity').replace('nan', 'NaN')})",
     )
     return Operation(
         "power",
@@ -343,7 +361,14 @@ def clip(low: float, high: float) -> Operation:
         ((max(low, -3.0) + margin, min(high, 3.0) - margin),),
         symbol=f"clip {bounds}",
         textbook=textbook,
-        spelling=_spelled(call, call, rf"\operatorname{{{{clip}}}}\left({{0}}, {bounds}\right)"),
+        spelling=_spelled(
+            call,
+            call,
+            rf"\operatorname{{{{clip}}}}\left({{0}}, {bounds}\right)",
+            f"({{0}} < {low!r} ? {low!r} : {{0}} > {high!r} ? {high!r} : {{0}})".replace(
+                "inf", "Infinity"
+            ),
+        ),
         constants=(low, high),
     )
 

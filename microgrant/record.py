@@ -298,7 +298,7 @@ def _different(name: str, taken: set[str]) -> str:
 
 
 def _held(names: Mapping[str, Any]) -> Iterator[tuple[str, Value]]:
-    """The Values in variables, then those in lists, dictionaries and modules that variables hold."""
+    """The Values in variables, then those in the lists, dictionaries and modules there."""
     seen: set[int] = set()
     waiting = deque((name, x) for name, x in names.items() if not name.startswith("_"))
     while waiting:

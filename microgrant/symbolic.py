@@ -3,7 +3,7 @@
 With this module you can
 
 - ask for a derivative in words: ``derivative("tanh", "out", ["x"])[0]`` is ``1 − out²``;
-- have the same in LaTeX or Python: ``derivative(..., target="latex")``;
+- have the same in LaTeX, Python or JavaScript: ``derivative(..., target="latex")``;
 - spell a forward value: ``forward("mul", ["a", "b"])`` is ``a × b``;
 - write a number as drawings and tables do: ``number(-0.70710678)`` is ``−0.7071``.
 
@@ -23,7 +23,7 @@ from .ops import CALL, OPERATIONS, POWER, PRODUCT, SUM, Operation, power
 
 __all__ = ["TARGETS", "TERMS", "Term", "derivative", "forward", "number"]
 
-TARGETS = ("text", "python", "latex")
+TARGETS = ("text", "python", "latex", "javascript")
 CASES, COMPARISON = -1, 0  # bind looser than a sum
 
 Operand: TypeAlias = "Term | float"
@@ -147,14 +147,12 @@ def _spell(term: Operand, target: str) -> tuple[str, int]:
     operation = term.operation
     if isinstance(operation, Operation):
         template, binding = _template(operation, target), operation.precedence
+        if target == "javascript" and binding == POWER:
+            binding = CALL  # spelled as a call of Math.pow
     elif operation == "where":
-        template, binding = WHERE[target], CASES
-        if target == "latex":
-            binding = CALL
+        template, binding = WHERE[target], CALL if target == "latex" else CASES
     elif term.operands:
-        sign = LATEX_SIGNS.get(operation, operation) if target == "latex" else operation
-        if target == "text":
-            sign = TEXT_SIGNS.get(operation, operation)
+        sign = COMPARISONS[target].get(operation, operation)
         template, binding = f"{{0}} {sign} {{1}}", COMPARISON
     else:
         return operation, CALL
@@ -171,10 +169,15 @@ def _spell(term: Operand, target: str) -> tuple[str, int]:
 WHERE = {
     "text": "{1} if {0} else {2}",
     "python": "{1} if {0} else {2}",
+    "javascript": "{0} ? {1} : {2}",
     "latex": r"\begin{{cases}} {1} & {0} \\ {2} & \text{{otherwise}} \end{{cases}}",
 }
-TEXT_SIGNS = {">=": "≥", "<=": "≤", "==": "="}
-LATEX_SIGNS = {">=": r"\ge", "<=": r"\le", "==": "="}
+COMPARISONS = {
+    "text": {">=": "≥", "<=": "≤", "==": "="},
+    "python": {},
+    "latex": {">=": r"\ge", "<=": r"\le", "==": "="},
+    "javascript": {"==": "==="},
+}
 
 
 def _template(operation: Operation, target: str) -> str:
@@ -208,6 +211,9 @@ def _needs_parentheses(
 def _constant(value: float, target: str) -> tuple[str, int]:
     if target == "python":
         return repr(value), CALL if value >= 0 else PRODUCT
+    if target == "javascript":
+        text = repr(value).replace("inf", "Infinity").replace("nan", "NaN")
+        return (text, CALL) if value >= 0 else (f"({text})", CALL)
     text = number(value)
     if target == "latex":
         text = text.replace("−", "-")

@@ -567,7 +567,7 @@ def check(text: str) -> None:
         assert line.isprintable()
         assert error.text == text
         if error.position is None:
-            assert names(text) is not None  # the text is in order
+            names(text)  # the text is in order
             assert line.startswith("the expression does not use ")
         else:
             assert 0 <= error.position <= len(text)
