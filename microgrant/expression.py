@@ -158,7 +158,7 @@ def _check_values(parser: _Parser, values: Mapping[str, Value | float]) -> None:
     if missing:
         complaints.append(f"no value is given for {_listed([_short(name) for name in missing])}")
     if unused:
-        complaints.append(f"the expression does not use {_listed(unused, room=60)}")
+        complaints.append(f"the expression does not use {_listed(unused, room=80)}")
     if complaints:
         position = parser.places[missing[0]] if missing else None
         raise ExpressionError(", and ".join(complaints), parser.text, position)

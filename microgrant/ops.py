@@ -211,8 +211,7 @@ ANY, POSITIVE, LEFT, RIGHT = (-3.0, 3.0), (TINY, 3.0), (-3.0, -TINY), (TINY, 3.0
 
 
 def _spelled(text: str, python: str, latex: str, javascript: str = "") -> dict[str, str]:
-    spelled = {"text": text, "python": python, "latex": latex, "javascript": javascript or python}
-    return spelled
+    return {"text": text, "python": python, "latex": latex, "javascript": javascript or python}
 
 
 def _call(latex: str, javascript: str) -> dict[str, str]:
@@ -266,7 +265,7 @@ _TABLE = (
     Operation("sigmoid", sigmoid, lambda m, out, x: (out * m.sigmoid(-x),),
               (ANY,), textbook=lambda m, out, x: (out * (1.0 - out),),
               spelling=_call(r"\sigma\left({0}\right)",
-                             "({0} >= 0 ? 1 / (1 + Math.exp(-({0})))"
+                             "({0} >= 0 ? 1 / (1 + Math.exp(-{0}))"
                              " : Math.exp({0}) / (1 + Math.exp({0})))")),
     Operation("softplus", softplus, lambda m, out, x: (m.sigmoid(x),),
               (ANY,),

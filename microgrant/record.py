@@ -17,7 +17,7 @@ import re
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 from .engine import Value, topological_order
 from .symbolic import Term, derivative, number, spell
@@ -25,30 +25,63 @@ from .symbolic import Term, derivative, number, spell
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 LARGEST_SEARCHED = 10_000  # a longer list is data, not a place where names come from
 
-__all__ = ["Contribution", "Forward", "Node", "Record", "Seed", "name_values", "record"]
+__all__ = [
+    "MISTAKES",
+    "Contribution",
+    "Event",
+    "Forward",
+    "Node",
+    "Record",
+    "Seed",
+    "name_values",
+    "record",
+]
+
+
+MISTAKES = {
+    "overwrite": "= in place of +=: each contribution overwrites the one before",
+    "no_topological_order": "naive recursion: a gradient is passed on before it is complete",
+    "no_zero_grad": "the gradients of an earlier, equal step were not set back to zero",
+}
+"""The classic mistakes that `record` can make on purpose, and what each of them does."""
+
+MOST_EVENTS = 100_000  # naive recursion visits a node once for every path to it
 
 
 @dataclass(frozen=True)
 class Node:
-    """A value of the graph. `operands` are the places of its operands in `Record.nodes`."""
+    """A value of the graph.
+
+    name: its label, its variable, its number if it is a constant, or v1, v2, …
+    value: its number.
+    operation: the name of its operation in the table; empty for a leaf.
+    symbol: the sign of its operation; empty for a leaf.
+    constants: those of the operation, as the 3 of a³.
+    operands: the places of its operands in `Record.nodes`, in order, with multiplicity.
+    formula: how it was computed, with names: ``a × b``; empty for a leaf.
+    rules: its local derivatives in words, one for each operand: ``1 − out²`` with names in it.
+    constant: whether it is a number that was written into the program, without a name.
+    """
 
     name: str
     value: float
     operation: str
+    symbol: str
+    constants: tuple[float, ...]
     operands: tuple[int, ...]
+    formula: str
+    rules: tuple[str, ...]
     constant: bool
 
 
 @dataclass(frozen=True)
 class Forward:
-    """The forward pass computes (or is given) the node at place `node`.
+    """The forward pass computes the node at place `node`, or is given it if it is a leaf.
 
-    formula: with names, ``a × b``; empty for a leaf.
     arithmetic: with numbers, ``2 × −3``; empty for a leaf.
     """
 
     node: int
-    formula: str
     arithmetic: str
 
 
@@ -64,9 +97,7 @@ class Seed:
 class Contribution:
     """The backward pass follows one edge, from the result `node` to its operand number `place`.
 
-    upstream × local = contribution, which takes the operand's gradient from `before` to `after`.
-
-    rule: the local derivative in words, ``1 − out²`` with the nodes' names in it.
+    upstream × local = contribution, which takes the gradient of `operand` from `before` to `after`.
     """
 
     node: int
@@ -77,18 +108,21 @@ class Contribution:
     contribution: float
     before: float
     after: float
-    rule: str
 
 
-Event = Forward | Seed | Contribution
+Event: TypeAlias = Forward | Seed | Contribution
 
 
 @dataclass(frozen=True)
 class Record(Sequence[Event]):
-    """One step: its nodes, operands before results, and its events, forward and then backward."""
+    """One step: its nodes, operands before results, and its events, forward and then backward.
+
+    mistake: the mistake that the backward pass makes, or None.
+    """
 
     nodes: tuple[Node, ...]
     events: tuple[Event, ...]
+    mistake: str | None = None
 
     def __len__(self) -> int:
         return len(self.events)
@@ -120,8 +154,8 @@ class Record(Sequence[Event]):
     def __str__(self) -> str:
         """The step as a table, to be followed with a pencil."""
         root = self.nodes[-1].name
-        given = [e for e in self.events if isinstance(e, Forward) and not e.formula]
-        computed = [e for e in self.events if isinstance(e, Forward) and e.formula]
+        given = [e for e in self.events if isinstance(e, Forward) and not e.arithmetic]
+        computed = [e for e in self.events if isinstance(e, Forward) and e.arithmetic]
         backward = [e for e in self.events if not isinstance(e, Forward) and self._concerns(e)]
         gradients = [[f"∂{root}/∂{name}", "=", number(x)] for name, x in self.gradients.items()]
         parts = [
@@ -138,36 +172,40 @@ class Record(Sequence[Event]):
 
     def _forward_row(self, event: Forward) -> list[str]:
         node = self.nodes[event.node]
-        if not event.formula:
+        if not node.formula:
             return [node.name, "=", number(node.value)]
-        return [node.name, "=", event.formula, "=", event.arithmetic, "=", number(node.value)]
+        return [node.name, "=", node.formula, "=", event.arithmetic, "=", number(node.value)]
 
     def _backward_row(self, event: Seed | Contribution) -> list[str]:
         if isinstance(event, Seed):
-            return [f"{self.nodes[event.node].name}.grad:", number(event.value), "", "(the seed)"]
+            return [f"{self.nodes[event.node].name}.grad:", number(event.value), "(the seed)"]
         out, operand = self.nodes[event.node].name, self.nodes[event.operand].name
-        before, after = number(event.before), number(event.after)
-        meaning = "" if event.rule == number(event.local) else f" (= {event.rule})"
+        before, contribution = number(event.before), number(event.contribution)
+        rule = self.nodes[event.node].rules[event.place]
+        meaning = "" if rule == number(event.local) else f" (= {rule})"
+        keeps = self.mistake != "overwrite"
         return [
             f"{operand}.grad:",
-            before,
-            "+",
+            f"{before} +" if keeps else "",
             f"upstream {number(event.upstream)}",
             "×",
             f"∂{out}/∂{operand}{meaning}",
             number(event.local),
             "=",
-            f"{before} + {number(event.contribution)}",
+            f"{before} + {contribution}" if keeps else contribution,
             "→",
-            after,
+            number(event.after),
         ]
 
 
-def record(root: Value, names: Mapping[str, Any] | None = None) -> Record:
+def record(
+    root: Value, names: Mapping[str, Any] | None = None, mistake: str | None = None
+) -> Record:
     """The record of the step that computed `root`, with the backward pass from it.
 
     names: variables and what they hold, such as ``locals()``: Values without a label take the
         name of the variable that holds them. What is still without a name is called v1, v2, …
+    mistake: one of `MISTAKES`, to see what becomes of the gradients.
 
     >>> a, b = Value(2.0, label="a"), Value(-3.0, label="b")
     >>> d = a * b
@@ -188,53 +226,77 @@ def record(root: Value, names: Mapping[str, Any] | None = None) -> Record:
       ∂d/∂a = −3
       ∂d/∂b = 2
     """
+    if mistake is not None and mistake not in MISTAKES:
+        raise ValueError(f"mistake is one of {', '.join(MISTAKES)}, but got {mistake!r}")
     order = topological_order(root)
     places = {value: place for place, value in enumerate(order)}
     called = name_values(order, names)
-    nodes: list[Node] = []
+    nodes = tuple(_node(value, places, called) for value in order)
     events: list[Event] = []
     for place, value in enumerate(order):
-        operation = value._operation
-        operands = tuple(places[operand] for operand in value._prev)
-        constant = operation is None and not value.label and called[value] == number(value._data)
-        nodes.append(Node(called[value], value._data, value._op, operands, constant))
-        if operation is None:
-            events.append(Forward(place, "", ""))
-        else:
-            operand_names = tuple(Term(called[operand]) for operand in value._prev)
-            numbers = tuple(operand._data for operand in value._prev)
-            formula, arithmetic = (Term(operation, x) for x in (operand_names, numbers))
-            events.append(Forward(place, spell(formula), spell(arithmetic)))
-    events += _backward_events(order, places, called)
-    return Record(tuple(nodes), tuple(events))
+        operation, numbers = value._operation, tuple(operand._data for operand in value._prev)
+        events.append(Forward(place, spell(Term(operation, numbers)) if operation else ""))
+    events.append(Seed(len(order) - 1, 1.0))
+    before = [0.0] * len(order)
+    if mistake == "no_zero_grad":
+        right = record(root, names)
+        for event in right.events:
+            if isinstance(event, Contribution) and not nodes[event.operand].operation:
+                before[event.operand] = event.after
+    events += _contributions(order, places, before, mistake)
+    return Record(nodes, tuple(events), mistake)
 
 
-def _backward_events(
-    order: list[Value], places: dict[Value, int], called: dict[Value, str]
-) -> Iterator[Seed | Contribution]:
-    gradients = dict.fromkeys(order, 0.0)
-    gradients[order[-1]] = 1.0
-    yield Seed(len(order) - 1, 1.0)
-    for value in reversed(order):
-        if value._operation is None:
-            continue
-        upstream = gradients[value]
-        rules = rules_of(value, called)
-        for place, operand in enumerate(value._prev):
-            local, before = value._partials[place], gradients[operand]
-            contribution = local * upstream
-            gradients[operand] = before + contribution
-            yield Contribution(
-                places[value],
-                place,
-                places[operand],
-                upstream,
-                local,
-                contribution,
-                before,
-                gradients[operand],
-                rules[place],
+def _node(value: Value, places: Mapping[Value, int], called: Mapping[Value, str]) -> Node:
+    operation, name = value._operation, called[value]
+    if operation is None:
+        constant = not value.label and name == number(value._data)
+        return Node(name, value._data, "", "", (), (), "", (), constant)
+    return Node(
+        name,
+        value._data,
+        operation.name,
+        operation.symbol,
+        operation.constants,
+        tuple(places[operand] for operand in value._prev),
+        spell(Term(operation, tuple(Term(called[operand]) for operand in value._prev))),
+        tuple(rules_of(value, called)),
+        constant=False,
+    )
+
+
+def _contributions(
+    order: Sequence[Value],
+    places: Mapping[Value, int],
+    gradients: list[float],
+    mistake: str | None,
+) -> Iterator[Contribution]:
+    """The backward pass from the last of `order`; `gradients` is what it begins with."""
+    gradients[-1] = 1.0
+    naive = mistake == "no_topological_order"
+    for count, value in enumerate(_naive_order(order[-1]) if naive else reversed(order)):
+        if count > MOST_EVENTS:
+            raise ValueError(
+                f"without a topological order this step takes more than {MOST_EVENTS:,} visits, "
+                "since each node is visited once for every path to it: take a smaller graph"
             )
+        node = places[value]
+        upstream = gradients[node]
+        for place, operand in enumerate(value._prev):
+            local, target = value._partials[place], places[operand]
+            before, contribution = gradients[target], local * upstream
+            after = contribution if mistake == "overwrite" else before + contribution
+            gradients[target] = after
+            yield Contribution(node, place, target, upstream, local, contribution, before, after)
+
+
+def _naive_order(root: Value) -> Iterator[Value]:
+    """What "differentiate, then recurse into each operand" visits: a node once for every path."""
+    stack = [root]
+    while stack:
+        value = stack.pop()
+        yield value
+        stack.extend(reversed(value._prev))
 
 
 def rules_of(value: Value, called: Mapping[Value, str]) -> list[str]:

@@ -192,7 +192,7 @@ def _needs_parentheses(
     operation: Operation | str, place: int, binding: int, tight: int, target: str
 ) -> bool:
     if binding == CALL:
-        return False
+        return target == "javascript" and tight < CALL  # a call may be spelled with ? and :
     if binding == CASES:  # "1 if x > 0 else (…)" reads well without parentheses at the end
         return tight == CASES and place != 2
     if binding == SUM:

@@ -343,6 +343,7 @@ def test_a_printed_tree_reads_back(data: st.DataObject, tree: Any) -> None:
         ("max(x, y,)", 9, "but got ')'"),
         ("(x", 0, "this '(' is never closed"),
         ("x * (y + (z)", 4, "this '(' is never closed"),
+        ("(x) * (y", 6, "this '(' is never closed"),
         ("1 + tanh (x", 9, "this '(' is never closed"),
         ("x)", 1, "no '(' is open"),
         ("(x))", 3, "no '(' is open"),
@@ -426,6 +427,7 @@ def test_all_functions_are_listed_for_one_that_is_not() -> None:
         ("  $", "column 3: '$' has"),
         ("2 * (x +", 'column 9, after "2 * (x +": expected a number, a name or'),
         ("2 * (x +   ", 'column 12, after "2 * (x +": expected'),
+        ("9" * 400, "column 1: 9999999999999999999… is too large"),
         ("x +\n\t$", 'column 6, after "x +": '),
         ("x +\ny $", 'column 7, after "x +\\ny": '),
         ("123456789012345678901234$", 'column 25, after "123456789012345678901234": '),
@@ -442,6 +444,7 @@ def test_missing_values_are_all_named() -> None:
     assert str(error) == 'column 6, after "tanh(": no value is given for w1, x2 and b'
     assert error.position == 5
     assert refusal("x").message == "no value is given for x"
+    assert refusal("y + x*x", {"y": 1.0}).position == 4  # where it first appears
 
 
 def test_many_missing_values_are_counted() -> None:
@@ -465,6 +468,18 @@ def test_a_misspelt_value_is_matched_with_the_missing_one() -> None:
         "and the expression does not use 'Width2' (did you mean width2?)"
     )
     assert error.position == 9
+    # width1 would be closer, but it has its value.
+    error = refusal("width1 * width2", {"width1": 1.0, "width12": 2.0, "width1_": 3.0})
+    assert error.message.count("(did you mean width2?)") == 2
+
+
+def test_long_names_are_shortened() -> None:
+    error = refusal("a" * 9000, {"a" * 9001: 1.0})
+    shown = "a" * 19 + "…"
+    assert error.message == (
+        f"no value is given for {shown}, "
+        f"and the expression does not use '{shown}' (did you mean {shown}?)"
+    )
 
 
 def test_the_name_of_a_function_is_no_variable() -> None:
@@ -573,7 +588,7 @@ def check(text: str) -> None:
             assert 0 <= error.position <= len(text)
             assert line.startswith(f"column {error.position + 1}")
         # Names that are missing may share the line with names that are not used.
-        assert len(line) <= (270 if "does not use" in line else 200)
+        assert len(line) <= (320 if "does not use" in line else 200)
 
 
 @settings(max_examples=1000, deadline=None)

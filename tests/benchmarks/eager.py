@@ -30,15 +30,16 @@ import time
 import tracemalloc
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from functools import partial as bind
+from typing import Any, TypeAlias
 
 import slots_value
 
 import microgrant
 from microgrant import nn
 
-Maker = Callable[[float], Any]
-"""The class of an engine's Values."""
+Maker: TypeAlias = Callable[[float], Any]
+"""An engine, as the programs below see it: the class of its Values."""
 
 
 # --- The programs that are run over each engine -------------------------------------------------
@@ -139,7 +140,9 @@ class TinyGPT(Training):
                     self.widen, self.narrow, self.head)  # fmt: skip
         self.parameters = [p for rows in matrices for row in rows for p in row]
 
-    def attend(self, query: list[Any], keys: list[list[Any]], contents: list[list[Any]]) -> Any:
+    def attend(
+        self, query: list[Any], keys: list[list[Any]], contents: list[list[Any]]
+    ) -> Iterator[Any]:
         """Each head's mean of the contents so far, weighted by how well its query fits the keys."""
         size = self.width // self.heads
         for start in range(0, self.width, size):
@@ -228,65 +231,61 @@ class Task:
 
     title: str
     steps: int
-    rows: dict[str, Callable[[], Training]]
+    rows: dict[str, Callable[[], Training]] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
 
 
 def engines() -> tuple[dict[str, Maker], list[str]]:
     """The class of Values of each engine, by name, microgrant first; and what is to be said."""
-    found: dict[str, Maker] = {"microgrant": microgrant.Value, "slots and tuples": slots_value.Value}
+    found: dict[str, Maker] = {
+        "microgrant": microgrant.Value,
+        "slots and tuples": slots_value.Value,
+    }
     try:
         from micrograd.engine import Value
     except ImportError:
-        return found, ["micrograd is left out: `pip install micrograd==0.1.0` brings it in"]
+        return found, ["micrograd is left out: pip install micrograd==0.1.0 brings it in"]
     found[f"micrograd {importlib.metadata.version('micrograd')}"] = Value
     return found, []
 
 
-def tasks(values: dict[str, Maker], quick: bool) -> Iterator[Task]:
-    rows, length, short, long = (20, 3, 300, 5_000) if quick else (100, 8, 300, 100_000)
-    makers = values.items()
+def tasks(values: dict[str, Maker], quick: bool) -> list[Task]:
+    rows, length, links = (20, 3, 5_000) if quick else (100, 8, 100_000)
+    steps = 2 if quick else 3
 
-    moons = {name: lambda value=value: Moons(value, rows) for name, value in makers}
-    yield Task(
-        f"Moons: MLP 2-16-16-1, {rows} rows, hinge loss, L2, SGD",
-        1 if quick else 3,
-        {"microgrant": moons.pop("microgrant"), "microgrant, nn.MLP": lambda: MoonsByModule(rows)}
-        | moons,
+    moons = Task(f"Moons: MLP 2-16-16-1, {rows} rows, hinge loss, L2, SGD", steps)
+    gpt = Task(
+        f"Tiny GPT: one block, width {TinyGPT.width}, {TinyGPT.heads} heads, {length} letters, SGD",
+        steps,
     )
-
-    able = {name: value for name, value in makers if hasattr(value, "exp")}
-    yield Task(
-        f"Tiny GPT: 1 block, width {TinyGPT.width}, {TinyGPT.heads} heads, {length} letters, SGD",
-        1 if quick else 3,
-        {name: lambda value=value: TinyGPT(value, length) for name, value in able.items()},
-        [f"{name} is left out: its Value has no exp and no log" for name in values.keys() - able],
-    )
-
-    yield Task(
-        f"Chain: x = x*a + b, {short} links",
-        10 if quick else 150,
-        {name: lambda value=value: Chain(value, short) for name, value in makers},
-    )
-
-    deep = Task(f"Chain: x = x*a + b, {long:,} links", 1, {})
-    for name, value in makers:
-        try:
-            Chain(value, long).step()
-        except RecursionError:
-            deep.notes.append(f"{name} is left out: it raised a RecursionError")
+    short = Task("Short chain: x = x*a + b, 300 links", 50 * steps)
+    deep = Task(f"Deep chain: x = x*a + b, {links:,} links", 1)
+    for name, value in values.items():
+        moons.rows[name] = bind(Moons, value, rows)
+        if value is microgrant.Value:
+            moons.rows["microgrant, nn.MLP"] = bind(MoonsByModule, rows)
+        if hasattr(value, "exp") and hasattr(value, "log"):
+            gpt.rows[name] = bind(TinyGPT, value, length)
         else:
-            deep.rows[name] = lambda value=value: Chain(value, long)
-    yield deep
+            gpt.notes.append(f"{name} is left out: its Value has no exp or no log")
+        short.rows[name] = bind(Chain, value, 300)
+        try:
+            Chain(value, links).step()
+        except RecursionError:
+            deep.notes.append(f"{name} is left out: it was tried, and raised a RecursionError")
+        else:
+            deep.rows[name] = bind(Chain, value, links)
+    return [moons, gpt, short, deep]
 
 
 # --- Measurements -------------------------------------------------------------------------------
 
 
 def largest_difference(task: Task) -> tuple[int, float]:
-    """How many numbers (the loss, each gradient) were compared, and the largest relative difference.
+    """How many numbers (the loss, each gradient) were compared, and how far they differ at most.
 
-    The steps compared are the second ones, so that the first one's update is compared as well.
+    The difference is relative. The steps compared are the second ones, so that the first update
+    is compared as well.
     """
     reference: list[float] = []
     largest = 0.0
@@ -349,9 +348,10 @@ def report(task: Task, repeat: int) -> None:
     print(f"\n{task.title}")
     compared, difference = largest_difference(task)
     if not difference <= 1e-9:
-        raise SystemExit(f"the engines disagree: the largest relative difference is {difference}")
+        raise SystemExit(f"the engines disagree: relative differences go up to {difference:.1g}")
     if len(task.rows) > 1:
-        print(f"loss and gradients, {compared:,} numbers, agree: they differ by {difference:.1e}")
+        closely = f"to within {difference:.1g}" if difference else "exactly"
+        print(f"the loss and all gradients ({compared:,} numbers) agree {closely}")
     for note in task.notes:
         print(note)
     on, off = (seconds_per_step(task, repeat, collector) for collector in (True, False))
@@ -382,8 +382,10 @@ def main() -> None:
         parser.error(f"--repeat takes a whole number from 1 on, but got {repeat}")
 
     values, remarks = engines()
-    print(f"Python {platform.python_version()}, {platform.machine()}; medians of {repeat} samples;")
-    print(f"collector on: thresholds {gc.get_threshold()}; ratio: time over microgrant's")
+    print(f"Python {platform.python_version()}, {platform.machine()}; medians of {repeat} samples")
+    print(f"collector on: with Python's thresholds, {gc.get_threshold()}")
+    print("ratio: this row's time over that of microgrant's first row")
+    print("bytes/node: kept after a step with its graph, and at the peak of the step")
     for remark in remarks:
         print(remark)
     for task in tasks(values, options.quick):

@@ -86,5 +86,6 @@ class Value:
         visit(self)
         self.grad = 1.0
         for node in reversed(order):
-            for child, local_grad in zip(node._children, node._local_grads):
+            # A `strict` would cost time that the original does not spend.
+            for child, local_grad in zip(node._children, node._local_grads):  # noqa: B905
                 child.grad += local_grad * node.grad
