@@ -26,11 +26,12 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
+from dataclasses import dataclass
 from functools import partial as bind
 from types import SimpleNamespace
 from typing import Any, TypeAlias, overload
 
-from .ops import FLOATS, OPERATIONS, Operation, Rule, clip, power
+from .ops import FAMILIES, FLOATS, OPERATIONS, Operation, Rule, clip, power
 
 __all__ = [
     "AnomalyError",
@@ -125,8 +126,12 @@ class Value:
     # --- The two operations that networks are made of, spelled out because it is worth it -------
 
     def __add__(self, other: Number) -> Value:
-        if other.__class__ is not Value or _modes:
-            return _binary(ADD, self, other)
+        if other.__class__ is not Value:
+            other = _operand(other)
+            if other is NotImplemented:
+                return NotImplemented
+        if _modes:
+            return apply(ADD, self, other)
         out = new(Value)
         out._data = self._data + other._data
         out.grad = NO_GRADIENT
@@ -139,8 +144,12 @@ class Value:
         return out
 
     def __mul__(self, other: Number) -> Value:
-        if other.__class__ is not Value or _modes:
-            return _binary(MUL, self, other)
+        if other.__class__ is not Value:
+            other = _operand(other)
+            if other is NotImplemented:
+                return NotImplemented
+        if _modes:
+            return apply(MUL, self, other)
         out = new(Value)
         left, right = self._data, other._data
         out._data = left * right
@@ -171,13 +180,15 @@ class Value:
         return apply(power(exponent._data), self)
 
     def __radd__(self, other: float) -> Value:
-        return _binary(ADD, other, self)
+        left = _operand(other)
+        return NotImplemented if left is NotImplemented else left + self
 
     def __rsub__(self, other: float) -> Value:
         return _binary(SUB, other, self)
 
     def __rmul__(self, other: float) -> Value:
-        return _binary(MUL, other, self)
+        left = _operand(other)
+        return NotImplemented if left is NotImplemented else left * self
 
     def __rtruediv__(self, other: float) -> Value:
         return _binary(DIV, other, self)
@@ -263,7 +274,7 @@ class Value:
         """
         seed = as_number(grad)
         order = topological_order(self)
-        if _modes and _checking.get():
+        if _modes and _inside("detect_anomaly"):
             _check_gradients(order, seed)
         # What leaves hold from earlier passes is set aside and added at the end, in one addition:
         # so a second pass doubles a gradient exactly, whatever the rounding.
@@ -382,11 +393,12 @@ class Value:
         return result
 
 
-def topological_order(*roots: Value) -> list[Value]:
+def topological_order(*roots: Value, visited: set[Value] | None = None) -> list[Value]:
     """Every Value that the roots depend on, and the roots: operands before their results.
 
     Depth first, left operand before right, without recursion: the order depends on the program
-    alone, and no graph is too deep.
+    alone, and no graph is too deep. What is in `visited` is left out, with all that is below it;
+    what is found is added to it.
 
     >>> a, b = Value(1.0, "a"), Value(2.0, "b")
     >>> c = a * b + a
@@ -394,7 +406,7 @@ def topological_order(*roots: Value) -> list[Value]:
     ['a', 'b', '*', '+']
     """
     order: list[Value] = []
-    visited: set[Value] = set()
+    visited = set() if visited is None else visited
     stack: list[Value | None] = list(reversed(roots))
     while stack:
         node = stack.pop()
@@ -434,16 +446,16 @@ def apply(operation: Operation, *operands: Number) -> Value:
     values = [x if x.__class__ is Value else _as_value(x) for x in operands]
     numbers = [value._data for value in values]
     data = operation.forward(*numbers)
-    if _modes and not _recording.get():
+    made_at = _check_value(operation, values, data) if _modes and _inside("detect_anomaly") else ""
+    if _modes and _inside("no_grad"):
         return Value(data)
-    partials = operation.partials(FLOATS, data, *numbers)
     out = new(Value)
     out._data = data
     out.grad = NO_GRADIENT
     out.label = ""
-    out._record(operation, values, partials)
-    if _modes and _checking.get():
-        _check_value(out)
+    out._record(operation, values, operation.partials(FLOATS, data, *numbers))
+    if made_at:
+        out._made_at = made_at
     return out
 
 
@@ -570,8 +582,11 @@ def define(
     """
     if not name.isidentifier():
         raise ValueError(f"the name of an operation is a Python identifier, but got {name!r}")
-    if name in OPERATIONS:
+    if name in OPERATIONS or name in FAMILIES:
         raise ValueError(f"the table has an operation {name!r} already: choose another name")
+
+    if arity < 1:
+        raise ValueError(f"an operation has at least one operand, but arity is {arity}")
 
     def checked_forward(*operands: float) -> float:
         return as_number(forward(*operands))
@@ -583,7 +598,7 @@ def define(
                 f"the partials of {name} are to be a tuple of {len(operands)}, "
                 f"one for each operand, but they are {rule!r}"
             )
-        return tuple(map(float, rule)) if m is FLOATS else rule
+        return tuple(map(as_number, rule)) if m is FLOATS else rule
 
     intervals = ((-3.0, 3.0),) * arity if domain is None else tuple(domain)
     operation = Operation(
@@ -641,7 +656,7 @@ def grad(y: Value, xs: Value | Sequence[Value], create_graph: bool = False) -> A
         found = [gradients.get(x, 0.0) for x in wanted]
         results = [x if isinstance(x, Value) else Value(x) for x in found]
     else:
-        if _modes and _checking.get():
+        if _modes and _inside("detect_anomaly"):
             _check_gradients(order, 1.0)
         gradients = _gradients(order, 1.0)
         results = [gradients.get(x, 0.0) for x in wanted]
@@ -692,26 +707,40 @@ def _gradients(
 
 # --- Modes ----------------------------------------------------------------------------------------
 
-_recording: ContextVar[bool] = ContextVar("recording", default=True)
-_checking: ContextVar[bool] = ContextVar("checking", default=False)
-# How many of the blocks below are open, in all threads. While it is 0, an operation need not look
-# which mode its own thread is in, which takes longer than adding two numbers.
+
+@dataclass(eq=False)
+class _Block:
+    """A ``with`` block. It is open or closed for everybody: a generator may enter it in one thread
+    and leave it in another, or after blocks that began later."""
+
+    mode: str
+    open: bool = True
+
+
+_blocks: ContextVar[tuple[_Block, ...]] = ContextVar("blocks", default=())
+# How many blocks are open, in all threads. While it is 0, an operation need not look for those of
+# its own thread, which takes longer than adding two numbers.
 _modes = 0
 _lock = threading.Lock()
 
 
 @contextmanager
-def _mode(variable: ContextVar[bool], setting: bool) -> Iterator[None]:
+def _mode(mode: str) -> Iterator[None]:
     global _modes
-    token = variable.set(setting)
+    block = _Block(mode)
+    _blocks.set((*(other for other in _blocks.get() if other.open), block))
     with _lock:
         _modes += 1
     try:
         yield
     finally:
+        block.open = False
         with _lock:
             _modes -= 1
-        variable.reset(token)
+
+
+def _inside(mode: str) -> bool:
+    return any(block.open and block.mode == mode for block in _blocks.get())
 
 
 def no_grad() -> AbstractContextManager[None]:
@@ -723,7 +752,7 @@ def no_grad() -> AbstractContextManager[None]:
     >>> y.data, y._prev
     (9.0, ())
     """
-    return _mode(_recording, False)
+    return _mode("no_grad")
 
 
 class AnomalyError(FloatingPointError):
@@ -743,17 +772,20 @@ def detect_anomaly() -> AbstractContextManager[None]:
         ...
     microgrant.engine.AnomalyError: log(x = 0.0) is -inf, made by <doctest ...>, line 2
     """
-    return _mode(_checking, True)
+    return _mode("detect_anomaly")
 
 
-def _check_value(node: Value) -> None:
+def _check_value(operation: Operation, operands: Sequence[Value], data: float) -> str:
+    """The line of the user's program that applies an operation; an error for a nan or an inf."""
     frame = sys._getframe(1)
     package = __name__.rpartition(".")[0] + "."
     while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith(package):
         frame = frame.f_back
-    node._made_at = f"{frame.f_code.co_filename}, line {frame.f_lineno}"
-    if not math.isfinite(node._data):
-        raise AnomalyError(f"{_described(node)} is {node._data}, made by {node._made_at}")
+    made_at = f"{frame.f_code.co_filename}, line {frame.f_lineno}"
+    if not math.isfinite(data):
+        call = f"{operation.name}({', '.join(map(_named, operands))})"
+        raise AnomalyError(f"{call} is {data}, made by {made_at}")
+    return made_at
 
 
 def _check_gradients(order: list[Value], seed: float) -> None:

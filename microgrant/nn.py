@@ -228,7 +228,7 @@ def _inputs(module: Module, x: Any, width: int) -> list[Value]:
     """The inputs as Values, one for each: a plain number becomes one leaf, used by all neurons."""
     if isinstance(x, (Value, float, int)):
         x = [x]  # what a layer of one neuron returns
-    values = [each if each.__class__ is Value else Value(each) for each in x]
+    values = [each if isinstance(each, Value) else Value(each) for each in x]
     if len(values) != width:
         kind = type(module).__name__
         raise ValueError(

@@ -12,6 +12,7 @@ laid flat into a `FlatGraph` before pickle sees it, and each of its nodes is sav
 from __future__ import annotations
 
 import copyreg
+import threading
 import weakref
 from collections.abc import Callable
 from typing import Any
@@ -20,34 +21,52 @@ from .engine import Value, new, topological_order
 
 __all__ = ["FlatGraph"]
 
-# The flat graphs that some pickle in progress holds. Pickle keeps what it has saved until it is
-# done, and then they vanish from here.
-_in_progress: weakref.WeakSet[FlatGraph] = weakref.WeakSet()
+
+class _Session:
+    """What a pickle in progress has laid flat so far: the home of each interior node."""
+
+    def __init__(self) -> None:
+        self.visited: set[Value] = set()
+        self.homes: dict[Value, tuple[weakref.ref[FlatGraph], int]] = {}
+
+    def home(self, value: Value) -> tuple[FlatGraph, int] | None:
+        """The graph that holds an interior node, and the place of the node in it."""
+        reference, place = self.homes.get(value, (None, 0))
+        graph = reference() if reference else None
+        return (graph, place) if graph else None
+
+    def lay_flat(self, value: Value) -> tuple[FlatGraph, int]:
+        """A graph of all that is new below an interior node, and the place of the node in it."""
+        graph = FlatGraph(value, self)
+        reference = weakref.ref(graph)
+        self.homes |= {node: (reference, place) for place, node in enumerate(graph.nodes)}
+        return graph, len(graph.nodes) - 1
 
 
 class FlatGraph:
-    """The interior nodes below a root, in topological order, and what they rest on."""
+    """The interior nodes below a root that are new to a session, in topological order.
 
-    def __init__(self, root: Value) -> None:
-        graphs = list(_in_progress)
-        order = topological_order(root)
-        known = {
-            node for node in order if node._operation is None or _holder(node, graphs) is not None
-        }
-        self.foundation = [node for node in order if node in known]
-        self.nodes = [node for node in order if node not in known]
-        self.places = {node: place for place, node in enumerate(self.nodes)}
-        _in_progress.add(self)
+    foundation: what they rest on: leaves, and nodes of the session's earlier graphs.
+    """
+
+    def __init__(self, root: Value, session: _Session) -> None:
+        # So a session lives for as long as pickle holds one of its graphs, which is until the end.
+        self.session = session
+        order = topological_order(root, visited=session.visited)
+        self.nodes = [node for node in order if node._operation is not None]
+        fresh = set(self.nodes)
+        operands = (operand for node in self.nodes for operand in node._prev)
+        self.foundation = list(dict.fromkeys(x for x in operands if x not in fresh))
 
     def node(self, place: int) -> Value:
         """The interior node at a place."""
         return self.nodes[place]
 
     def __getstate__(self) -> tuple[list[Value], list[tuple[Any, ...]]]:
-        index = {node: i for i, node in enumerate(self.foundation + self.nodes)}
+        places = {node: place for place, node in enumerate(self.foundation + self.nodes)}
         rows = []
         for node in self.nodes:
-            operands = [index[operand] for operand in node._prev]
+            operands = [places[operand] for operand in node._prev]
             record = node._operation, operands, node._partials
             rows.append((node._data, node.grad, node.label, *record))
         return self.foundation, rows
@@ -61,11 +80,19 @@ class FlatGraph:
             node._record(operation, [known[i] for i in operands], partials)
             known.append(node)
         self.nodes = known[len(self.foundation) :]
-        self.places = {node: place for place, node in enumerate(self.nodes)}
 
 
-def _holder(node: Value, graphs: list[FlatGraph]) -> FlatGraph | None:
-    return next((graph for graph in graphs if node in graph.places), None)
+_thread = threading.local()
+
+
+def _session() -> _Session:
+    """The session of the pickle that is in progress in this thread, or a new one."""
+    reference = getattr(_thread, "session", None)
+    session: _Session | None = reference() if reference else None
+    if session is None:
+        session = _Session()
+        _thread.session = weakref.ref(session)
+    return session
 
 
 def _leaf(data: float, grad: float, label: str) -> Value:
@@ -77,8 +104,8 @@ def _leaf(data: float, grad: float, label: str) -> Value:
 def _reduce(value: Value) -> tuple[Callable[..., Value], tuple[Any, ...]]:
     if value._operation is None:
         return _leaf, (value._data, value.grad, value.label)
-    graph = _holder(value, list(_in_progress)) or FlatGraph(value)
-    return FlatGraph.node, (graph, graph.places[value])
+    session = _session()
+    return FlatGraph.node, session.home(value) or session.lay_flat(value)
 
 
 copyreg.pickle(Value, _reduce)

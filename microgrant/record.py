@@ -151,6 +151,30 @@ class Record(Sequence[Event]):
                 found[self.nodes[place].name] = value
         return found
 
+    def state(self, step: int) -> tuple[list[float | None], list[float | None]]:
+        """The values and the gradients, node by node, after event number `step` (from 0).
+
+        None stands for a value that is not computed yet, or a gradient that is not reached yet.
+
+        >>> a, b = Value(2.0, label="a"), Value(3.0, label="b")
+        >>> record(a * b).state(3)  # a, b and the product are there, and the seed
+        ([2.0, 3.0, 6.0], [None, None, 1.0])
+        """
+        values: list[float | None] = [None] * len(self.nodes)
+        gradients: list[float | None] = [None] * len(self.nodes)
+        if self.mistake == "no_zero_grad":
+            for event in reversed(self.events):
+                if isinstance(event, Contribution) and not self.nodes[event.operand].operation:
+                    gradients[event.operand] = event.before
+        for event in self.events[: step + 1]:
+            if isinstance(event, Forward):
+                values[event.node] = self.nodes[event.node].value
+            elif isinstance(event, Seed):
+                gradients[event.node] = event.value
+            else:
+                gradients[event.operand] = event.after
+        return values, gradients
+
     def __str__(self) -> str:
         """The step as a table, to be followed with a pencil."""
         root = self.nodes[-1].name
@@ -169,6 +193,12 @@ class Record(Sequence[Event]):
     def _concerns(self, event: Seed | Contribution) -> bool:
         """Constants have gradients too, but nobody asks for them."""
         return isinstance(event, Seed) or not self.nodes[event.operand].constant
+
+    def line(self, step: int) -> str:
+        """One event as a line: ``d = a × b = 2 × −3 = −6``."""
+        event = self.events[step]
+        row = self._forward_row(event) if isinstance(event, Forward) else self._backward_row(event)
+        return _CONTROL.sub("\ufffd", " ".join(filter(None, row)))
 
     def _forward_row(self, event: Forward) -> list[str]:
         node = self.nodes[event.node]

@@ -129,10 +129,17 @@ def derivative(
     >>> derivative("relu", "out", ["x"])
     ['1 if x > 0 else 0']
     """
+    terms = derivative_terms(operation, out, names, textbook)
+    return [spell(term, target) for term in terms]
+
+
+def derivative_terms(
+    operation: Operation | str, out: str, names: Sequence[str], textbook: bool = True
+) -> list[Operand]:
+    """What `derivative` spells: terms, to be made part of larger ones."""
     entry = _entry(operation)
     rule = entry.textbook if textbook and entry.textbook else entry.partials
-    partials = rule(TERMS, Term(out), *map(Term, names))
-    return [spell(partial, target) for partial in partials]
+    return list(rule(TERMS, Term(out), *map(Term, names)))
 
 
 def spell(term: Operand, target: str = "text") -> str:
@@ -159,8 +166,10 @@ def _spell(term: Operand, target: str) -> tuple[str, int]:
     written = []
     for place, operand in enumerate(term.operands):
         text, tight = _spell(operand, target)
-        minus_minus = place == 1 and operation is OPERATIONS["sub"] and text.startswith(("−", "-"))
-        if minus_minus or _needs_parentheses(operation, place, binding, tight, target):
+        bare_minus = place == 1 and text.startswith(("−", "-"))
+        if (bare_minus and _sets_off_minus(operation, target)) or _needs_parentheses(
+            operation, place, binding, tight, target
+        ):
             text = rf"\left({text}\right)" if target == "latex" else f"({text})"
         written.append(text)
     return template.format(*written), binding
@@ -188,6 +197,12 @@ def _template(operation: Operation, target: str) -> str:
     return f"{name}({places})"
 
 
+def _sets_off_minus(operation: Operation | str, target: str) -> bool:
+    """Whether 2 − −3 is written 2 − (−3); in LaTeX, sums and products ask for it as well."""
+    names = ("add", "sub", "mul") if target == "latex" else ("sub",)
+    return isinstance(operation, Operation) and operation.name in names
+
+
 def _needs_parentheses(
     operation: Operation | str, place: int, binding: int, tight: int, target: str
 ) -> bool:
@@ -195,14 +210,14 @@ def _needs_parentheses(
         return target == "javascript" and tight < CALL  # a call may be spelled with ? and :
     if binding == CASES:  # "1 if x > 0 else (…)" reads well without parentheses at the end
         return tight == CASES and place != 2
-    if binding == SUM:
-        return tight < SUM or (tight == SUM and place == 1 and operation is OPERATIONS["sub"])
-    if binding == PRODUCT:
-        if target == "latex" and operation is OPERATIONS["div"]:
-            return False  # a fraction's bar is its parentheses
-        return tight < PRODUCT or (
-            tight == PRODUCT and place == 1 and operation is OPERATIONS["div"]
-        )
+    if target == "latex" and operation is OPERATIONS["div"]:
+        return False  # a fraction's bar is its parentheses
+    if binding in (SUM, PRODUCT) and tight == binding:
+        # For people a + (b + c) is a + b + c; a program would round it differently.
+        exact = target in ("python", "javascript")
+        return place == 1 and (exact or operation in (OPERATIONS["sub"], OPERATIONS["div"]))
+    if binding in (SUM, PRODUCT):
+        return tight < binding
     if binding == POWER:
         return tight <= POWER and not (target == "latex" and place == 1)
     return tight <= binding

@@ -20,6 +20,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+
 from microgrant.engine import Value, grad, where
 from microgrant.nn import MLP
 
@@ -97,9 +98,7 @@ def test_value_and_derivatives_at_an_edge(
     assert result.data == pytest.approx(value, rel=1e-15, abs=0.0, nan_ok=True)
     assert grad(result, operands) == pytest.approx(derivatives, rel=4e-16, abs=0.0, nan_ok=True)
     result.backward()
-    assert [x.grad for x in operands] == pytest.approx(
-        derivatives, rel=4e-16, abs=0.0, nan_ok=True
-    )
+    assert [x.grad for x in operands] == pytest.approx(derivatives, rel=4e-16, abs=0.0, nan_ok=True)
 
 
 # Where Python's own arithmetic raises, or answers otherwise. (The table has no cosh.)

@@ -16,6 +16,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+
 from microgrant import symbolic
 from microgrant.engine import VALUES, Value, apply, grad, no_grad
 from microgrant.ops import FLOATS, OPERATIONS, Operation, clip, power

@@ -17,6 +17,7 @@ from graphs import (
     run,
     torch_spelling,
 )
+
 from microgrant.engine import Value, topological_order
 from microgrant.ops import OPERATIONS
 
@@ -39,9 +40,7 @@ def assert_agrees_with_torch(seeds: range, arithmetic: bool) -> None:
     for seed in seeds:
         program = random_program(seed, ARITHMETIC if arithmetic else tuple(SAFE))
         ours = differentiate(program)
-        leaves = [
-            torch.tensor(x, dtype=torch.float64, requires_grad=True) for x in program.leaves
-        ]
+        leaves = [torch.tensor(x, dtype=torch.float64, requires_grad=True) for x in program.leaves]
         theirs = run(program, leaves, spelling)
         theirs[-1].backward()
         if arithmetic:

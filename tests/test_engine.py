@@ -1,0 +1,1049 @@
+"""What a graph promises: it is the record of a step that happened.
+
+In the order of the engine: recording, `backward`, `grad`, the modes, operations of one's own,
+being a good Python number beside NumPy, copying and saving, and a million nodes.
+"""
+
+from __future__ import annotations
+
+import contextvars
+import copy
+import inspect
+import math
+import operator
+import pickle
+import random
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Generator
+from itertools import pairwise
+from typing import Any
+
+import pytest
+from graphs import MICROGRANT, random_program, run
+
+import microgrant
+from microgrant.engine import (
+    NO_GRADIENT,
+    AnomalyError,
+    Value,
+    apply,
+    define,
+    detect_anomaly,
+    grad,
+    no_grad,
+    topological_order,
+    where,
+)
+from microgrant.nn import MLP, Neuron
+from microgrant.ops import OPERATIONS
+
+ARITHMETIC = [operator.add, operator.sub, operator.mul, operator.truediv, operator.pow]
+every_operator = pytest.mark.parametrize("operate", ARITHMETIC, ids=lambda f: f.__name__)
+
+
+def random_graph(seed: int) -> tuple[list[Value], list[Value]]:
+    """The leaves of a random graph, and the results of all its lines; the last is the root."""
+    program = random_program(seed)
+    leaves = [Value(x) for x in program.leaves]
+    return leaves, run(program, leaves, MICROGRANT)
+
+
+# --- Recording ----------------------------------------------------------------------------------
+
+
+def test_a_node_keeps_its_operands_in_order_and_with_multiplicity() -> None:
+    a, b = Value(2.0), Value(3.0)
+    difference = b - a
+    assert difference._prev[0] is b
+    assert difference._prev[1] is a
+    assert difference._partials == (1.0, -1.0)
+    square = a * a
+    assert len(square._prev) == 2
+    assert square._prev[0] is square._prev[1] is a
+    square.backward()
+    assert a.grad == 4.0
+
+
+def test_difference_and_quotient_are_one_node_each() -> None:
+    a, b = Value(2.0), Value(3.0)
+    assert len(topological_order(a - b)) == len(topological_order(a / b)) == 3
+    assert [(a - b)._op, (a / b)._op, (-a)._op] == ["-", "/", "neg"]
+
+
+def test_a_plain_number_becomes_a_leaf() -> None:
+    x = Value(2.0)
+    for result in (3 - x, x - 3):
+        constant = next(operand for operand in result._prev if operand is not x)
+        assert (constant.data, constant._prev, constant._op) == (3.0, (), "")
+
+
+def test_local_derivatives_are_those_of_the_forward_pass() -> None:
+    a, b = Value(2.0), Value(3.0)
+    product = a * b
+    result = product.tanh() + product
+    partials = [node._partials for node in topological_order(result)]
+    a.data, b.data, product.data = 100.0, -100.0, 7.0
+    assert [node._partials for node in topological_order(result)] == partials
+    result.backward()
+    slope = 1 + 1 / math.cosh(6.0) ** 2
+    assert (a.grad, b.grad) == pytest.approx((3 * slope, 2 * slope), rel=1e-15)
+
+
+def test_where_records_the_branch_taken_only() -> None:
+    x, y = Value(2.0), Value(3.0)
+    assert where(True, x, y) is x
+    assert where(x > y, x, y) is y
+    assert where(False, x, 5.0).data == 5.0
+
+
+def test_topological_order_puts_operands_first_and_each_value_once() -> None:
+    for seed in range(50):
+        _, values = random_graph(seed)
+        order = topological_order(values[-1])
+        place = {node: i for i, node in enumerate(order)}
+        assert len(place) == len(order)
+        for node in order:
+            assert all(place[operand] < place[node] for operand in node._prev)
+
+
+def test_topological_order_depends_on_the_program_alone() -> None:
+    def shape(seed: int) -> list[tuple[str, list[int]]]:
+        _, values = random_graph(seed)
+        order = topological_order(values[-1])
+        return [(node._op, [order.index(x) for x in node._prev]) for node in order]
+
+    assert [shape(seed) for seed in range(20)] == [shape(seed) for seed in range(20)]
+
+
+def test_topological_order_of_several_roots() -> None:
+    a, b = Value(1.0, "a"), Value(2.0, "b")
+    total, product = a + b, a * b
+    names = [node.label or node._op for node in topological_order(total, product, a)]
+    assert names == ["a", "b", "+", "*"]
+    assert topological_order() == []
+
+
+@pytest.mark.parametrize("text", [None, 3, 2.5, b"x"], ids=repr)
+def test_a_label_is_text(text: Any) -> None:
+    with pytest.raises(TypeError, match="a label is text, but got"):
+        Value(1.0, label=text)
+
+
+def test_a_subclass_of_value_is_a_value_everywhere() -> None:
+    class Weight(Value):
+        pass
+
+    w = Weight(2.0)
+    y = 3 * w + w * w + w.exp()
+    y.backward()
+    assert w.grad == 3 + 4 + math.exp(2.0)
+    output = Neuron(1, nonlin=False)([w])
+    assert w in topological_order(output)
+
+
+# --- Backward -----------------------------------------------------------------------------------
+
+
+def test_leaves_accumulate_and_interior_nodes_start_from_zero() -> None:
+    x = Value(2.0)
+    square = x * x
+    cube = square * x
+    cube.backward()
+    assert (x.grad, square.grad, cube.grad) == (12.0, 2.0, 1.0)
+    cube.backward()
+    assert (x.grad, square.grad, cube.grad) == (24.0, 2.0, 1.0)
+    square.backward()
+    assert (x.grad, square.grad, cube.grad) == (28.0, 1.0, 1.0)
+
+
+def test_a_second_pass_doubles_the_leaves_exactly() -> None:
+    for seed in range(300):
+        leaves, values = random_graph(seed)
+        values[-1].backward()
+        once = [leaf.grad for leaf in leaves]
+        interior = [value.grad for value in values]
+        values[-1].backward()
+        assert [leaf.grad for leaf in leaves] == [2 * g for g in once]
+        assert [value.grad for value in values] == interior
+
+
+def test_a_second_pass_doubles_a_sum_that_rounds() -> None:
+    x = Value(0.0)
+    y = x * 0.1 + x * 0.2 + x * 0.3 + x * 1e16 + x * 0.7
+    y.backward()
+    once = x.grad
+    y.backward()
+    assert x.grad == 2 * once
+
+
+def test_a_seed_for_backward() -> None:
+    x = Value(3.0)
+    y = x * x
+    y.backward(grad=0.5)
+    assert (x.grad, y.grad) == (3.0, 0.5)
+    y.backward(2)
+    assert (x.grad, y.grad) == (15.0, 2.0)
+
+
+def test_backward_on_a_leaf() -> None:
+    x = Value(3.0)
+    x.backward()
+    assert x.grad == 1.0
+    x.backward(grad=2.5)
+    assert x.grad == 3.5
+
+
+@pytest.mark.parametrize("seed", ["a", None, 1j, Value(1.0), [1.0]], ids=repr)
+def test_a_seed_is_a_number(seed: Any) -> None:
+    x = Value(3.0)
+    with pytest.raises(TypeError, match="expected one real number"):
+        (x * x).backward(seed)
+    assert x.grad is NO_GRADIENT
+
+
+def test_no_gradient_is_told_apart_from_zero() -> None:
+    dead, unused = Value(-1.0), Value(1.0)
+    y = dead.relu()
+    assert dead.grad is y.grad is unused.grad is NO_GRADIENT
+    assert (dead.grad, repr(dead)) == (0.0, "Value(data=-1.0, grad=0.0)")
+    y.backward()
+    assert dead.grad == 0.0
+    assert dead.grad is not NO_GRADIENT
+    assert unused.grad is NO_GRADIENT
+
+
+def test_an_untouched_gradient_serves_in_an_update() -> None:
+    p = Value(2.0)
+    p.data -= 0.1 * p.grad
+    assert p.data == 2.0
+    assert type(p.data) is float
+
+
+def test_gradients_set_to_zero_by_hand() -> None:
+    x = Value(3.0)
+    y = x * x
+    for zero in (0, 0.0, NO_GRADIENT):
+        x.grad = zero
+        y.backward()
+        assert x.grad == 6.0
+        assert type(x.grad) is float
+
+
+def test_a_chain_of_backward_passes_over_a_shared_trunk_adds_up() -> None:
+    for seed in range(50):
+        leaves, values = random_graph(seed)
+        roots = values[-3:]
+        separate = [grad(root, leaves) for root in roots]
+        for root in roots:
+            root.backward()
+        for leaf, *gradients in zip(leaves, *separate, strict=True):
+            assert leaf.grad == pytest.approx(sum(gradients), rel=1e-15)
+
+
+# --- Derivatives as results ---------------------------------------------------------------------
+
+
+def test_grad_agrees_with_backward_and_touches_no_grad() -> None:
+    for seed in range(100):
+        leaves, values = random_graph(seed)
+        everything = topological_order(values[-1])
+        for create_graph in (False, True):
+            gradients = grad(values[-1], leaves, create_graph=create_graph)
+            assert all(node.grad is NO_GRADIENT for node in everything)
+            copied, root = copy.deepcopy((leaves, values[-1]))
+            root.backward()
+            assert [float(f"{g:.17g}") for g in gradients] == [leaf.grad for leaf in copied]
+
+
+def test_grad_of_one_of_a_list_and_of_interior_nodes() -> None:
+    x, unused = Value(3.0), Value(1.0)
+    square = x * x
+    y = square * square
+    assert grad(y, x) == 108.0
+    assert grad(y, [x, square, y, unused, x]) == [108.0, 18.0, 1.0, 0.0, 108.0]
+    assert grad(y, (x,)) == [108.0]
+    assert grad(y, []) == []
+
+
+def test_grad_with_create_graph_returns_values() -> None:
+    x, unused = Value(3.0), Value(1.0)
+    gradients = grad(x**3, [x, unused], create_graph=True)
+    assert [type(g) for g in gradients] == [Value, Value]
+    assert [g.data for g in gradients] == [27.0, 0.0]
+    gradients[0].backward()
+    assert x.grad == 18.0
+
+
+@pytest.mark.parametrize(
+    "call",
+    [lambda: grad(1.0, Value(1.0)), lambda: grad(Value(1.0), [1.0]), lambda: grad(None, [])],
+    ids=["y", "xs", "None"],
+)
+def test_grad_needs_values(call: Callable[[], Any]) -> None:
+    with pytest.raises(TypeError, match=r"grad needs Values, but (y|xs) is or holds"):
+        call()
+
+
+@pytest.mark.parametrize(
+    ("function", "name", "at"),
+    [
+        (Value.tanh, "tanh(x)", 0.0),
+        (Value.tanh, "tanh(x)", 0.5),
+        (Value.sigmoid, "1 / (1 + exp(-x))", 0.3),
+        (Value.log, "log(x)", 0.7),
+        (Value.softplus, "log(1 + exp(x))", -0.4),
+        (lambda x: x**x, "x ** x", 1.3),
+        (lambda x: x**7, "x ** 7", -1.1),
+        (lambda x: x.sin() * x.exp(), "sin(x) * exp(x)", 0.8),
+        (lambda x: x.sqrt() / (1 + x * x), "sqrt(x) / (1 + x * x)", 0.9),
+        (lambda x: (2 - x.cos()).log1p() - x.expm1(), "log(3 - cos(x)) - exp(x) + 1", 0.6),
+    ],
+    ids=lambda x: x if isinstance(x, str) else "",
+)
+def test_derivatives_to_the_fifth_order(
+    function: Callable[[Value], Value], name: str, at: float
+) -> None:
+    mpmath = pytest.importorskip("mpmath", reason="mpmath is not installed")
+    x = Value(at)
+    derivative = function(x)
+    with mpmath.workdps(50):
+        for order in range(1, 6):
+            derivative = grad(derivative, x, create_graph=True)
+            true = mpmath.diff(lambda z: eval(name, vars(mpmath) | {"x": z}), mpmath.mpf(at), order)
+            assert derivative.data == pytest.approx(float(true), rel=1e-11, abs=1e-11)
+
+
+def test_create_graph_after_data_was_changed() -> None:
+    x = Value(0.5)
+    y = x.tanh() * x
+    x.data = 0.6
+    with pytest.raises(ValueError, match="changed after the forward pass: record the graph again"):
+        grad(y, x, create_graph=True)
+    assert grad(y, x) == pytest.approx(math.tanh(0.5) + 0.5 / math.cosh(0.5) ** 2, rel=1e-15)
+    x.data = 0.5
+    assert grad(y, x, create_graph=True).data == pytest.approx(grad(y, x), rel=1e-15)
+
+
+def test_create_graph_where_a_local_derivative_is_nan() -> None:
+    x = Value(-1.0)
+    assert math.isnan(grad(x.log(), x, create_graph=True).data)
+
+
+# --- Modes --------------------------------------------------------------------------------------
+
+
+def records() -> bool:
+    x = Value(1.0)
+    recorded = {bool((x + x)._prev), bool((x * x)._prev), bool(x.exp()._prev), bool((x**2)._prev)}
+    assert len(recorded) == 1
+    return recorded.pop()
+
+
+def test_no_grad_computes_and_records_nothing() -> None:
+    x = Value(3.0)
+    with no_grad():
+        y = x * x + x.exp() / 2
+        assert not records()
+    assert records()
+    assert (y.data, y._prev, y._op) == (9 + math.exp(3.0) / 2, (), "")
+    y.backward()
+    assert x.grad is NO_GRADIENT
+
+
+def test_no_grad_nests_and_ends_with_an_exception() -> None:
+    with no_grad():
+        with no_grad():
+            assert not records()
+        assert not records()
+        with pytest.raises(KeyError), no_grad():
+            raise KeyError
+        assert not records()
+    assert records()
+
+
+def test_no_grad_as_a_decorator() -> None:
+    @no_grad()
+    def predict(x: Value) -> Value:
+        return x * x
+
+    for _ in range(2):
+        assert predict(Value(3.0))._prev == ()
+        assert records()
+
+
+def test_backward_inside_no_grad() -> None:
+    x = Value(3.0)
+    y = x * x
+    with no_grad():
+        y.backward()
+    assert x.grad == 6.0
+
+
+def test_no_grad_of_one_thread_is_not_that_of_another() -> None:
+    entered, leave = threading.Event(), threading.Event()
+    seen = []
+
+    def predict() -> None:
+        with no_grad():
+            entered.set()
+            leave.wait(10)
+            seen.append(records())
+        seen.append(records())
+
+    thread = threading.Thread(target=predict)
+    thread.start()
+    assert entered.wait(10)
+    seen.append(records())
+    leave.set()
+    thread.join()
+    assert seen == [True, False, True]
+
+
+def test_a_thread_started_inside_no_grad_records() -> None:
+    seen = []
+    with no_grad():
+        thread = threading.Thread(target=lambda: seen.append(records()))
+        thread.start()
+        thread.join()
+    assert seen == [True]
+
+
+def pause_inside_no_grad() -> Generator[bool, None, None]:
+    with no_grad():
+        yield records()
+
+
+def test_a_generator_that_runs_to_its_end_leaves_no_trace() -> None:
+    assert list(pause_inside_no_grad()) == [False]
+    assert records()
+
+
+def test_blocks_that_end_out_of_order_leave_no_trace() -> None:
+    def body() -> None:
+        paused = pause_inside_no_grad()
+        next(paused)
+        with no_grad():
+            paused.close()
+            assert not records()
+        assert records()
+        with detect_anomaly():
+            assert records()
+
+    contextvars.copy_context().run(body)  # so that a failure stays in this test
+
+
+def test_a_block_that_ends_in_another_thread_leaves_no_trace() -> None:
+    def body() -> None:
+        paused = pause_inside_no_grad()
+        next(paused)
+        errors: list[BaseException] = []
+
+        def close() -> None:
+            try:
+                paused.close()
+            except BaseException as error:
+                errors.append(error)
+
+        thread = threading.Thread(target=close)
+        thread.start()
+        thread.join()
+        assert errors == []
+        with detect_anomaly():
+            assert records()
+
+    contextvars.copy_context().run(body)
+
+
+def here() -> int:
+    """The line of the caller."""
+    frame = inspect.currentframe()
+    assert frame is not None
+    assert frame.f_back is not None
+    return frame.f_back.f_lineno
+
+
+def test_an_anomaly_of_the_forward_pass_names_everything() -> None:
+    x = Value(0.0, label="x")
+    line = here() + 2
+    with detect_anomaly(), pytest.raises(AnomalyError) as caught:
+        x.log()
+    assert str(caught.value) == f"log(x = 0.0) is -inf, made by {__file__}, line {line}"
+
+
+@pytest.mark.parametrize(
+    ("compute", "words"),
+    [
+        (lambda x: x * 2e308, r"mul\(x = 2.0, inf\) is inf"),
+        (lambda x: x + math.nan, r"add\(x = 2.0, nan\) is nan"),
+        (lambda x: 1 / (x - 2), r"div\(1.0, 0.0\) is inf"),
+        (lambda x: (-x) ** 0.5, r"power\(-2.0\) is nan"),
+        (lambda x: x * Value(1e308, "y"), r"mul\(x = 2.0, y = 1e\+308\) is inf"),
+        (lambda x: Value(1e308) + Value(1e308), r"add\(1e\+308, 1e\+308\) is inf"),
+    ],
+    ids=["mul", "nan", "div", "pow", "two names", "no names"],
+)
+def test_anomalies_name_the_operation_and_its_operands(
+    compute: Callable[[Value], Value], words: str
+) -> None:
+    with detect_anomaly(), pytest.raises(AnomalyError, match=words):
+        compute(Value(2.0, label="x"))
+
+
+def test_an_anomaly_inside_a_module_names_the_line_of_the_user() -> None:
+    model = MLP(2, [3, 1])
+    line = here() + 2
+    with detect_anomaly(), pytest.raises(AnomalyError) as caught:
+        model([math.inf, 1.0])
+    assert f"made by {__file__}, line {line}" in str(caught.value)
+
+
+def test_an_anomaly_of_the_backward_pass_names_everything_and_touches_no_gradient() -> None:
+    x, y = Value(0.0, label="x"), Value(1.0, label="y")
+    earlier = x * 3 + y
+    earlier.backward()
+    with detect_anomaly():
+        line = here() + 1
+        root = x.sqrt()
+        product = root * y
+        with pytest.raises(AnomalyError) as caught:
+            product.backward()
+        with pytest.raises(AnomalyError):
+            grad(product, x)
+    assert str(caught.value) == (
+        "the gradient of sqrt(x = 0.0) with respect to x = 0.0 is "
+        f"upstream 1.0 × local inf = inf, made by {__file__}, line {line}"
+    )
+    assert (x.grad, y.grad) == (3.0, 1.0)
+    assert root.grad is product.grad is NO_GRADIENT
+
+
+def test_a_gradient_whose_sum_overflows() -> None:
+    x = Value(0.0, label="x")
+    y = x * 1e308 + x * 1e308
+    with detect_anomaly(), pytest.raises(AnomalyError, match=r"x = 0\.0 adds up to inf"):
+        y.backward()
+    assert x.grad is NO_GRADIENT
+
+
+def test_a_graph_made_before_the_block_is_checked_too() -> None:
+    y = Value(0.0, label="x").sqrt()
+    with detect_anomaly(), pytest.raises(AnomalyError, match=r"sqrt\(x = 0.0\)"):
+        y.backward()
+
+
+def test_detect_anomaly_sees_values_that_are_not_recorded() -> None:
+    with detect_anomaly(), no_grad(), pytest.raises(AnomalyError, match=r"log\(0.0\) is -inf"):
+        Value(0.0).log()
+
+
+def test_detect_anomaly_lets_finite_steps_pass_and_ends() -> None:
+    with detect_anomaly():
+        for seed in range(20):
+            leaves, values = random_graph(seed)
+            values[-1].backward()
+            checked = [leaf.grad for leaf in leaves]
+            assert checked == grad(values[-1], leaves)
+    assert Value(0.0).log().data == -math.inf
+    assert issubclass(AnomalyError, FloatingPointError)
+
+
+# --- Operations of one's own --------------------------------------------------------------------
+
+gaussian = define("gaussian", lambda x: math.exp(-x * x), lambda m, out, x: (-2 * x * out,))
+hypotenuse = define(
+    "hypotenuse",
+    math.hypot,
+    lambda m, out, a, b: (a / out, b / out),
+    arity=2,
+    symbol="hyp",
+)
+fused = define("fused", lambda a, b, c: a * b + c, lambda m, out, a, b, c: (b, a, 1.0), arity=3)
+loose = define("loose", lambda x: math.sin(x), lambda m, out, x: (math.cos(x),))
+
+
+def test_an_operation_of_one_operand() -> None:
+    x = Value(0.5)
+    y = gaussian(x)
+    y.backward()
+    assert (y.data, y._op, y._prev) == (math.exp(-0.25), "gaussian", (x,))
+    assert x.grad == -math.exp(-0.25)
+    assert gaussian.__name__ == "gaussian"
+
+
+def test_an_operation_of_two_operands() -> None:
+    a = Value(3.0)
+    y = hypotenuse(a, 4)
+    y.backward()
+    assert (y.data, y._op, a.grad) == (5.0, "hyp", 0.6)
+
+
+def test_an_operation_of_three_operands() -> None:
+    a, b, c = Value(2.0), Value(3.0), Value(4.0)
+    y = fused(a, b, c)
+    assert (y.data, y._prev, y._partials) == (10.0, (a, b, c), (3.0, 2.0, 1.0))
+    assert topological_order(y) == [a, b, c, y]
+    y.backward()
+    y.backward()
+    assert (a.grad, b.grad, c.grad) == (6.0, 4.0, 2.0)
+    assert grad(y, [c, b, a]) == [1.0, 2.0, 3.0]
+
+
+def test_an_operation_of_three_operands_that_are_one() -> None:
+    x = Value(3.0)
+    y = fused(x, x, x)
+    assert len(y._prev) == 3
+    y.backward()
+    assert x.grad == 7.0
+    twin_of_x, twin = copy.deepcopy((x, y))
+    assert all(operand is twin_of_x for operand in twin._prev)
+    twin.backward()
+    assert twin_of_x.grad == 14.0
+    assert grad(grad(y, x, create_graph=True), x) == 2.0
+
+
+def test_an_operation_of_ones_own_differentiates_to_any_order() -> None:
+    x = Value(0.5)
+    first = grad(gaussian(x), x, create_graph=True)
+    second = grad(first, x, create_graph=True)
+    out = math.exp(-0.25)
+    assert second.data == pytest.approx((4 * 0.25 - 2) * out, rel=1e-15)
+    assert grad(second, x) == pytest.approx((12 * 0.5 - 8 * 0.125) * out, rel=1e-15)
+
+
+def test_a_rule_written_with_math_serves_first_derivatives_only() -> None:
+    x = Value(0.5)
+    y = loose(x)
+    assert grad(y, x) == math.cos(0.5)
+    with pytest.raises(TypeError, match=r"partials of loose work on floats only .* as m.exp\(x\)"):
+        grad(y, x, create_graph=True)
+
+
+def test_a_wrong_number_of_operands() -> None:
+    with pytest.raises(TypeError, match="gaussian takes 1 operand, but got 2"):
+        gaussian(1.0, 2.0)
+    with pytest.raises(TypeError, match="fused takes 3 operands, but got 0"):
+        fused()
+    with pytest.raises(TypeError, match="mul takes 2 operands, but got 1"):
+        apply(OPERATIONS["mul"], 1.0)
+
+
+@pytest.mark.parametrize(
+    "partials",
+    [(), (1.0, 2.0), 1.0, [1.0], None],
+    ids=repr,
+)
+def test_a_wrong_number_of_partials(partials: Any) -> None:
+    wrong = define("wrong", lambda x: x, lambda m, out, x: partials)
+    with pytest.raises(ValueError, match="partials of wrong are to be a tuple of 1"):
+        wrong(2.0)
+
+
+@pytest.mark.parametrize("result", [None, "1.5", 1j, [1.0]], ids=repr)
+def test_results_that_are_no_numbers(result: Any) -> None:
+    forward = define("forward", lambda x: result, lambda m, out, x: (1.0,))
+    with pytest.raises(TypeError, match="expected one real number, but got"):
+        forward(2.0)
+    partials = define("partials", lambda x: x, lambda m, out, x: (result,))
+    with pytest.raises(TypeError, match="expected one real number, but got"):
+        partials(2.0)
+
+
+@pytest.mark.parametrize("name", [*OPERATIONS, "power", "clip"])
+def test_a_name_that_the_table_has_already(name: str) -> None:
+    with pytest.raises(ValueError, match=f"has an operation '{name}' already"):
+        define(name, lambda x: x, lambda m, out, x: (1.0,))
+
+
+@pytest.mark.parametrize("name", ["", "two words", "1st", "a-b", "<b>"], ids=repr)
+def test_a_name_that_is_no_name(name: str) -> None:
+    with pytest.raises(ValueError, match="is a Python identifier, but got"):
+        define(name, lambda x: x, lambda m, out, x: (1.0,))
+
+
+@pytest.mark.parametrize("arity", [0, -1])
+def test_an_operation_has_an_operand(arity: int) -> None:
+    with pytest.raises(ValueError, match="arity"):
+        define("nothing", lambda: 1.0, lambda m, out: (), arity=arity)
+
+
+# --- Being a good Python number -----------------------------------------------------------------
+
+
+@every_operator
+@pytest.mark.parametrize("number", [2, 2.0, True], ids=repr)
+def test_plain_numbers_on_both_sides(operate: Callable[..., Any], number: float) -> None:
+    x = Value(3.0)
+    assert operate(x, number).data == operate(3.0, number)
+    assert operate(number, x).data == operate(number, 3.0)
+
+
+@every_operator
+@pytest.mark.parametrize("kind", ["float64", "float32", "float16", "int64", "uint8", "bool_"])
+def test_numpy_scalars_on_both_sides(operate: Callable[..., Any], kind: str) -> None:
+    numpy = pytest.importorskip("numpy", reason="NumPy is not installed")
+    x, number = Value(3.0), getattr(numpy, kind)(1)
+    for result in (operate(x, number), operate(number, x), operate(x, numpy.array(1.0))):
+        assert type(result) is Value
+        assert x in result._prev
+    assert operate(x, number).data == operate(3.0, 1.0)
+    assert operate(number, x).data == operate(1.0, 3.0)
+
+
+@every_operator
+def test_numpy_arrays_on_both_sides(operate: Callable[..., Any]) -> None:
+    numpy = pytest.importorskip("numpy", reason="NumPy is not installed")
+    x, array = Value(3.0), numpy.array([[1.0, 2.0], [0.5, 4.0]])
+    for result, expected in (
+        (operate(x, array), operate(3.0, array)),
+        (operate(array, x), operate(array, 3.0)),
+    ):
+        assert result.shape == array.shape
+        assert all(type(value) is Value and x in value._prev for value in result.flat)
+        assert [value.data for value in result.flat] == expected.ravel().tolist()
+
+
+def test_arrays_of_values_compute_as_arrays_do() -> None:
+    numpy = pytest.importorskip("numpy", reason="NumPy is not installed")
+    w = numpy.array([[Value(1.0), Value(2.0)], [Value(3.0), Value(4.0)]])
+    x = numpy.array([5.0, 6.0])
+    y = (w @ x).sum() + w.mean()
+    y.backward()
+    assert y.data == 17.0 + 39.0 + 2.5
+    assert [value.grad for value in w.flat] == [5.25, 6.25, 5.25, 6.25]
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["exp", "log", "log1p", "expm1", "sqrt", "sin", "cos", "tanh", "abs", "negative", "square"],
+)
+def test_functions_of_numpy_are_recorded(name: str) -> None:
+    numpy = pytest.importorskip("numpy", reason="NumPy is not installed")
+    x = Value(0.5)
+    y = getattr(numpy, name)(x)
+    assert type(y) is Value
+    assert y.data == pytest.approx(getattr(numpy, name)(0.5), rel=1e-15)
+    assert x in y._prev
+    (in_array,) = getattr(numpy, name)(numpy.array([x]))
+    assert in_array == y
+
+
+WRONG = ["a", "", None, 1j, [1.0], (1.0,), {}, object()]
+
+
+@every_operator
+@pytest.mark.parametrize("wrong", WRONG, ids=lambda x: type(x).__name__)
+def test_what_is_no_number_is_refused_on_both_sides(
+    operate: Callable[..., Any], wrong: object
+) -> None:
+    x = Value(3.0)
+    sentence = rf"expected one real number, but got {type(wrong).__name__} .*: \w+"
+    with pytest.raises(TypeError, match=sentence):
+        operate(x, wrong)
+    with pytest.raises(TypeError, match=sentence):
+        operate(wrong, x)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "advice"),
+    [
+        ("2.5", "float(text) makes a number of a text"),
+        (None, "is a `return` missing where it comes from?"),
+        (1j, "take its .real or .imag"),
+        ([1.0], "make one Value for each number: [Value(x) for x in data]"),
+        (Value(1.0), "use the Value itself"),
+        (object(), "float(x) may make a number of it"),
+    ],
+    ids=lambda x: type(x).__name__,
+)
+def test_advice_for_what_is_no_number(wrong: Any, advice: str) -> None:
+    x = Value(3.0)
+    for call in (
+        lambda: Value(wrong),
+        lambda: setattr(x, "data", wrong),
+        lambda: x.clip(low=wrong),
+    ):
+        with pytest.raises(TypeError) as caught:
+            call()
+        assert advice in str(caught.value)
+    assert x.data == 3.0
+
+
+def test_arrays_are_no_numbers() -> None:
+    numpy = pytest.importorskip("numpy", reason="NumPy is not installed")
+    with pytest.raises(TypeError, match="make one Value for each number"):
+        Value(numpy.array([1.0, 2.0]))
+    with pytest.raises(TypeError, match=r"take its .real or .imag"):
+        Value(numpy.complex128(1j))
+    assert Value(numpy.array(2.5)).data == Value(numpy.float32(2.5)).data == 2.5
+
+
+def test_an_integer_that_no_float_can_hold() -> None:
+    with pytest.raises(OverflowError, match="too large for a float"):
+        Value(10**400)
+
+
+@pytest.mark.parametrize("name", ["maximum", "minimum"])
+def test_maximum_and_minimum_take_numbers(name: str) -> None:
+    x = Value(3.0)
+    assert getattr(x, name)(2).data == (3.0 if name == "maximum" else 2.0)
+    with pytest.raises(TypeError, match="expected one real number"):
+        getattr(x, name)("a")
+
+
+@pytest.mark.parametrize("bounds", [(1, 0), (math.nan, 1), (0, math.nan)], ids=repr)
+def test_bounds_of_clip_are_in_order(bounds: tuple[float, float]) -> None:
+    with pytest.raises(ValueError, match="clip needs low <= high"):
+        Value(0.5).clip(*bounds)
+
+
+@pytest.mark.parametrize(
+    "compare",
+    [operator.lt, operator.le, operator.gt, operator.ge, operator.eq, operator.ne],
+    ids=lambda f: f.__name__,
+)
+def test_comparisons_are_by_data(compare: Callable[..., Any]) -> None:
+    numbers = [1.0, 2.0, -math.inf, math.nan, 0.0, -0.0]
+    for a in numbers:
+        for b in numbers:
+            expected = compare(a, b)
+            assert compare(Value(a), Value(b)) is expected
+            assert compare(Value(a), b) is expected
+            assert compare(a, Value(b)) is expected
+    assert compare(Value(2.0), 3) is compare(2, 3)
+    assert compare(Value(2.0), 10**400) is compare(2, 10**400)
+
+
+def test_comparisons_with_numpy() -> None:
+    numpy = pytest.importorskip("numpy", reason="NumPy is not installed")
+    x = Value(2.0)
+    assert x < numpy.float64(3)
+    assert numpy.float64(3) > x
+    assert x == numpy.int64(2)
+    assert (x < numpy.array([1.0, 3.0])).tolist() == [False, True]
+    assert (numpy.array([1.0, 2.0]) == x).tolist() == [False, True]
+
+
+def test_comparisons_with_what_is_no_number() -> None:
+    assert (Value(1.0) == "a") is False
+    assert (Value(1.0) != None) is True  # noqa: E711
+    with pytest.raises(TypeError, match="not supported between instances of 'Value' and 'str'"):
+        assert Value(1.0) < "a"
+
+
+def test_values_sort() -> None:
+    values = [Value(3.0), Value(1.0), Value(2.0)]
+    assert [v.data for v in sorted(values)] == [1.0, 2.0, 3.0]
+    assert max(values) is values[0]
+    assert min(values) is values[1]
+
+
+def test_equal_values_are_two_in_a_set() -> None:
+    a, b = Value(1.0), Value(1.0)
+    assert a == b
+    assert len({a, b, a}) == 2
+    assert {a: "a", b: "b"}[a] == "a"
+
+
+def test_truth() -> None:
+    assert [bool(Value(x)) for x in (0.0, -0.0, 0.5, math.nan)] == [False, False, True, True]
+
+
+def test_printing() -> None:
+    x = Value(2)
+    assert repr(x) == str(x) == f"{x}" == "Value(data=2.0, grad=0.0)"
+    (x * 3).backward()
+    assert repr(x) == "Value(data=2.0, grad=3.0)"
+    assert (f"{x:.3f}", f"{x:+.1e}", f"{x:>6}") == ("2.000", "+2.0e+00", "   2.0")
+    with pytest.raises(ValueError, match="format"):
+        f"{x:s}"
+
+
+@pytest.mark.parametrize("function", [math.exp, math.tanh, float, int, round, complex])
+def test_no_gradient_is_lost_in_a_function_of_floats(function: Callable[..., Any]) -> None:
+    with pytest.raises(TypeError):
+        function(Value(1.0))
+
+
+# --- Copies -------------------------------------------------------------------------------------
+
+
+def test_a_shallow_copy_has_the_same_operands_and_record() -> None:
+    x = Value(3.0, label="x")
+    y = x * x
+    y.label = "y"
+    y.backward()
+    twin = copy.copy(y)
+    assert twin is not y
+    assert (twin.data, twin.grad, twin.label, twin._op) == (9.0, 1.0, "y", "*")
+    assert all(operand is x for operand in twin._prev)
+    twin.backward()
+    assert x.grad == 12.0
+    assert copy.copy(x)._prev == ()
+
+
+def test_a_deep_copy_keeps_what_is_shared() -> None:
+    x = Value(3.0, label="x")
+    d = x * x
+    loss = d + x
+    loss.backward()
+    unreached = Value(1.0)
+    copied = copy.deepcopy({"d": d, "loss": loss, "again": [loss, x], "unreached": unreached})
+    assert copied["again"][0] is copied["loss"]
+    assert copied["loss"]._prev[0] is copied["d"]
+    twin = copied["again"][1]
+    assert copied["d"]._prev[0] is copied["d"]._prev[1] is copied["loss"]._prev[1] is twin
+    assert (twin.data, twin.grad, twin.label) == (3.0, 7.0, "x")
+    assert copied["unreached"].grad is NO_GRADIENT
+    copied["loss"].backward()
+    assert (twin.grad, x.grad) == (14.0, 7.0)
+
+
+def test_a_deep_copy_of_a_random_graph_is_the_same_graph() -> None:
+    for seed in range(50):
+        leaves, values = random_graph(seed)
+        copies, root = copy.deepcopy((leaves, values[-1]))
+        originals, copied = topological_order(values[-1]), topological_order(root)
+        assert not set(originals) & set(copied)
+        for node, twin in zip(originals, copied, strict=True):
+            assert (twin.data, twin._op, twin._partials) == (node.data, node._op, node._partials)
+        assert grad(root, copies) == grad(values[-1], leaves)
+
+
+def test_a_deep_copy_of_a_model_is_a_model_of_its_own() -> None:
+    model = MLP(2, [3, 1])
+    output = model([1.0, 2.0])
+    twin, twin_of_output = copy.deepcopy((model, output))
+    twin_of_output.backward()
+    assert any(p.grad for p in twin.parameters())
+    assert all(p.grad is NO_GRADIENT for p in model.parameters())
+    assert twin([1.0, 2.0]).data == output.data
+
+
+# --- Pickle -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
+def test_pickle_keeps_what_is_shared(protocol: int) -> None:
+    x = Value(3.0, label="x")
+    d = (x * x).clip(0, 100)
+    loss = d**3 + x
+    loss.backward()
+    for together in ([d, loss, x], [loss, d, x], [x, loss, d]):
+        loaded = pickle.loads(pickle.dumps(together, protocol))
+        by_name = {id(old): new for old, new in zip(together, loaded, strict=True)}
+        new_x, new_d, new_loss = by_name[id(x)], by_name[id(d)], by_name[id(loss)]
+        assert new_loss._prev[0]._prev[0] is new_d
+        assert new_loss._prev[1] is new_d._prev[0]._prev[0] is new_x
+        assert (new_x.grad, new_x.label, new_d.grad) == (x.grad, "x", d.grad)
+        originals, copies = topological_order(loss), topological_order(new_loss)
+        for node, copied in zip(originals, copies, strict=True):
+            assert copied._operation is node._operation
+            assert (copied.data, copied._partials) == (node.data, node._partials)
+        assert grad(new_loss, new_x) == grad(loss, x)
+
+
+def test_pickle_keeps_an_unreached_gradient() -> None:
+    x, y = pickle.loads(pickle.dumps([Value(math.nan), Value(1.0) * 2]))
+    assert x.grad is y.grad is NO_GRADIENT
+    assert math.isnan(x.data)
+
+
+def test_pickle_of_a_model() -> None:
+    model = MLP(2, [3, 1], activation="tanh")
+    output = model([1.0, 2.0])
+    output.backward()
+    loaded, loaded_output = pickle.loads(pickle.dumps((model, output)))
+    assert repr(loaded) == repr(model)
+    for (name, p), (loaded_name, q) in zip(
+        model.named_parameters(), loaded.named_parameters(), strict=True
+    ):
+        assert (name, p.data, p.grad) == (loaded_name, q.data, q.grad)
+    assert loaded([1.0, 2.0]).data == output.data
+    loaded_output.backward()
+    assert [q.grad for q in loaded.parameters()] == [2 * p.grad for p in model.parameters()]
+
+
+def test_pickle_refuses_an_operation_of_ones_own() -> None:
+    with pytest.raises(pickle.PicklingError, match="'gaussian' is one of your own"):
+        pickle.dumps(gaussian(0.5) + 1)
+
+
+def test_pickle_of_a_deep_chain() -> None:
+    x = y = Value(1.0)
+    for _ in range(100_000):
+        y = y + x
+    loaded = pickle.loads(pickle.dumps(y))
+    loaded.backward()
+    leaf = loaded._prev[1]
+    assert (loaded.data, leaf.grad, x.grad) == (100_001.0, 100_001.0, 0.0)
+
+
+def test_pickle_of_all_results_is_no_larger_than_of_the_last() -> None:
+    values = [Value(1.0)]
+    for _ in range(300):
+        values.append(values[-1] * 1.5)
+    assert len(pickle.dumps(values)) < 10 * len(pickle.dumps(values[-1]))
+    loaded = pickle.loads(pickle.dumps(values))
+    assert all(new._prev[0] is old for old, new in pairwise(loaded))
+
+
+def test_pickle_is_read_by_a_program_that_imports_nothing() -> None:
+    program = "import pickle, sys; y = pickle.load(sys.stdin.buffer); y.backward(); print(y._prev)"
+    x = Value(3.0)
+    finished = subprocess.run(
+        [sys.executable, "-c", program],
+        input=pickle.dumps(x * x),
+        capture_output=True,
+        check=True,
+    )
+    assert finished.stdout.decode().count("Value(data=3.0, grad=6.0)") == 2
+
+
+# --- A million ----------------------------------------------------------------------------------
+
+MILLION = 1_000_000
+
+
+def test_a_chain_and_a_fan_out_of_a_million() -> None:
+    assert sys.getrecursionlimit() <= 1000
+    x = y = Value(1.0)
+    for _ in range(MILLION):
+        y = y + x
+    y.backward()
+    assert (y.data, x.grad) == (MILLION + 1, MILLION + 1)
+    twin_of_x, twin = copy.deepcopy((x, y))
+    del y
+    assert repr(twin) == f"Value(data={MILLION + 1.0}, grad=1.0)"
+    assert grad(twin, twin_of_x) == MILLION + 1
+    del twin
+    assert twin_of_x.data == 1.0
+
+
+def test_a_sum_of_a_million_terms() -> None:
+    terms = [Value(1.0) for _ in range(MILLION)]
+    total = sum(terms)
+    total.backward()
+    assert total.data == MILLION
+    assert all(term.grad == 1.0 for term in terms)
+    twin = copy.deepcopy(total)
+    del total, terms
+    assert len(topological_order(twin)) == 2 * MILLION + 1
+
+
+def test_a_network_of_10_000_layers() -> None:
+    random.seed(1)
+    model = MLP(1, [1] * 10_000, activation="tanh")
+    output = model([1.0])
+    output.backward()
+    assert model.parameters()[-1].grad == 1.0
+    twin = copy.deepcopy(output)
+    assert twin.data == output.data
+    del output, twin
+    assert len(model.parameters()) == 20_000
+
+
+def test_public_names_are_those_of_the_engine() -> None:
+    for name in ("Value", "apply", "define", "detect_anomaly", "grad", "no_grad", "where"):
+        assert getattr(microgrant, name) is getattr(sys.modules["microgrant.engine"], name)

@@ -1,0 +1,338 @@
+"""Neurons, layers, networks, and modules that users write."""
+
+from __future__ import annotations
+
+import gc
+import math
+import random
+import weakref
+from typing import Any
+
+import pytest
+
+from microgrant.engine import NO_GRADIENT, Value, topological_order
+from microgrant.nn import ACTIVATIONS, MLP, Layer, Module, Neuron
+
+# --- Parameters ---------------------------------------------------------------------------------
+
+
+def test_names_of_parameters() -> None:
+    names = [name for name, _ in MLP(2, [2, 1]).named_parameters()]
+    assert names == [
+        "layers[0].neurons[0].w[0]",
+        "layers[0].neurons[0].w[1]",
+        "layers[0].neurons[0].b",
+        "layers[0].neurons[1].w[0]",
+        "layers[0].neurons[1].w[1]",
+        "layers[0].neurons[1].b",
+        "layers[1].neurons[0].w[0]",
+        "layers[1].neurons[0].w[1]",
+        "layers[1].neurons[0].b",
+    ]
+    deep = dict(MLP(2, [4, 4]).named_parameters())
+    assert "layers[0].neurons[3].w[1]" in deep
+
+
+def test_a_name_leads_to_its_parameter() -> None:
+    model = MLP(2, [3, 1])
+    for name, parameter in model.named_parameters():
+        assert eval(f"model.{name}", {"model": model}) is parameter
+
+
+def test_parameters_stand_in_the_order_of_their_names() -> None:
+    model = MLP(2, [3, 1])
+    named = [p for _, p in model.named_parameters()]
+    assert all(a is b for a, b in zip(model.parameters(), named, strict=True))
+    assert len(model.parameters()) == 3 * 3 + 4
+
+
+def test_zero_grad_forgets_gradients() -> None:
+    model, x = MLP(2, [3, 1]), Value(1.0)
+    model([x, 2.0]).backward()
+    model.zero_grad()
+    assert all(p.grad is NO_GRADIENT for p in model.parameters())
+    assert x.grad is not NO_GRADIENT
+
+
+class Shared(Module):
+    def __init__(self) -> None:
+        self.first = Neuron(2)
+        self.again = self.first
+        self.scale = Value(2.0)
+        self.table = {"scale": self.scale, "shift": Value(3.0), 7: [Value(4.0)]}
+        self.pair = (self.scale, Neuron(1))
+        self.name = "shared"
+
+
+def test_shared_parameters_are_listed_once() -> None:
+    names = [name for name, _ in Shared().named_parameters()]
+    assert names == [
+        "first.w[0]",
+        "first.w[1]",
+        "first.b",
+        "scale",
+        "table['shift']",
+        "table[7][0]",
+        "pair[1].w[0]",
+        "pair[1].b",
+    ]
+
+
+class Child(Module):
+    def __init__(self, parent: Module) -> None:
+        self.parent = parent
+        self.weight = Value(2.0)
+
+    def forward(self, x: Any) -> Value:
+        return self.weight * x
+
+
+class Parent(Module):
+    def __init__(self) -> None:
+        self.child = Child(self)
+        self.bias = Value(1.0)
+
+    def forward(self, x: Any) -> Value:
+        return self.child(x) + self.bias
+
+
+def test_a_module_that_refers_to_its_parent() -> None:
+    parent = Parent()
+    names = [name for name, _ in parent.named_parameters()]
+    assert names == ["child.weight", "bias"]
+    assert parent(3.0).data == 7.0
+
+
+class Remembering(Module):
+    """Keeps what it computed, as one does to look at activations later."""
+
+    def __init__(self) -> None:
+        self.layer = Layer(2, 2)
+
+    def forward(self, x: Any) -> list[Value]:
+        self.outputs = self.layer(x)
+        return self.outputs
+
+
+def test_an_output_that_a_module_keeps_is_no_parameter() -> None:
+    module = Remembering()
+    outputs = module([1.0, 2.0])
+    outputs[0].backward()
+    assert len(module.parameters()) == 6
+    module.zero_grad()
+    assert outputs[0].grad == 1.0
+
+
+def test_an_output_that_a_module_keeps_makes_no_cycle() -> None:
+    gc.collect()
+    gc.disable()
+    try:
+        module = Remembering()
+        module([1.0, 2.0])
+        gone = weakref.ref(module)
+        del module
+        assert gone() is None
+        assert gc.collect() == 0
+    finally:
+        gc.enable()
+
+
+# --- Modules that users write -------------------------------------------------------------------
+
+
+class InTheMannerOfMicrograd(Module):
+    def __init__(self) -> None:
+        self.w = [Value(1.0), Value(2.0)]
+        self.b = Value(3.0)
+
+    def __call__(self, x: Any) -> Value:
+        return sum((wi * xi for wi, xi in zip(self.w, x, strict=True)), self.b)
+
+    def parameters(self) -> list[Value]:
+        return [*self.w, self.b]
+
+
+class WithForward(Module):
+    def __init__(self) -> None:
+        self.inner = InTheMannerOfMicrograd()
+
+    def forward(self, x: Any, slope: float) -> tuple[Value, Value]:
+        score = self.inner(x)
+        return score * slope, score
+
+
+def test_a_module_with_a_call_of_its_own() -> None:
+    module = InTheMannerOfMicrograd()
+    y = module([4.0, 5.0])
+    y.backward()
+    assert (y.data, [p.grad for p in module.parameters()]) == (17.0, [4.0, 5.0, 1.0])
+    module.zero_grad()
+    assert {p.grad for p in module.parameters()} == {0.0}
+
+
+def test_a_module_with_forward() -> None:
+    module = WithForward()
+    scaled, score = module([4.0, 5.0], 2.0)
+    assert (scaled.data, score.data) == (34.0, 17.0)
+    assert [name for name, _ in module.named_parameters()] == [
+        "inner.w[0]",
+        "inner.w[1]",
+        "inner.b",
+    ]
+
+
+def test_a_module_that_returns_its_input() -> None:
+    class Identity(Module):
+        def forward(self, x: Any) -> Any:
+            return x
+
+    x = Value(1.0)
+    assert Identity()(x) is x
+    assert Identity()("anything") == "anything"
+
+
+def test_a_module_without_forward() -> None:
+    class Nothing(Module):
+        pass
+
+    assert Nothing().parameters() == []
+    with pytest.raises(NotImplementedError, match=r"Nothing does not define forward\(\)"):
+        Nothing()(1.0)
+
+
+# --- What the built-in modules compute ----------------------------------------------------------
+
+ACTIVATION_VALUES = {
+    "relu": lambda x: max(x, 0.0),
+    "tanh": math.tanh,
+    "sigmoid": lambda x: 1 / (1 + math.exp(-x)),
+    "linear": lambda x: x,
+}
+
+
+def test_every_activation_is_tested() -> None:
+    assert set(ACTIVATION_VALUES) == set(ACTIVATIONS)
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+@pytest.mark.parametrize("bias", [-2.0, 0.5])
+def test_activations_by_name(activation: str, bias: float) -> None:
+    neuron = Neuron(2, activation=activation)
+    for parameter, number in zip(neuron.parameters(), (0.25, -0.5, bias), strict=True):
+        parameter.data = number
+    total = bias + 0.25 * 3.0 - 0.5 * 1.0
+    expected = ACTIVATION_VALUES[activation](total)
+    assert neuron([3.0, 1.0]).data == pytest.approx(expected, rel=1e-15)
+    linear = Neuron(2, nonlin=False, activation=activation)
+    assert repr(linear) == "LinearNeuron(2)"
+
+
+def test_activations_reach_layers_and_networks() -> None:
+    assert repr(Layer(2, 1, activation="sigmoid")) == "Layer of [SigmoidNeuron(2)]"
+    assert repr(MLP(2, [2, 1], activation="tanh")) == (
+        "MLP of [Layer of [TanhNeuron(2), TanhNeuron(2)], Layer of [LinearNeuron(2)]]"
+    )
+
+
+@pytest.mark.parametrize("activation", ["gelu", "", None, 3, "ReLU"], ids=repr)
+def test_an_activation_that_does_not_exist(activation: Any) -> None:
+    for make in (lambda: Neuron(2, activation=activation), lambda: MLP(2, [1], activation)):
+        with pytest.raises(ValueError, match="is one of relu, tanh, sigmoid, linear, but got"):
+            make()
+
+
+def test_printing_is_that_of_micrograd() -> None:
+    assert repr(Neuron(3)) == "ReLUNeuron(3)"
+    assert repr(Neuron(3, nonlin=False)) == "LinearNeuron(3)"
+    assert repr(Layer(3, 2)) == "Layer of [ReLUNeuron(3), ReLUNeuron(3)]"
+    assert str(MLP(3, [2, 1])) == (
+        "MLP of [Layer of [ReLUNeuron(3), ReLUNeuron(3)], Layer of [LinearNeuron(2)]]"
+    )
+
+
+@pytest.mark.parametrize("module", [Neuron(2), Layer(2, 3), MLP(2, [3, 1])], ids=repr)
+@pytest.mark.parametrize("inputs", [0, 1, 3])
+def test_a_wrong_width(module: Module, inputs: int) -> None:
+    kind = type(module).__name__
+    with pytest.raises(ValueError, match=f"the {kind} takes 2 inputs, but got {inputs}$"):
+        module([1.0] * inputs)
+
+
+def test_a_wrong_width_of_one() -> None:
+    with pytest.raises(ValueError, match="the Neuron takes 1 input, but got 2"):
+        Neuron(1)([1.0, 2.0])
+
+
+@pytest.mark.parametrize("size", [0, -1, 2.0, True, "2", None], ids=repr)
+def test_a_wrong_size(size: Any) -> None:
+    for make in (lambda: Neuron(size), lambda: Layer(2, size), lambda: MLP(size, [1])):
+        with pytest.raises(ValueError, match="is a whole number from 1 on, but got"):
+            make()
+
+
+def test_sizes_of_numpy() -> None:
+    numpy = pytest.importorskip("numpy", reason="NumPy is not installed")
+    assert repr(Neuron(numpy.int64(2))) == "ReLUNeuron(2)"
+
+
+@pytest.mark.parametrize("make", [list, tuple, iter], ids=lambda f: f.__name__)
+def test_inputs_of_every_kind(make: Any) -> None:
+    random.seed(1)
+    model = MLP(2, [3, 1])
+    expected = model([Value(1.0), Value(2.0)]).data
+    assert model(make([1.0, 2.0])).data == expected
+    assert model(make([1, Value(2.0)])).data == expected
+
+
+def test_rows_of_numpy() -> None:
+    numpy = pytest.importorskip("numpy", reason="NumPy is not installed")
+    random.seed(1)
+    model = MLP(2, [3, 1])
+    expected = [model(row).data for row in ([1.0, 2.0], [3.0, 4.0])]
+    for kind in ("float64", "float32", "int64"):
+        rows = numpy.array([[1, 2], [3, 4]], dtype=kind)
+        assert [model(row).data for row in rows] == expected
+
+
+def test_one_number_is_one_input() -> None:
+    numpy = pytest.importorskip("numpy", reason="NumPy is not installed")
+    neuron = Neuron(1, nonlin=False)
+    expected = neuron([2.0]).data
+    for x in (2.0, 2, Value(2.0), numpy.float64(2), numpy.float32(2), numpy.int64(2)):
+        assert neuron(x).data == expected
+
+
+@pytest.mark.parametrize("x", [None, "ab", ["a", "b"], [None, 1.0], 1j], ids=repr)
+def test_inputs_that_are_no_numbers(x: Any) -> None:
+    for module in (Neuron(2), Layer(2, 3), MLP(2, [3, 1])):
+        with pytest.raises(TypeError, match="but got"):
+            module(x)
+
+
+def test_a_number_is_one_leaf_for_all_neurons() -> None:
+    random.seed(1)
+    order = topological_order(*Layer(2, 5)([1.0, 2.0]))
+    leaves = [node for node in order if not node._prev]
+    assert len(leaves) == 2 + 5 * 3
+
+
+def test_a_layer_of_one_neuron_returns_a_value_and_feeds_the_next() -> None:
+    model = MLP(2, [1, 1, 2])
+    assert type(Layer(2, 1)([1.0, 2.0])) is Value
+    first, second = model([1.0, 2.0])
+    (first + second).backward()
+    assert {type(first), type(second)} == {Value}
+    assert model.layers[2].neurons[0].b.grad == 1.0
+
+
+def test_the_last_layer_is_linear() -> None:
+    random.seed(1)
+    model = MLP(2, [3, 2])
+    assert [[n.nonlin for n in layer.neurons] for layer in model.layers] == [
+        [True] * 3,
+        [False] * 2,
+    ]
+
+
+def test_sizes_of_a_network_in_a_tuple() -> None:
+    assert len(MLP(2, (3, 1)).parameters()) == 13
