@@ -1,25 +1,23 @@
 """A scalar autograd engine that draws, explains and runs the same graph.
 
-from microgrant import Value, draw
+With this package you can
 
-a, b = Value(2.0, label="a"), Value(-3.0, label="b")
-loss = (a * b + 10).relu()
-loss.backward()
-draw(loss).render("loss.svg")
+- compute and differentiate:        loss = (a * b + 10).relu(); loss.backward()
+- draw the graph of a step:         draw(loss).write("step.svg")
+- walk through the step:            explain(loss).save("step.html")
+- build small networks:             from microgrant.nn import MLP
 """
 
+from .derivatives import define as define
+from .derivatives import grad as grad
+from .derivatives import where as where
 from .draw import draw as draw
-from .engine import AnomalyError as AnomalyError
 from .engine import Value as Value
 from .engine import apply as apply
-from .engine import define as define
-from .engine import detect_anomaly as detect_anomaly
-from .engine import grad as grad
-from .engine import no_grad as no_grad
 from .engine import topological_order as topological_order
-from .engine import where as where
 from .gradcheck import GradientError as GradientError
 from .gradcheck import gradcheck as gradcheck
+from .modes import AnomalyError as AnomalyError
+from .modes import detect_anomaly as detect_anomaly
+from .modes import no_grad as no_grad
 from .pickling import FlatGraph as FlatGraph
-from .record import Record as Record
-from .record import record as record

@@ -33,7 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if hasattr(sys.stdout, "reconfigure"):
         sys.stdout.reconfigure(errors="replace")  # a terminal without − shows ?, and no traceback
     try:
-        root = _root(options.expression.strip(), options.values)
+        root = _root(options.expression, options.values)
         if options.output.suffix.removeprefix(".").lower() not in FORMATS:
             endings = ", ".join(f".{ending}" for ending in FORMATS)
             raise UsageError(f"-o wants a file that ends in {endings}, not {options.output.name!r}")
@@ -79,11 +79,11 @@ def _parser() -> argparse.ArgumentParser:
 def _protected(arguments: Sequence[str]) -> list[str]:
     """Keep argparse from taking the expression -x + 1 for an option: with a space, it is none."""
     known = ("-h", "-o", "--")
-    return [f" {x}" if x.startswith("-") and not x.startswith(known) else x for x in arguments]
+    return [f"{x} " if x.startswith("-") and not x.startswith(known) else x for x in arguments]
 
 
 def _root(expression: str, values: Sequence[str]) -> Value:
-    if not expression:
+    if not expression.strip():
         expression, values = NEURON, NEURON_VALUES
     given: dict[str, float] = {}
     for name, number in map(_assignment, values):

@@ -162,17 +162,7 @@ class _Picture:
         self.called = name_values(self.order, self._all_names())
 
     def _all_names(self) -> dict[str, Any]:
-        """The caller's names, then those of parameters in the modules that were called."""
-        found: dict[str, Any] = dict(self.names or {})
-        self.short_names: dict[str, str] = {}
-        seen: set[int] = set()
-        for path in self.paths:
-            module = path[0].module() if path else None
-            if module is not None and id(module) not in seen:
-                seen.add(id(module))
-                for name, parameter in module.named_parameters():
-                    found.setdefault(name, parameter)
-                    self.short_names[name] = name.rpartition(".")[2]
+        found, self.short_names = parameter_names(self.paths, self.names)
         return found
 
     def drawing(self, style: str, rankdir: str, format: str) -> Drawing:
@@ -411,6 +401,23 @@ def _module_paths(order: Sequence[Value]) -> list[tuple[ModuleCall, ...]]:
             known = paths.get(operand)
             paths[operand] = outside if known is None else _common(known, outside)
     return [paths[value] for value in order]
+
+
+def parameter_names(
+    paths: Sequence[Sequence[ModuleCall]], names: Mapping[str, Any] | None
+) -> tuple[dict[str, Any], dict[str, str]]:
+    """The caller's names, then those of parameters in the modules called; and those made short."""
+    found: dict[str, Any] = dict(names or {})
+    short: dict[str, str] = {}
+    seen: set[int] = set()
+    for path in paths:
+        module = path[0].module() if path else None
+        if module is not None and id(module) not in seen:
+            seen.add(id(module))
+            for name, parameter in module.named_parameters():
+                found.setdefault(name, parameter)
+                short[name] = name.rpartition(".")[2]
+    return found, short
 
 
 def _common(a: tuple[Any, ...], b: tuple[Any, ...]) -> tuple[Any, ...]:

@@ -4,11 +4,8 @@ With this module you can
 
 - compute with Values as with numbers:       loss = (w * x + b - y) ** 2
 - differentiate the result:                  loss.backward(); print(w.grad)
-- differentiate without touching `.grad`:    grad(loss, [w, b])
-- differentiate derivatives again:           grad(loss, [w, b], create_graph=True)
-- record nothing for a while:                with no_grad(): ...
-- find the first nan or inf:                 with detect_anomaly(): ...
-- add an operation of your own:              define("gaussian", forward, partials)
+- walk the graph, operands before results:   topological_order(loss)
+- apply any operation of the table:          apply(OPERATIONS["tanh"], x)
 
 A graph is the record of a step that happened. Each node keeps its operands in order, and the local
 derivatives as they were at the forward pass: changing `.data` later does not change the record.
@@ -21,29 +18,13 @@ import copy
 import math
 import numbers
 import operator
-import sys
-import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
-from contextvars import ContextVar
-from dataclasses import dataclass
-from functools import partial as bind
-from types import SimpleNamespace
-from typing import Any, TypeAlias, overload
+from collections.abc import Callable, Sequence
+from typing import Any, TypeAlias
 
-from .ops import FAMILIES, FLOATS, OPERATIONS, Operation, Rule, clip, power
+from . import modes
+from .ops import FLOATS, OPERATIONS, Operation, clip, power
 
-__all__ = [
-    "AnomalyError",
-    "Value",
-    "apply",
-    "define",
-    "detect_anomaly",
-    "grad",
-    "no_grad",
-    "topological_order",
-    "where",
-]
+__all__ = ["NO_GRADIENT", "Value", "apply", "topological_order"]
 
 ADD, SUB, MUL, DIV, NEG, POW = (
     OPERATIONS[name] for name in ("add", "sub", "mul", "div", "neg", "pow")
@@ -102,7 +83,7 @@ class Value:
 
     def __init__(self, data: float, label: str = "") -> None:
         if label.__class__ is not str:
-            raise TypeError(f"a label is text, but got {_shown(label)}")
+            raise TypeError(f"a label is text, but got {shown(label)}")
         self._data: float = data if data.__class__ is float else as_number(data)
         self.grad: float = NO_GRADIENT
         self.label: str = label
@@ -130,7 +111,7 @@ class Value:
             other = _operand(other)
             if other is NotImplemented:
                 return NotImplemented
-        if _modes:
+        if modes.open_blocks:
             return apply(ADD, self, other)
         out = new(Value)
         out._data = self._data + other._data
@@ -148,7 +129,7 @@ class Value:
             other = _operand(other)
             if other is NotImplemented:
                 return NotImplemented
-        if _modes:
+        if modes.open_blocks:
             return apply(MUL, self, other)
         out = new(Value)
         left, right = self._data, other._data
@@ -274,8 +255,8 @@ class Value:
         """
         seed = as_number(grad)
         order = topological_order(self)
-        if _modes and _inside("detect_anomaly"):
-            _check_gradients(order, seed)
+        if modes.open_blocks and modes.inside("detect_anomaly"):
+            modes.check_gradients(order, seed)
         # What leaves hold from earlier passes is set aside and added at the end, in one addition:
         # so a second pass doubles a gradient exactly, whatever the rounding.
         earlier = []
@@ -443,11 +424,15 @@ def apply(operation: Operation, *operands: Number) -> Value:
             f"{operation.name} takes {operation.arity} operand{'s' * (operation.arity != 1)}, "
             f"but got {len(operands)}"
         )
-    values = [x if x.__class__ is Value else _as_value(x) for x in operands]
+    values = [x if x.__class__ is Value else as_value(x) for x in operands]
     numbers = [value._data for value in values]
     data = operation.forward(*numbers)
-    made_at = _check_value(operation, values, data) if _modes and _inside("detect_anomaly") else ""
-    if _modes and _inside("no_grad"):
+    made_at = (
+        modes.check_value(operation, values, data)
+        if modes.open_blocks and modes.inside("detect_anomaly")
+        else ""
+    )
+    if modes.open_blocks and modes.inside("no_grad"):
         return Value(data)
     out = new(Value)
     out._data = data
@@ -479,7 +464,8 @@ def _operand(x: Number) -> Value:
     return NotImplemented
 
 
-def _as_value(x: Number) -> Value:
+def as_value(x: Number) -> Value:
+    """The Value itself, or a new leaf that holds the number."""
     return x if isinstance(x, Value) else Value(x)
 
 
@@ -507,10 +493,11 @@ def as_number(x: object) -> float:
         advice = "is a `return` missing where it comes from?"
     else:
         advice = "float(x) may make a number of it"
-    raise TypeError(f"expected one real number, but got {_shown(x)}: {advice}")
+    raise TypeError(f"expected one real number, but got {shown(x)}: {advice}")
 
 
-def _shown(x: object) -> str:
+def shown(x: object) -> str:
+    """A thing as an error message shows it: its type, and the beginning of it."""
     text = repr(x)
     return f"{type(x).__name__} {text if len(text) <= 40 else text[:40] + '…'}"
 
@@ -532,283 +519,3 @@ def _copied(node: Value, copy_of: Callable[[Value], Value]) -> Value:
     else:
         out._record(node._operation, list(map(copy_of, node._prev)), node._partials)
     return out
-
-
-def where(condition: object, if_true: Number, if_false: Number) -> Value:
-    """One of two values; only the one that is taken becomes part of the graph.
-
-    So ``where(x > 0, x.log(), 0.0)`` has the derivative 0, and not nan, at x = 0.
-
-    >>> x = Value(0.0)
-    >>> y = where(x > 0, x.log(), 0.0)
-    >>> grad(y, [x])
-    [0.0]
-    """
-    return _as_value(if_true if condition else if_false)
-
-
-def define(
-    name: str,
-    forward: Callable[..., float],
-    partials: Rule,
-    *,
-    domain: Sequence[tuple[float, float]] | None = None,
-    symbol: str = "",
-    arity: int = 1,
-    spelling: Mapping[str, str] | None = None,
-) -> Callable[..., Value]:
-    """An operation of your own: a function of Values that is recorded, drawn and differentiated.
-
-    forward: its value, from `arity` floats to a float.
-    partials: its rule: ``partials(m, out, *operands)`` returns a tuple with one partial derivative
-        for each operand. Written with plain operators and the functions of ``m`` (m.exp, m.where,
-        m.div, and the others of the table), it also serves derivatives of derivatives and the
-        words under a drawing; written with `math` it serves floats only.
-    domain: for each operand an interval at which it is smooth; by default -3 to 3.
-    symbol: its sign in a drawing, if that is not its name.
-    spelling: its value in "text", "python", "latex" and "javascript", such as "exp(-{0}²)"; with
-        JavaScript, the page of a step can recompute it.
-
-    `gradcheck` checks it. The chain rule itself is as in Griewank and Walther, "Evaluating
-    Derivatives", 2nd edition, SIAM 2008, section 3.2.
-
-    >>> import math
-    >>> gaussian = define("gaussian", lambda x: math.exp(-x * x), lambda m, out, x: (-2 * x * out,))
-    >>> x = Value(0.5)
-    >>> y = gaussian(x)
-    >>> y.backward()
-    >>> print(f"{y:.4f} {x.grad:.4f}")
-    0.7788 -0.7788
-    """
-    if not name.isidentifier():
-        raise ValueError(f"the name of an operation is a Python identifier, but got {name!r}")
-    if name in OPERATIONS or name in FAMILIES:
-        raise ValueError(f"the table has an operation {name!r} already: choose another name")
-
-    if arity < 1:
-        raise ValueError(f"an operation has at least one operand, but arity is {arity}")
-
-    def checked_forward(*operands: float) -> float:
-        return as_number(forward(*operands))
-
-    def checked_partials(m: Any, out: Any, *operands: Any) -> tuple[Any, ...]:
-        rule = partials(m, out, *operands)
-        if not isinstance(rule, tuple) or len(rule) != len(operands):
-            raise ValueError(
-                f"the partials of {name} are to be a tuple of {len(operands)}, "
-                f"one for each operand, but they are {rule!r}"
-            )
-        return tuple(map(as_number, rule)) if m is FLOATS else rule
-
-    intervals = ((-3.0, 3.0),) * arity if domain is None else tuple(domain)
-    operation = Operation(
-        name, checked_forward, checked_partials, intervals, symbol, None, spelling or {}
-    )
-
-    def function(*operands: Number) -> Value:
-        return apply(operation, *operands)
-
-    function.__name__ = function.__qualname__ = name
-    function.__doc__ = f"The operation {name}, recorded in the graph."
-    return function
-
-
-# --- Derivatives as results -----------------------------------------------------------------------
-
-VALUES = SimpleNamespace(
-    where=lambda condition, yes, no: yes if condition else no,
-    **{name: bind(apply, operation) for name, operation in OPERATIONS.items()}
-    | {"pow": lambda base, exponent: _as_value(base) ** exponent},
-)
-"""The algebra of Values: what a rule finds in ``m`` for derivatives of derivatives."""
-
-
-@overload
-def grad(y: Value, xs: Value) -> float: ...
-@overload
-def grad(y: Value, xs: Sequence[Value]) -> list[float]: ...
-@overload
-def grad(y: Value, xs: Value, create_graph: bool) -> Any: ...
-@overload
-def grad(y: Value, xs: Sequence[Value], create_graph: bool) -> list[Any]: ...
-def grad(y: Value, xs: Value | Sequence[Value], create_graph: bool = False) -> Any:
-    """dy/dx for one x or for a list of them; no `.grad` is touched.
-
-    With `create_graph` the derivatives are Values with graphs of their own, and can be
-    differentiated again, to any order. Where y does not depend on x, the derivative is 0.
-
-    >>> x = Value(2.0)
-    >>> y = x**3
-    >>> grad(y, x)
-    12.0
-    >>> first = grad(y, x, create_graph=True)
-    >>> second = grad(first, x, create_graph=True)
-    >>> second.data, grad(second, x)
-    (12.0, 6.0)
-    """
-    wanted = [xs] if isinstance(xs, Value) else list(xs)
-    for name, value in [("y", y), *(("xs", x) for x in wanted)]:
-        if not isinstance(value, Value):
-            raise TypeError(f"grad needs Values, but {name} is or holds {_shown(value)}")
-    order = topological_order(y)
-    if create_graph:
-        gradients = _gradients(order, Value(1.0), _differentiable_partials)
-        found = [gradients.get(x, 0.0) for x in wanted]
-        results = [x if isinstance(x, Value) else Value(x) for x in found]
-    else:
-        if _modes and _inside("detect_anomaly"):
-            _check_gradients(order, 1.0)
-        gradients = _gradients(order, 1.0)
-        results = [gradients.get(x, 0.0) for x in wanted]
-    return results[0] if isinstance(xs, Value) else results
-
-
-def _recorded_partials(node: Value, operation: Operation) -> Sequence[float]:
-    return node._partials
-
-
-def _differentiable_partials(node: Value, operation: Operation) -> Sequence[Number]:
-    """The local derivatives again, this time as Values: the same rule, in another algebra."""
-    try:
-        partials = operation.partials(VALUES, node, *node._prev)
-    except TypeError as error:
-        raise TypeError(
-            f"the partials of {operation.name} work on floats only ({error}): for derivatives of "
-            "derivatives, write them with the functions of m, as m.exp(x) instead of math.exp(x)"
-        ) from error
-    for partial, recorded in zip(partials, node._partials, strict=True):
-        if partial != recorded and recorded == recorded:
-            raise ValueError(
-                f"the .data of an operand of {node!r} was changed after the forward pass: "
-                "record the graph again before asking for derivatives with create_graph=True"
-            )
-    return partials
-
-
-def _gradients(
-    order: list[Value],
-    seed: Any,
-    partials_of: Callable[[Value, Operation], Sequence[Any]] = _recorded_partials,
-) -> dict[Value, Any]:
-    """The derivatives of the last of `order`: the chain rule again, kept outside of the graph."""
-    gradients: dict[Value, Any] = {order[-1]: seed}
-    for node in reversed(order):
-        operation = node._operation
-        if operation is None or node not in gradients:
-            continue
-        upstream = gradients[node]
-        for operand, partial in zip(node._prev, partials_of(node, operation), strict=True):
-            unchanged = partial.__class__ is float and partial == 1.0  # needs no node in the graph
-            contribution = upstream if unchanged else partial * upstream
-            known = gradients.get(operand)
-            gradients[operand] = contribution if known is None else known + contribution
-    return gradients
-
-
-# --- Modes ----------------------------------------------------------------------------------------
-
-
-@dataclass(eq=False)
-class _Block:
-    """A ``with`` block. It is open or closed for everybody: a generator may enter it in one thread
-    and leave it in another, or after blocks that began later."""
-
-    mode: str
-    open: bool = True
-
-
-_blocks: ContextVar[tuple[_Block, ...]] = ContextVar("blocks", default=())
-# How many blocks are open, in all threads. While it is 0, an operation need not look for those of
-# its own thread, which takes longer than adding two numbers.
-_modes = 0
-_lock = threading.Lock()
-
-
-@contextmanager
-def _mode(mode: str) -> Iterator[None]:
-    global _modes
-    block = _Block(mode)
-    _blocks.set((*(other for other in _blocks.get() if other.open), block))
-    with _lock:
-        _modes += 1
-    try:
-        yield
-    finally:
-        block.open = False
-        with _lock:
-            _modes -= 1
-
-
-def _inside(mode: str) -> bool:
-    return any(block.open and block.mode == mode for block in _blocks.get())
-
-
-def no_grad() -> AbstractContextManager[None]:
-    """Inside ``with no_grad():``, operations compute values and record nothing.
-
-    >>> x = Value(3.0)
-    >>> with no_grad():
-    ...     y = x * x
-    >>> y.data, y._prev
-    (9.0, ())
-    """
-    return _mode("no_grad")
-
-
-class AnomalyError(FloatingPointError):
-    """A nan or an inf came up inside ``with detect_anomaly():``."""
-
-
-def detect_anomaly() -> AbstractContextManager[None]:
-    """Inside ``with detect_anomaly():``, the first nan or inf raises an `AnomalyError`.
-
-    It names the operation, its operands, and the line of your program that made the node, in the
-    forward pass and in `backward`. No gradient is touched when `backward` raises. It costs time:
-    use it to find a mistake, not to train.
-
-    >>> with detect_anomaly():
-    ...     y = Value(0.0, label="x").log()
-    Traceback (most recent call last):
-        ...
-    microgrant.engine.AnomalyError: log(x = 0.0) is -inf, made by <doctest ...>, line 2
-    """
-    return _mode("detect_anomaly")
-
-
-def _check_value(operation: Operation, operands: Sequence[Value], data: float) -> str:
-    """The line of the user's program that applies an operation; an error for a nan or an inf."""
-    frame = sys._getframe(1)
-    package = __name__.rpartition(".")[0] + "."
-    while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith(package):
-        frame = frame.f_back
-    made_at = f"{frame.f_code.co_filename}, line {frame.f_lineno}"
-    if not math.isfinite(data):
-        call = f"{operation.name}({', '.join(map(_named, operands))})"
-        raise AnomalyError(f"{call} is {data}, made by {made_at}")
-    return made_at
-
-
-def _check_gradients(order: list[Value], seed: float) -> None:
-    """Raise for the first contribution or sum that is nan or inf, before `backward` begins."""
-    gradients = _gradients(order, seed)
-    for node in reversed(order):
-        upstream, operands = gradients.get(node, 0.0), node._prev
-        made = f", made by {node._made_at}" if hasattr(node, "_made_at") else ""
-        if not math.isfinite(upstream):
-            raise AnomalyError(f"the gradient of {_described(node)} adds up to {upstream}{made}")
-        for operand, partial in zip(operands, node._partials, strict=True):
-            if not math.isfinite(partial * upstream):
-                raise AnomalyError(
-                    f"the gradient of {_described(node)} with respect to {_named(operand)} is "
-                    f"upstream {upstream} × local {partial} = {partial * upstream}{made}"
-                )
-
-
-def _described(node: Value) -> str:
-    if node._operation is None:
-        return _named(node)
-    return f"{node._operation.name}({', '.join(map(_named, node._prev))})"
-
-
-def _named(node: Value) -> str:
-    return f"{node.label} = {node._data}" if node.label else f"{node._data}"

@@ -407,7 +407,7 @@ def _listed(words: Sequence[str], room: int = 100) -> str:
     length, fitting = 0, 0
     for word in words:
         length += len(word) + 2
-        if fitting and length > room:
+        if length > room:
             break
         fitting += 1
     shown = list(words[:fitting])

@@ -12,7 +12,8 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 
-from .engine import Value, as_number, grad
+from .derivatives import grad
+from .engine import Value, as_number
 
 __all__ = ["GradientError", "gradcheck", "numerical_derivative"]
 

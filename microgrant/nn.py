@@ -13,13 +13,15 @@ Signatures, and the random numbers drawn from a given ``random.seed``, are those
 
 from __future__ import annotations
 
+import numbers
+import operator
 import random
 import weakref
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, SupportsIndex
 
-from .engine import NO_GRADIENT, Number, Value
+from .engine import NO_GRADIENT, Number, Value, as_value, shown
 
 __all__ = ["ACTIVATIONS", "MLP", "Layer", "Module", "ModuleCall", "Neuron"]
 
@@ -134,7 +136,7 @@ class Neuron(Module):
     """
 
     def __init__(self, nin: int, nonlin: bool = True, activation: str = "relu") -> None:
-        _check_size("nin", nin)
+        nin = _size("nin", nin)
         if activation not in ACTIVATIONS:
             raise ValueError(
                 f"the activation is one of {', '.join(ACTIVATIONS)}, but got {activation!r}"
@@ -170,8 +172,7 @@ class Layer(Module):
     """
 
     def __init__(self, nin: int, nout: int, **kwargs: Any) -> None:
-        _check_size("nout", nout)
-        self.neurons = [Neuron(nin, **kwargs) for _ in range(nout)]
+        self.neurons = [Neuron(nin, **kwargs) for _ in range(_size("nout", nout))]
 
     def forward(self, x: Sequence[Number]) -> Any:
         """The outputs of all neurons; without the list around it if there is one."""
@@ -226,17 +227,22 @@ class MLP(Module):
 
 def _inputs(module: Module, x: Any, width: int) -> list[Value]:
     """The inputs as Values, one for each: a plain number becomes one leaf, used by all neurons."""
-    if isinstance(x, (Value, float, int)):
+    kind = type(module).__name__
+    if isinstance(x, (Value, numbers.Real)):
         x = [x]  # what a layer of one neuron returns
-    values = [each if isinstance(each, Value) else Value(each) for each in x]
-    if len(values) != width:
-        kind = type(module).__name__
+    try:
+        given = list(x)
+    except TypeError:
+        raise TypeError(f"the {kind} takes a list of numbers, but got {shown(x)}") from None
+    if len(given) != width:
         raise ValueError(
-            f"the {kind} takes {width} input{'s' * (width != 1)}, but got {len(values)}"
+            f"the {kind} takes {width} input{'s' * (width != 1)}, but got {len(given)}"
         )
-    return values
+    return [as_value(each) for each in given]
 
 
-def _check_size(name: str, size: int) -> None:
-    if isinstance(size, bool) or not isinstance(size, int) or size < 1:
+def _size(name: str, size: SupportsIndex) -> int:
+    whole = operator.index(size) if hasattr(size, "__index__") else 0
+    if isinstance(size, bool) or whole < 1:
         raise ValueError(f"{name} is a whole number from 1 on, but got {size!r}")
+    return whole

@@ -85,11 +85,12 @@ class FlatGraph:
 _thread = threading.local()
 
 
-def _session() -> _Session:
+def _session(value: Value) -> _Session:
     """The session of the pickle that is in progress in this thread, or a new one."""
     reference = getattr(_thread, "session", None)
     session: _Session | None = reference() if reference else None
-    if session is None:
+    # A second pickle may have outlived the one that held the graph of this value.
+    if session is None or (value in session.visited and session.home(value) is None):
         session = _Session()
         _thread.session = weakref.ref(session)
     return session
@@ -104,7 +105,7 @@ def _leaf(data: float, grad: float, label: str) -> Value:
 def _reduce(value: Value) -> tuple[Callable[..., Value], tuple[Any, ...]]:
     if value._operation is None:
         return _leaf, (value._data, value.grad, value.label)
-    session = _session()
+    session = _session(value)
     return FlatGraph.node, session.home(value) or session.lay_flat(value)
 
 

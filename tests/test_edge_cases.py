@@ -21,7 +21,7 @@ from typing import Any
 
 import pytest
 
-from microgrant.engine import Value, grad, where
+from microgrant import Value, grad, where
 from microgrant.nn import MLP
 
 inf, nan = math.inf, math.nan

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from microgrant.engine import Value, grad, no_grad
+from microgrant import Value, grad, no_grad
 from microgrant.nn import MLP, Module
 
 

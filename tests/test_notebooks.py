@@ -15,7 +15,7 @@ NOTEBOOKS = sorted(DEMOS.glob("*.ipynb"))
 
 
 def shown(cell: Any) -> list[Any]:
-    """What a cell shows, without stderr: libraries complain there of the machine that they run on."""
+    """What a cell shows, without stderr, where libraries complain of the machine."""
     return [x for x in cell.outputs if x.get("name") != "stderr"]
 
 

@@ -1,0 +1,190 @@
+"""Derivatives as results, of any order, and operations of your own.
+
+With this module you can
+
+- differentiate without touching `.grad`:    grad(loss, [w, b])
+- differentiate derivatives again:           grad(loss, [w, b], create_graph=True)
+- take one branch of two:                    where(x > 0, x.log(), 0.0)
+- add an operation of your own:              define("gaussian", forward, partials)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial as bind
+from types import SimpleNamespace
+from typing import Any, overload
+
+from . import modes
+from .engine import Number, Value, apply, as_number, as_value, shown, topological_order
+from .ops import FAMILIES, FLOATS, OPERATIONS, Operation, Rule
+
+__all__ = ["VALUES", "define", "grad", "where"]
+
+VALUES = SimpleNamespace(
+    where=lambda condition, yes, no: yes if condition else no,
+    **{name: bind(apply, operation) for name, operation in OPERATIONS.items()}
+    | {"pow": lambda base, exponent: as_value(base) ** exponent},
+)
+"""The algebra of Values: what a rule finds in ``m`` for derivatives of derivatives."""
+
+
+@overload
+def grad(y: Value, xs: Value) -> float: ...
+@overload
+def grad(y: Value, xs: Sequence[Value]) -> list[float]: ...
+@overload
+def grad(y: Value, xs: Value, create_graph: bool) -> Any: ...
+@overload
+def grad(y: Value, xs: Sequence[Value], create_graph: bool) -> list[Any]: ...
+def grad(y: Value, xs: Value | Sequence[Value], create_graph: bool = False) -> Any:
+    """dy/dx for one x or for a list of them; no `.grad` is touched.
+
+    With `create_graph` the derivatives are Values with graphs of their own, and can be
+    differentiated again, to any order. Where y does not depend on x, the derivative is 0.
+
+    >>> x = Value(2.0)
+    >>> y = x**3
+    >>> grad(y, x)
+    12.0
+    >>> first = grad(y, x, create_graph=True)
+    >>> second = grad(first, x, create_graph=True)
+    >>> second.data, grad(second, x)
+    (12.0, 6.0)
+    """
+    wanted = [xs] if isinstance(xs, Value) else list(xs)
+    for name, value in [("y", y), *(("xs", x) for x in wanted)]:
+        if not isinstance(value, Value):
+            raise TypeError(f"grad needs Values, but {name} is or holds {shown(value)}")
+    order = topological_order(y)
+    if create_graph:
+        gradients = _gradients(order, Value(1.0), _differentiable_partials)
+        found = [gradients.get(x, 0.0) for x in wanted]
+        results = [x if isinstance(x, Value) else Value(x) for x in found]
+    else:
+        if modes.open_blocks and modes.inside("detect_anomaly"):
+            modes.check_gradients(order, 1.0)
+        gradients = _gradients(order, 1.0)
+        results = [gradients.get(x, 0.0) for x in wanted]
+    return results[0] if isinstance(xs, Value) else results
+
+
+def _recorded_partials(node: Value, operation: Operation) -> Sequence[float]:
+    return node._partials
+
+
+def _differentiable_partials(node: Value, operation: Operation) -> Sequence[Number]:
+    """The local derivatives again, this time as Values: the same rule, in another algebra."""
+    try:
+        partials = operation.partials(VALUES, node, *node._prev)
+    except TypeError as error:
+        raise TypeError(
+            f"the partials of {operation.name} work on floats only ({error}): for derivatives of "
+            "derivatives, write them with the functions of m, as m.exp(x) instead of math.exp(x)"
+        ) from error
+    for partial, recorded in zip(partials, node._partials, strict=True):
+        if partial != recorded and recorded == recorded:
+            raise ValueError(
+                f"the .data of an operand of {node!r} was changed after the forward pass: "
+                "record the graph again before asking for derivatives with create_graph=True"
+            )
+    return partials
+
+
+def _gradients(
+    order: list[Value],
+    seed: Any,
+    partials_of: Callable[[Value, Operation], Sequence[Any]] = _recorded_partials,
+) -> dict[Value, Any]:
+    """The derivatives of the last of `order`: the chain rule again, kept outside of the graph."""
+    gradients: dict[Value, Any] = {order[-1]: seed}
+    for node in reversed(order):
+        operation = node._operation
+        if operation is None or node not in gradients:
+            continue
+        upstream = gradients[node]
+        for operand, partial in zip(node._prev, partials_of(node, operation), strict=True):
+            unchanged = partial.__class__ is float and partial == 1.0  # needs no node in the graph
+            contribution = upstream if unchanged else partial * upstream
+            known = gradients.get(operand)
+            gradients[operand] = contribution if known is None else known + contribution
+    return gradients
+
+
+def where(condition: object, if_true: Number, if_false: Number) -> Value:
+    """One of two values; only the one that is taken becomes part of the graph.
+
+    So ``where(x > 0, x.log(), 0.0)`` has the derivative 0, and not nan, at x = 0.
+
+    >>> x = Value(0.0)
+    >>> y = where(x > 0, x.log(), 0.0)
+    >>> grad(y, [x])
+    [0.0]
+    """
+    return as_value(if_true if condition else if_false)
+
+
+def define(
+    name: str,
+    forward: Callable[..., float],
+    partials: Rule,
+    *,
+    domain: Sequence[tuple[float, float]] | None = None,
+    symbol: str = "",
+    arity: int = 1,
+    spelling: Mapping[str, str] | None = None,
+) -> Callable[..., Value]:
+    """An operation of your own: a function of Values that is recorded, drawn and differentiated.
+
+    forward: its value, from `arity` floats to a float.
+    partials: its rule: ``partials(m, out, *operands)`` returns a tuple with one partial derivative
+        for each operand. Written with plain operators and the functions of ``m`` (m.exp, m.where,
+        m.div, and the others of the table), it also serves derivatives of derivatives and the
+        words under a drawing; written with `math` it serves floats only.
+    domain: for each operand an interval at which it is smooth; by default -3 to 3.
+    symbol: its sign in a drawing, if that is not its name.
+    spelling: its value in "text", "python", "latex" and "javascript", such as "exp(-{0}²)"; with
+        JavaScript, the page of a step can recompute it.
+
+    `gradcheck` checks it. The chain rule itself is as in Griewank and Walther, "Evaluating
+    Derivatives", 2nd edition, SIAM 2008, section 3.2.
+
+    >>> import math
+    >>> gaussian = define("gaussian", lambda x: math.exp(-x * x), lambda m, out, x: (-2 * x * out,))
+    >>> x = Value(0.5)
+    >>> y = gaussian(x)
+    >>> y.backward()
+    >>> print(f"{y:.4f} {x.grad:.4f}")
+    0.7788 -0.7788
+    """
+    if not name.isidentifier():
+        raise ValueError(f"the name of an operation is a Python identifier, but got {name!r}")
+    if name in OPERATIONS or name in FAMILIES:
+        raise ValueError(f"the table has an operation {name!r} already: choose another name")
+
+    if arity < 1:
+        raise ValueError(f"an operation has at least one operand, but arity is {arity}")
+
+    def checked_forward(*operands: float) -> float:
+        return as_number(forward(*operands))
+
+    def checked_partials(m: Any, out: Any, *operands: Any) -> tuple[Any, ...]:
+        rule = partials(m, out, *operands)
+        if not isinstance(rule, tuple) or len(rule) != len(operands):
+            raise ValueError(
+                f"the partials of {name} are to be a tuple of {len(operands)}, "
+                f"one for each operand, but they are {rule!r}"
+            )
+        return tuple(map(as_number, rule)) if m is FLOATS else rule
+
+    intervals = ((-3.0, 3.0),) * arity if domain is None else tuple(domain)
+    operation = Operation(
+        name, checked_forward, checked_partials, intervals, symbol, None, spelling or {}
+    )
+
+    def function(*operands: Number) -> Value:
+        return apply(operation, *operands)
+
+    function.__name__ = function.__qualname__ = name
+    function.__doc__ = f"The operation {name}, recorded in the graph."
+    return function
