@@ -82,8 +82,10 @@ def _differentiable_partials(node: Value, operation: Operation) -> Sequence[Numb
             f"the partials of {operation.name} work on floats only ({error}): for derivatives of "
             "derivatives, write them with the functions of m, as m.exp(x) instead of math.exp(x)"
         ) from error
-    for partial, recorded in zip(partials, node._partials, strict=True):
-        if partial != recorded and recorded == recorded:
+    data = operation.forward(*(operand._data for operand in node._prev))
+    now_and_then = zip((data, *partials), (node._data, *node._partials), strict=True)
+    for now, then in now_and_then:
+        if now != then and then == then:  # nan is not equal to itself
             raise ValueError(
                 f"the .data of an operand of {node!r} was changed after the forward pass: "
                 "record the graph again before asking for derivatives with create_graph=True"
@@ -129,9 +131,9 @@ def define(
     forward: Callable[..., float],
     partials: Rule,
     *,
+    arity: int | None = None,
     domain: Sequence[tuple[float, float]] | None = None,
     symbol: str = "",
-    arity: int = 1,
     spelling: Mapping[str, str] | None = None,
 ) -> Callable[..., Value]:
     """An operation of your own: a function of Values that is recorded, drawn and differentiated.
@@ -141,7 +143,8 @@ def define(
         for each operand. Written with plain operators and the functions of ``m`` (m.exp, m.where,
         m.div, and the others of the table), it also serves derivatives of derivatives and the
         words under a drawing; written with `math` it serves floats only.
-    domain: for each operand an interval at which it is smooth; by default -3 to 3.
+    arity: how many operands it takes: one, unless `domain` says otherwise.
+    domain: for each operand an interval in which it is smooth; by default -3 to 3.
     symbol: its sign in a drawing, if that is not its name.
     spelling: its value in "text", "python", "latex" and "javascript", such as "exp(-{0}²)"; with
         JavaScript, the page of a step can recompute it.
@@ -162,8 +165,15 @@ def define(
     if name in OPERATIONS or name in FAMILIES:
         raise ValueError(f"the table has an operation {name!r} already: choose another name")
 
+    if arity is None:
+        arity = 1 if domain is None else len(domain)
     if arity < 1:
         raise ValueError(f"an operation has at least one operand, but arity is {arity}")
+    if domain is not None and len(domain) != arity:
+        raise ValueError(
+            f"the domain has an interval for each operand, but arity is {arity} and "
+            f"the domain has {len(domain)}"
+        )
 
     def checked_forward(*operands: float) -> float:
         return as_number(forward(*operands))

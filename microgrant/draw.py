@@ -275,7 +275,7 @@ class _Picture:
 
     def _tooltip(self, place: int) -> str:
         value, name = self.order[place], self.called[self.order[place]]
-        gradient = "not reached yet" if value.grad is NO_GRADIENT else repr(float(value.grad))
+        gradient = repr(float(value.grad)) if _reached(value) else "not reached yet"
         return _plain(f"{name}: data = {value.data!r}, grad = {gradient}")
 
     def _class(self, place: int) -> str:
@@ -312,7 +312,7 @@ class _Picture:
     def _flow(self, head: str, use: int) -> str:
         """Local derivative × upstream, once backward has been there."""
         result = self.order[int(head[1:])]
-        if result.grad is NO_GRADIENT:
+        if not _reached(result):
             return ""
         return f"{number(result._partials[use])} × {number(result.grad)}"
 
@@ -323,7 +323,7 @@ class _Picture:
         words = f"∂{out}/∂{operand} = {rules_of(result, self.called)[use]}"
         if words.rpartition(" = ")[2] != number(local):
             words += f" = {number(local)}"
-        if result.grad is not NO_GRADIENT:
+        if _reached(result):
             words += (
                 f"; × upstream {number(result.grad)} = contribution {number(local * result.grad)}"
             )
@@ -524,8 +524,13 @@ def _sign(symbol: str) -> str:
     return {"*": "×", "-": "−", "neg": "−"}.get(symbol, symbol)
 
 
+def _reached(value: Value) -> bool:
+    """Whether a backward pass has been here; None is how PyTorch sets a gradient back."""
+    return value.grad is not NO_GRADIENT and value.grad is not None
+
+
 def _gradient(value: Value) -> str:
-    return "–" if value.grad is NO_GRADIENT else number(value.grad)
+    return number(value.grad) if _reached(value) else "–"
 
 
 # --- In a notebook --------------------------------------------------------------------------------

@@ -82,7 +82,7 @@ class Value:
     )
 
     def __init__(self, data: float, label: str = "") -> None:
-        if label.__class__ is not str:
+        if not isinstance(label, str):
             raise TypeError(f"a label is text, but got {shown(label)}")
         self._data: float = data if data.__class__ is float else as_number(data)
         self.grad: float = NO_GRADIENT
@@ -264,7 +264,8 @@ class Value:
             if node._operation is not None:
                 node.grad = 0.0
             elif node.grad is not NO_GRADIENT:
-                earlier.append((node, node.grad))
+                if node.grad is not None:  # None is what PyTorch sets gradients back to
+                    earlier.append((node, node.grad))
                 node.grad = NO_GRADIENT
         self.grad += seed
         for node in reversed(order):
@@ -370,6 +371,8 @@ class Value:
         for node in fresh:  # once every operand has its copy, so that this cannot go deep
             if hasattr(node, "_scope"):
                 memo[id(node)]._scope = copy.deepcopy(node._scope, memo)
+            if hasattr(node, "__dict__"):  # a subclass of the user's may hold more
+                vars(memo[id(node)]).update(copy.deepcopy(vars(node), memo))
         result: Value = memo[id(self)]
         return result
 
@@ -512,8 +515,10 @@ def _compare(relation: Callable[[Any, Any], bool], left: Value, right: object) -
 
 def _copied(node: Value, copy_of: Callable[[Value], Value]) -> Value:
     """The same record, over other operands."""
-    out = new(Value)
+    out = new(node.__class__)
     out._data, out.grad, out.label = node._data, node.grad, node.label
+    if hasattr(node, "__dict__"):
+        vars(out).update(vars(node))
     if node._operation is None:
         out._operation = out._left = out._right = None
     else:

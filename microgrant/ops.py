@@ -159,15 +159,15 @@ def softplus(x: float) -> float:
 
 
 def relu(x: float) -> float:
-    return 0.0 if x <= 0 else x  # nan is not <= 0, and stays
+    return 0.0 if x < 0 else x  # nan is not below 0, and stays
 
 
 def maximum(a: float, b: float) -> float:
-    return a if a > b or a != a else b
+    return b if b > a or b != b else a
 
 
 def minimum(a: float, b: float) -> float:
-    return a if a < b or a != a else b
+    return b if b < a or b != b else a
 
 
 # --- Parts of rules: derivatives with cases ---------------------------------------------------
@@ -273,18 +273,18 @@ _TABLE = (
                              "(({0} > 0 ? {0} : 0) + Math.log1p(Math.exp(-Math.abs({0}))))")),
     Operation("relu", relu, lambda m, out, x: (step(m, x),),
               (RIGHT,), "ReLU", lambda m, out, x: (m.where(x > 0, 1.0, 0.0),),
-              _call(r"\operatorname{{ReLU}}\left({0}\right)", "({0} <= 0 ? 0 : {0})")),
+              _call(r"\operatorname{{ReLU}}\left({0}\right)", "({0} < 0 ? 0 : {0})")),
     Operation("abs", abs, lambda m, out, x: (sign(m, x),),
               (LEFT,), textbook=lambda m, out, x: (m.where(x > 0, 1.0, m.where(x < 0, -1.0, 0.0)),),
               spelling=_spelled("|{0}|", "abs({0})", r"\left|{0}\right|", "Math.abs({0})")),
     Operation("maximum", maximum, lambda m, out, a, b: (share(m, a, b), share(m, b, a)),
               (LEFT, RIGHT), "max",
               lambda m, out, a, b: (textbook_share(m, a, b), textbook_share(m, b, a)),
-              _call(r"\max\left({0}, {1}\right)", "({0} > {1} || {0} !== {0} ? {0} : {1})")),
+              _call(r"\max\left({0}, {1}\right)", "({1} > {0} || {1} !== {1} ? {1} : {0})")),
     Operation("minimum", minimum, lambda m, out, a, b: (share(m, b, a), share(m, a, b)),
               (LEFT, RIGHT), "min",
               lambda m, out, a, b: (textbook_share(m, b, a), textbook_share(m, a, b)),
-              _call(r"\min\left({0}, {1}\right)", "({0} < {1} || {0} !== {0} ? {0} : {1})")),
+              _call(r"\min\left({0}, {1}\right)", "({1} < {0} || {1} !== {1} ? {1} : {0})")),
 )
 # fmt: on
 

@@ -14,13 +14,16 @@ from __future__ import annotations
 
 import html
 import os
+import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import graphviz
 
-__all__ = ["FORMATS", "Drawing", "NoGraphvizError", "write_file"]
+__all__ = ["FORMATS", "Drawing", "NoGraphvizError", "bundled_graphviz", "write_file"]
 
 FORMATS = ("svg", "png", "pdf", "dot")
 
@@ -50,7 +53,7 @@ class Drawing(graphviz.Digraph):
         try:
             return super().pipe(format, *args, **kwargs)
         except graphviz.ExecutableNotFound:
-            data = self._pipe_without_dot(format or self.format)
+            data = bundled_graphviz(self.source, format or self.format, self.engine)
             encoding = kwargs.get("encoding")
             return data.decode(encoding) if encoding else data
 
@@ -86,15 +89,6 @@ class Drawing(graphviz.Digraph):
             text = f"{self.table}\n\n({problem})"
             return {"text/plain": text, "text/html": f"<pre>{html.escape(text)}</pre>"}
 
-    def _pipe_without_dot(self, format: str) -> bytes:
-        try:
-            import pygraphviz
-        except ImportError:
-            raise NoGraphvizError from None
-        graph = pygraphviz.AGraph(string=self.source)
-        data: bytes = graph.draw(format=format, prog=self.engine)
-        return data
-
     def _render_without_dot(
         self,
         filename: str | os.PathLike[str] | None = None,
@@ -109,7 +103,7 @@ class Drawing(graphviz.Digraph):
         if format is None and outfile is not None:
             format = Path(outfile).suffix.removeprefix(".")
         format = format or self.format
-        data = self._pipe_without_dot(format)
+        data = bundled_graphviz(self.source, format, self.engine)
         if outfile is not None and filename is None:
             filename = Path(outfile).with_suffix(".gv")
         source = Path(self.save(filename, directory))
@@ -120,6 +114,41 @@ class Drawing(graphviz.Digraph):
         if view:
             self._view(str(target), format=format, quiet=False)
         return str(target)
+
+
+def bundled_graphviz(source: str, format: str, engine: str = "dot") -> bytes:
+    """Render DOT with the Graphviz that pygraphviz brings along, or raise `NoGraphvizError`."""
+    try:
+        import pygraphviz
+    except ImportError:
+        raise NoGraphvizError from None
+    with _quiet_fontconfig():
+        data: bytes = pygraphviz.AGraph(string=source).draw(format=format, prog=engine)
+    return data
+
+
+@contextmanager
+def _quiet_fontconfig() -> Iterator[None]:
+    """Drop what Fontconfig warns of: it is about the machine's font settings, and not for our user.
+
+    It writes to the file descriptor of stderr, past Python's `sys.stderr`.
+    """
+    try:
+        stderr = os.dup(2)
+    except OSError:  # a program without a stderr
+        yield
+        return
+    with tempfile.TemporaryFile() as said:
+        os.dup2(said.fileno(), 2)
+        try:
+            yield
+        finally:
+            os.dup2(stderr, 2)
+            os.close(stderr)
+            said.seek(0)
+            for line in said.read().decode(errors="replace").splitlines():
+                if not line.startswith("Fontconfig"):
+                    print(line, file=sys.stderr)
 
 
 def write_file(target: Path, data: bytes) -> None:

@@ -56,6 +56,18 @@ class Term:
     def __rmul__(self, other: Operand) -> Term:
         return Term(OPERATIONS["mul"], (other, self))
 
+    def __truediv__(self, other: Operand) -> Term:
+        return Term(OPERATIONS["div"], (self, other))
+
+    def __rtruediv__(self, other: Operand) -> Term:
+        return Term(OPERATIONS["div"], (other, self))
+
+    def __pow__(self, other: Operand) -> Term:
+        return _pow(self, other)
+
+    def __rpow__(self, other: Operand) -> Term:
+        return _pow(other, self)
+
     def __neg__(self) -> Term:
         return Term(OPERATIONS["neg"], (self,))
 

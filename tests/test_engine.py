@@ -1046,3 +1046,58 @@ def test_a_network_of_10_000_layers() -> None:
 
 def test_names_that_micrograd_keeps_in_its_engine() -> None:
     assert microgrant.Value is sys.modules["microgrant.engine"].Value
+
+
+# --- Found by trying to break it ----------------------------------------------------------------
+
+
+def test_a_gradient_of_none_is_no_gradient() -> None:
+    x = Value(2.0)
+    x.grad = None  # type: ignore[assignment]
+    (x * x).backward()
+    assert x.grad == 4.0
+
+
+def test_a_subclass_of_str_is_a_label() -> None:
+    class Name(str):
+        __slots__ = ()
+
+    assert Value(1.0, Name("a")).label == "a"
+
+
+def test_a_copy_of_a_subclass_keeps_its_class_and_attributes() -> None:
+    class Weight(Value):
+        pass
+
+    w = Weight(2.0)
+    w.note = [1]  # type: ignore[attr-defined]
+    for twin in (copy.copy(w), copy.deepcopy(w)):
+        assert type(twin) is Weight
+        assert twin.data == 2.0
+        assert twin.note == [1]  # type: ignore[attr-defined]
+    assert copy.deepcopy(w).note is not w.note  # type: ignore[attr-defined]
+
+
+def test_the_domain_has_an_interval_for_each_operand() -> None:
+    with pytest.raises(ValueError, match="arity is 2 and the domain has 1"):
+        define(
+            "lopsided", lambda a, b: a, lambda m, out, a, b: (1.0, 0.0), arity=2, domain=[(0, 1)]
+        )
+    ratio = define(
+        "ratio", lambda a, b: a / b, lambda m, out, a, b: (1 / b, -out / b), domain=[(1, 2), (1, 2)]
+    )
+    assert ratio(3.0, 2.0).data == 1.5
+
+
+def test_a_changed_sign_is_noticed_by_create_graph() -> None:
+    x = Value(2.0)
+    y = x**3
+    x.data = -2.0
+    with pytest.raises(ValueError, match="changed after the forward pass"):
+        grad(y, x, create_graph=True)
+
+
+def test_zeros_keep_their_sign_as_in_pytorch() -> None:
+    assert math.copysign(1.0, Value(-0.0).relu().data) == -1.0
+    assert math.copysign(1.0, Value(0.0).maximum(-0.0).data) == 1.0
+    assert math.copysign(1.0, Value(-0.0).minimum(0.0).data) == -1.0
