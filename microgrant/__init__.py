@@ -15,6 +15,8 @@ from .draw import draw as draw
 from .engine import Value as Value
 from .engine import apply as apply
 from .engine import topological_order as topological_order
+from .explain import Explanation as Explanation
+from .explain import explain as explain
 from .gradcheck import GradientError as GradientError
 from .gradcheck import gradcheck as gradcheck
 from .modes import AnomalyError as AnomalyError

@@ -2,25 +2,33 @@
 
     python -m microgrant "tanh(w1*x1 + w2*x2 + b)" x1=2 x2=0 w1=-3 w2=1 b=6.88
 
-prints every value of the forward pass and every contribution of the backward pass, in numbers, and
-writes the drawing of the graph. Without arguments it shows a neuron.
+prints every value of the forward pass and every contribution of the backward pass, in numbers,
+and writes a page to walk through (step.html) and the drawing of the graph (step.svg). Without
+arguments it shows a neuron; ``--open`` opens the page, and ``--play`` walks through the step in the
+terminal.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import sys
+import webbrowser
 from collections.abc import Sequence
 from pathlib import Path
 
 from .draw import THEMES, draw
 from .engine import Value, topological_order
-from .expression import MAX_NODES, ExpressionError, evaluate
-from .record import name_values, record
+from .explain import PAGES, explain
+from .expression import MAX_NODES, evaluate
+from .record import MISTAKES, name_values
 from .rendering import FORMATS, NoGraphvizError
 
 NEURON = "tanh(w1*x1 + w2*x2 + b)"
 NEURON_VALUES = ("x1=2", "x2=0", "w1=-3", "w2=1", "b=6.8813735870195432")
+
+
+DEFAULT_OUTPUTS = (Path("step.html"), Path("step.svg"))
 
 
 class UsageError(ValueError):
@@ -34,15 +42,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stdout.reconfigure(errors="replace")  # a terminal without − shows ?, and no traceback
     try:
         root = _root(options.expression, options.values)
-        if options.output.suffix.removeprefix(".").lower() not in FORMATS:
-            endings = ", ".join(f".{ending}" for ending in FORMATS)
-            raise UsageError(f"-o wants a file that ends in {endings}, not {options.output.name!r}")
-    except (ExpressionError, UsageError) as error:
+        outputs = [_output(path) for path in options.output or DEFAULT_OUTPUTS]
+        step = explain(root, mistake=options.mistake)
+    except ValueError as error:  # of the expression, the values, the file's name or the mistake
         print(f"microgrant: {error}", file=sys.stderr)
         return 2
     root.backward()
-    print(record(root))
-    return _write(root, options)
+    # Files first: nothing is lost if the reader of the table, such as `head`, leaves early.
+    results = [_write(root, path, options) for path in outputs]
+    try:
+        step.play() if options.play else print(step)
+        print()
+        for written, message in results:
+            print(message, file=sys.stdout if written else sys.stderr)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    if options.open and results[0][0]:
+        webbrowser.open(outputs[0].resolve().as_uri())
+    return 0 if all(written for written, _ in results) else 1
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -62,17 +80,27 @@ def _parser() -> argparse.ArgumentParser:
         "-o",
         "--output",
         type=Path,
-        default=Path("step.svg"),
+        action="append",
         metavar="FILE",
-        help=f"the drawing: a file .{', .'.join(FORMATS)} (default: step.svg)",
+        help=f"the page, a file {PAGES[0]}, or the drawing, a file .{', .'.join(FORMATS)}; "
+        "may be repeated (default: step.html and step.svg)",
+    )
+    parser.add_argument(
+        "--open", action="store_true", help="open the page (or the first -o) in the browser"
+    )
+    parser.add_argument(
+        "--play", action="store_true", help="walk through the step here, a key forward, a key back"
+    )
+    parser.add_argument(
+        "--mistake", choices=tuple(MISTAKES), help="let the backward pass make a classic mistake"
     )
     parser.add_argument(
         "--style",
         choices=("node", "circuit"),
         default="node",
-        help="circuit: values above the wires, gradients below",
+        help="of the drawing; circuit: values above the wires, gradients below",
     )
-    parser.add_argument("--theme", choices=tuple(THEMES), default="light")
+    parser.add_argument("--theme", choices=tuple(THEMES), default="light", help="of the drawing")
     return parser
 
 
@@ -109,17 +137,26 @@ def _assignment(text: str) -> tuple[str, float]:
         raise UsageError(f"expected a number after the '=' of {text!r}") from None
 
 
-def _write(root: Value, options: argparse.Namespace) -> int:
-    # The picture shows v1, v2, … where the table speaks of them.
-    names = {name: value for value, name in name_values(topological_order(root)).items()}
+def _output(path: Path) -> Path:
+    endings = (*PAGES, *(f".{ending}" for ending in FORMATS))
+    if path.suffix.lower() not in endings:
+        raise UsageError(f"-o wants a file that ends in {', '.join(endings)}, not {path.name!r}")
+    return path
+
+
+def _write(root: Value, path: Path, options: argparse.Namespace) -> tuple[bool, str]:
+    """Write a page or a drawing; whether that went well, and what to tell the user."""
     try:
+        if path.suffix.lower() in PAGES:
+            explain(root).save(path)
+            return True, f"page: {path}"
+        # The picture shows v1, v2, … where the table speaks of them.
+        names = {name: value for value, name in name_values(topological_order(root)).items()}
         picture = draw(root, names, style=options.style, theme=options.theme, limit=MAX_NODES)
-        path = picture.write(options.output)
+        picture.write(path)
+        return True, f"drawing: {path}"
     except (NoGraphvizError, OSError, ValueError) as problem:
-        print(f"\nno drawing: {problem}", file=sys.stderr)
-        return 1
-    print(f"\ndrawing: {path}")
-    return 0
+        return False, f"microgrant: {path} is not written: {problem}"
 
 
 if __name__ == "__main__":

@@ -26,15 +26,14 @@ from typing import Any
 
 from .engine import Value, topological_order
 from .ops import OPERATIONS, Operation
-from .player import page
 from .record import Contribution, Forward, Record, Seed, name_values, record
-from .rendering import NoGraphvizError, write_file
 from .symbolic import Operand, Term, derivative_terms, spell
 from .terminal import play
 
 __all__ = ["Explanation", "explain"]
 
 MUL = OPERATIONS["mul"]
+PAGES = (".html", ".htm")
 
 KINDS = {Forward: "forward", Seed: "seed", Contribution: "contribution"}
 
@@ -54,7 +53,7 @@ def explain(
 
     >>> a, b = Value(2.0, label="a"), Value(-3.0, label="b")
     >>> step = explain(a * b + a)
-    >>> print(step.line(3))
+    >>> print(step.line(2))
     v1 = a × b = 2 × −3 = −6
     >>> step.gradients
     {'a': -2.0, 'b': 2.0}
@@ -120,8 +119,11 @@ class Explanation(Record):
         `NoGraphvizError` says how to get a Graphviz, which lays the page out.
         """
         target = Path(path)
-        if target.suffix.lower() not in (".html", ".htm"):
+        if target.suffix.lower() not in PAGES:
             raise ValueError(f"the page is a file .html, but got {target.name!r}")
+        from .player import page  # here, because it imports Graphviz
+        from .rendering import write_file
+
         write_file(target, page(self.root, self.names).encode())
         return target
 
@@ -134,6 +136,9 @@ class Explanation(Record):
 
     def _repr_html_(self) -> str:
         """What a notebook shows: the page, in a frame of its own."""
+        from .player import page
+        from .rendering import NoGraphvizError
+
         try:
             content = page(self.root, self.names)
         except (NoGraphvizError, ValueError) as problem:

@@ -11,6 +11,7 @@ A mode holds for the thread that is inside of its block, and for nobody else.
 from __future__ import annotations
 
 import math
+import os
 import sys
 import threading
 from collections.abc import Iterator, Sequence
@@ -100,8 +101,8 @@ def detect_anomaly() -> AbstractContextManager[None]:
 def check_value(operation: Operation, operands: Sequence[Node], data: float) -> str:
     """The line of the user's program that applies an operation; an error for a nan or an inf."""
     frame = sys._getframe(1)
-    package = __name__.rpartition(".")[0] + "."
-    while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith(package):
+    package = os.path.dirname(__file__)
+    while frame.f_back is not None and os.path.dirname(frame.f_code.co_filename) == package:
         frame = frame.f_back
     made_at = f"{frame.f_code.co_filename}, line {frame.f_lineno}"
     if not math.isfinite(data):

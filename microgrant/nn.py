@@ -132,7 +132,7 @@ class Neuron(Module):
     >>> random.seed(1337)
     >>> neuron = Neuron(2)
     >>> neuron, neuron([1.0, -2.0]).data
-    (ReLUNeuron(2), 0.3014059823250516)
+    (ReLUNeuron(2), 0.102443419482938)
     """
 
     def __init__(self, nin: int, nonlin: bool = True, activation: str = "relu") -> None:

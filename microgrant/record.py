@@ -377,7 +377,7 @@ def name_values(order: Sequence[Value], names: Mapping[str, Any] | None = None) 
         while f"v{counter}" in taken:
             counter += 1
         call(value, f"v{counter}")
-    return called
+    return {value: called[value] for value in order}
 
 
 def _different(name: str, taken: set[str]) -> str:

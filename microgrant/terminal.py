@@ -69,17 +69,18 @@ def screen(step: Record, at: int, columns: int, rows: int) -> list[str]:
     """
     event = step[at]
     direction = "forward" if isinstance(event, Forward) else "backward"
+    title = f"step {at + 1} of {len(step)} · {direction}"
     active = event.operand if isinstance(event, Contribution) else event.node
     values, gradients = step.state(at)
     room = max(1, rows - 7)
     first = max(0, min(active - room // 2, len(step.nodes) - room))
     width = min(max(len(node.name) for node in step.nodes), max(8, columns - 40))
     lines = [
-        f"{BOLD}step {at + 1} of {len(step)} · {direction}{PLAIN}",
+        f"{BOLD}{title[:columns]}{PLAIN}",
         "",
         f"{BOLD}{step.line(at)[:columns]}{PLAIN}",
         "",
-        f"  {'':{width}}  {'data':>11}  {'grad':>11}",
+        f"  {'':{width}}  {'data':>11}  {'grad':>11}"[:columns],
     ]
     for place, node in enumerate(step.nodes[first : first + room], first):
         value, gradient = values[place], gradients[place]
