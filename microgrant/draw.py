@@ -134,7 +134,7 @@ class _Picture:
     ) -> None:
         self.order = topological_order(root)
         self.colours = colours
-        self.paths = _module_paths(self.order)
+        self.paths = module_paths(self.order)
         depth = _open_levels(self.order, self.paths, collapse)
         self.top = _Group("", "", "")
         self.box_of: dict[int, _Group] = {}  # places inside of a collapsed module
@@ -145,7 +145,7 @@ class _Picture:
             for level, call in enumerate(path):
                 if id(call) not in group.groups:
                     outer = path[level - 1] if level else None
-                    name, summary = _call_name(call, outer)
+                    name, summary = call_name(call, outer)
                     group.groups[id(call)] = _Group(f"m{counter}", name, summary)
                     counter += 1
                 group = group.groups[id(call)]
@@ -381,7 +381,7 @@ class _Picture:
 # --- Which module a value belongs to --------------------------------------------------------------
 
 
-def _module_paths(order: Sequence[Value]) -> list[tuple[ModuleCall, ...]]:
+def module_paths(order: Sequence[Value]) -> list[tuple[ModuleCall, ...]]:
     """For each value the calls of modules around it, from the outside in.
 
     Found backwards from the outputs of calls: what an output was computed from is inside of the
@@ -457,7 +457,7 @@ def _fits(order: Sequence[Value], paths: Sequence[Sequence[Any]], levels: int) -
     return len(things) <= COLLAPSE_ABOVE and len(edges) <= 2 * COLLAPSE_ABOVE
 
 
-def _call_name(call: ModuleCall, outer: ModuleCall | None) -> tuple[str, str]:
+def call_name(call: ModuleCall, outer: ModuleCall | None) -> tuple[str, str]:
     """What a module is called in the module around it, and what it is."""
     module = call.module()
     if module is None:  # the graph has outlived it
