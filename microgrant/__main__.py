@@ -28,6 +28,8 @@ NEURON = "tanh(w1*x1 + w2*x2 + b)"
 NEURON_VALUES = ("x1=2", "x2=0", "w1=-3", "w2=1", "b=6.8813735870195432")
 
 
+OPTIONS = ("-h", "--help", "-o", "--output", "--open", "--play", "--mistake", "--style", "--theme")
+NOT_AN_OPTION = "\0"  # no argument of a command can hold it
 DEFAULT_OUTPUTS = (Path("step.html"), Path("step.svg"))
 
 
@@ -71,11 +73,14 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "expression",
+        type=_text,
         nargs="?",
         default="",
         help="arithmetic: numbers, names, + - * / **, parentheses, exp, log, tanh, relu, …",
     )
-    parser.add_argument("values", nargs="*", metavar="NAME=NUMBER", help="the value of a name")
+    parser.add_argument(
+        "values", type=_text, nargs="*", metavar="NAME=NUMBER", help="the value of a name"
+    )
     parser.add_argument(
         "-o",
         "--output",
@@ -105,9 +110,19 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _protected(arguments: Sequence[str]) -> list[str]:
-    """Keep argparse from taking the expression -x + 1 for an option: with a space, it is none."""
-    known = ("-h", "-o", "--")
-    return [f"{x} " if x.startswith("-") and not x.startswith(known) else x for x in arguments]
+    """Keep argparse from taking the expression -x + 1 for an option."""
+    return [
+        argument if _is_option(argument) or argument[:1] != "-" else NOT_AN_OPTION + argument
+        for argument in arguments
+    ]
+
+
+def _is_option(argument: str) -> bool:
+    return argument.partition("=")[0] in OPTIONS
+
+
+def _text(argument: str) -> str:
+    return argument.removeprefix(NOT_AN_OPTION)
 
 
 def _root(expression: str, values: Sequence[str]) -> Value:
@@ -116,7 +131,7 @@ def _root(expression: str, values: Sequence[str]) -> Value:
     given: dict[str, float] = {}
     for name, number in map(_assignment, values):
         if name in given:
-            raise UsageError(f"{name} is given twice: {number} and {given[name]}")
+            raise UsageError(f"{name} is given twice: {given[name]} and {number}")
         given[name] = number
     root = evaluate(expression, given)
     if not root.label:

@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from .engine import NO_GRADIENT, Value, topological_order
-from .record import name_values, record, rules_of
+from .record import different, name_values, record, rules_of
 from .symbolic import number
 
 if TYPE_CHECKING:
@@ -227,7 +227,7 @@ class _Picture:
                 self._group(cluster, inner, node)
 
     def _box(self, picture: Any, group: _Group, title: str) -> None:
-        inside = f"{group.values:,} values inside"
+        inside = f"{group.values:,} value{'s' * (group.values != 1)} inside"
         rows = _cell(title, self.colours["text"], bold=True) + _cell(inside, self.colours["quiet"])
         picture.node(
             group.identifier,
@@ -415,8 +415,10 @@ def parameter_names(
         if module is not None and id(module) not in seen:
             seen.add(id(module))
             for name, parameter in module.named_parameters():
-                found.setdefault(name, parameter)
-                short[name] = name.rpartition(".")[2]
+                if found.get(name) is not parameter:
+                    unique = different(name, found)  # two models may both have a layers[0]
+                    found[unique] = parameter
+                    short[unique] = name.rpartition(".")[2]
     return found, short
 
 
@@ -476,13 +478,15 @@ _NOT_TEXT = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
 
 def _plain(text: str) -> str:
     """Text for an attribute such as a tooltip: no control characters, no escapes of Graphviz's."""
-    return _NOT_TEXT.sub("\ufffd", text).replace("\\", "\\\\").replace("\n", " ")
+    # Graphviz resolves the escapes of a tooltip twice.
+    text = _NOT_TEXT.sub("\ufffd", text).replace("&", "&amp;").replace("\\", "\\" * 4)
+    return text.replace("\n", " ")
 
 
 def _escaped(text: str) -> str:
     """Text for an HTML-like label."""
     text = text if len(text) <= 80 else text[:79] + "…"
-    text = _NOT_TEXT.sub("\ufffd", text)
+    text = _NOT_TEXT.sub("\ufffd", text).replace("\\", "\\\\")
     for character, entity in (("&", "&amp;"), ("<", "&lt;"), (">", "&gt;"), ('"', "&quot;")):
         text = text.replace(character, entity)
     return text.replace("\n", "<BR/>") or " "

@@ -29,11 +29,11 @@ for (let i = 0; i < size; i++) if (constants.has(i)) leaves.push(i);
    number halfway between two is rounded to the even digit, here away from zero. */
 function number(x) {
   if (Number.isNaN(x)) return "nan";
-  const sign = x < 0 || Object.is(x, -0) ? "−" : "";
+  const sign = x < 0 ? "−" : "";
   const amount = Math.abs(x);
   if (amount === Infinity) return sign + "inf";
-  if (amount === 0) return sign + "0";
-  if (amount >= 9999.5 && amount < 99995) return sign + wholeHalfToEven(amount);
+  if (amount === 0) return "0";
+  if (amount >= 9999.5 && amount < 99999.5) return sign + wholeHalfToEven(amount);
   let [digits, exponent] = amount.toExponential(3).split("e");
   const exact = amount.toExponential(60).replace(".", "");
   if (/^50*$/.test(exact.slice(4).split("e")[0]) && Number(exact[3]) % 2 === 0) {
@@ -41,7 +41,7 @@ function number(x) {
   }
   digits = digits.replace(/\.?0+$/, "");
   const power = Number(exponent);
-  if (amount >= 1e-3 && amount < 99995) {
+  if (amount >= 1e-3 && amount < 99999.5) {
     return sign + String(Number(digits + "e" + power));
   }
   return sign + digits + "e" + String(power).replace("-", "−");

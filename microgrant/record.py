@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import re
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -147,8 +147,9 @@ class Record(Sequence[Event]):
                 place, value = event.operand, event.after
             else:
                 continue
-            if self.nodes[place].name in found:
-                found[self.nodes[place].name] = value
+            node = self.nodes[place]
+            if not node.operation and not node.constant:
+                found[node.name] = value
         return found
 
     def state(self, step: int) -> tuple[list[float | None], list[float | None]]:
@@ -358,7 +359,7 @@ def name_values(order: Sequence[Value], names: Mapping[str, Any] | None = None) 
 
     def call(value: Value, name: str) -> None:
         if value in wanted and value not in called:
-            called[value] = _different(name, taken)
+            called[value] = different(name, taken)
             taken.add(called[value])
 
     for value in order:
@@ -380,7 +381,8 @@ def name_values(order: Sequence[Value], names: Mapping[str, Any] | None = None) 
     return {value: called[value] for value in order}
 
 
-def _different(name: str, taken: set[str]) -> str:
+def different(name: str, taken: Container[str]) -> str:
+    """The name, with a number behind a prime if it is taken: ``w′2``."""
     if name not in taken:
         return name
     again = 2
@@ -414,9 +416,7 @@ def _inside(x: Any) -> Iterable[tuple[str, Any]]:
 
 def _aligned(rows: list[list[str]]) -> str:
     """Columns as wide as their widest cell; a cell with a control character cannot break a line."""
-    rows = [
-        [re.sub(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]", "�", cell) for cell in row] for row in rows
-    ]
+    rows = [[_CONTROL.sub("\ufffd", cell) for cell in row] for row in rows]
     widths = [max(map(len, column)) for column in _columns(rows)]
     lines = []
     for row in rows:

@@ -52,7 +52,7 @@ class Drawing(graphviz.Digraph):
         """The rendered picture as bytes, or as text with ``encoding="utf-8"``."""
         try:
             return super().pipe(format, *args, **kwargs)
-        except graphviz.ExecutableNotFound:
+        except (graphviz.ExecutableNotFound, graphviz.CalledProcessError):
             data = bundled_graphviz(self.source, format or self.format, self.engine)
             encoding = kwargs.get("encoding")
             return data.decode(encoding) if encoding else data
@@ -64,7 +64,7 @@ class Drawing(graphviz.Digraph):
         """
         try:
             return str(super().render(*args, **kwargs))
-        except graphviz.ExecutableNotFound:
+        except (graphviz.ExecutableNotFound, graphviz.CalledProcessError):
             return self._render_without_dot(*args, **kwargs)
 
     def write(self, path: str | os.PathLike[str]) -> Path:
@@ -106,7 +106,7 @@ class Drawing(graphviz.Digraph):
         data = bundled_graphviz(self.source, format, self.engine)
         if outfile is not None and filename is None:
             filename = Path(outfile).with_suffix(".gv")
-        source = Path(self.save(filename, directory))
+        source = Path(self.save(filename, directory=directory))
         target = Path(outfile) if outfile is not None else Path(f"{source}.{format}")
         write_file(target, data)
         if cleanup:
@@ -122,8 +122,11 @@ def bundled_graphviz(source: str, format: str, engine: str = "dot") -> bytes:
         import pygraphviz
     except ImportError:
         raise NoGraphvizError from None
-    with _quiet_fontconfig():
-        data: bytes = pygraphviz.AGraph(string=source).draw(format=format, prog=engine)
+    try:
+        with _quiet_fontconfig():
+            data: bytes = pygraphviz.AGraph(string=source).draw(format=format, prog=engine)
+    except (OSError, ValueError):  # a pygraphviz before 2.0, which looks for a `dot` of its own
+        raise NoGraphvizError from None
     return data
 
 
@@ -156,7 +159,13 @@ def write_file(target: Path, data: bytes) -> None:
 
     An OSError says what is wrong with the folder or the file.
     """
-    target = Path(os.path.realpath(target))
+    try:
+        _write_beside(Path(os.path.realpath(target)), data)
+    except OSError as error:  # about a file that the user never named
+        raise type(error)(error.errno, error.strerror, str(target)) from None
+
+
+def _write_beside(target: Path, data: bytes) -> None:
     handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name[:50]}.")
     beside = Path(name)
     try:

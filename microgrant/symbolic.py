@@ -168,11 +168,13 @@ def _spell(term: Operand, target: str) -> tuple[str, int]:
         template, binding = _template(operation, target), operation.precedence
         if target == "javascript" and binding == POWER:
             binding = CALL  # spelled as a call of Math.pow
+        result = LATEX_RESULTS.get(operation.name, binding) if target == "latex" else binding
     elif operation == "where":
         template, binding = WHERE[target], CALL if target == "latex" else CASES
+        result = binding
     elif term.operands:
         sign = COMPARISONS[target].get(operation, operation)
-        template, binding = f"{{0}} {sign} {{1}}", COMPARISON
+        template, binding, result = f"{{0}} {sign} {{1}}", COMPARISON, COMPARISON
     else:
         return operation, CALL
     written = []
@@ -184,15 +186,18 @@ def _spell(term: Operand, target: str) -> tuple[str, int]:
         ):
             text = rf"\left({text}\right)" if target == "latex" else f"({text})"
         written.append(text)
-    return template.format(*written), binding
+    return template.format(*written), result
 
 
+LATEX_WORDS = {"inf": r"\infty", "−inf": r"-\infty", "nan": r"\text{nan}"}
 WHERE = {
     "text": "{1} if {0} else {2}",
     "python": "{1} if {0} else {2}",
     "javascript": "{0} ? {1} : {2}",
     "latex": r"\begin{{cases}} {1} & {0} \\ {2} & \text{{otherwise}} \end{{cases}}",
 }
+# How tightly LaTeX's spelling binds where it is seen from outside: eˣ and fractions.
+LATEX_RESULTS = {"exp": POWER, "div": POWER}
 COMPARISONS = {
     "text": {">=": "≥", "<=": "≤", "==": "="},
     "python": {},
@@ -243,21 +248,28 @@ def _constant(value: float, target: str) -> tuple[str, int]:
         return (text, CALL) if value >= 0 else (f"({text})", CALL)
     text = number(value)
     if target == "latex":
-        text = text.replace("−", "-")
-    return text, CALL if not text.startswith(("−", "-")) else PRODUCT
+        text = LATEX_WORDS.get(text, text).replace("−", "-")
+        digits, e, exponent = text.partition("e") if math.isfinite(value) else (text, "", "")
+        text = rf"{digits} \cdot 10^{{{exponent}}}" if e else text
+    if text.startswith(("−", "-")) or r"\cdot" in text:
+        return text, PRODUCT
+    return text, POWER if "e" in text and math.isfinite(value) else CALL
 
 
 def number(value: float) -> str:
     """A number for people: four significant digits, a true minus sign, nan and inf in words.
 
-    Scientific below 1e-3 and from 1e5 on; whole numbers without a decimal point.
+    Scientific below 1e-3 and from 1e5 on; whole numbers without a decimal point; 0 without a sign,
+    since a dead ReLU's gradient of −0 raises questions that have nothing to do with the lesson.
 
     >>> [number(x) for x in (2.0, -0.70710678, 1234.567, 0.00012345, -1e300, math.nan, -math.inf)]
     ['2', '−0.7071', '1235', '1.234e−4', '−1e300', 'nan', '−inf']
     """
+    if value == 0:
+        return "0"
     if math.isfinite(value):
         size = abs(value)
-        if size == 0 or 1e-3 <= size < 99_995:
+        if 1e-3 <= size < 99_999.5:
             text = f"{value:.4g}" if size < 9_999.5 else f"{value:.0f}"
         else:
             digits, exponent = f"{value:.3e}".split("e")

@@ -1,0 +1,172 @@
+"""What README.md shows is so: its snippets print what they say, its commands run, its links lead."""
+
+from __future__ import annotations
+
+import ast
+import contextlib
+import doctest
+import io
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
+
+
+# --- Snippets -------------------------------------------------------------------------------------
+
+
+def statements(source: str) -> Iterator[tuple[str, str | None]]:
+    """Each statement of a snippet, with what its comment says that it prints."""
+    lines = source.splitlines()
+    for statement in ast.parse(source).body:
+        last = statement.end_lineno or statement.lineno
+        promise = re.search(r"  # prints (.*)$", lines[last - 1])
+        yield "\n".join(lines[statement.lineno - 1 : last]), promise and promise[1]
+
+
+def run_snippet(source: str, names: dict[str, Any]) -> int:
+    """Run it statement by statement; how many promises of what is printed it has kept."""
+    kept = 0
+    for statement, promise in statements(source):
+        with contextlib.redirect_stdout(io.StringIO()) as printed:
+            exec(compile(statement, "README.md", "exec"), names)
+        if promise is not None:
+            assert printed.getvalue().strip() == promise.strip(), statement
+            kept += 1
+    return kept
+
+
+def run_doctest(source: str, names: dict[str, Any]) -> int:
+    test = doctest.DocTestParser().get_doctest(source, names, "README.md", "README.md", 0)
+    report = io.StringIO()
+    result = doctest.DocTestRunner(optionflags=doctest.ELLIPSIS).run(test, report.write)
+    assert result.failed == 0, report.getvalue()
+    names.update(test.globs)
+    return result.attempted
+
+
+def test_the_snippets_print_what_they_say(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, Any] = {"__name__": "readme"}
+    snippets = blocks("python")
+    checked = [
+        (run_doctest if snippet.startswith(">>> ") else run_snippet)(snippet, names)
+        for snippet in snippets
+    ]
+    assert len(snippets) >= 2
+    assert sum(checked) >= 5
+    for promise in re.findall(r"# prints .*", README):
+        assert any(promise in snippet for snippet in snippets), f"nothing checks {promise!r}"
+
+
+def test_a_broken_promise_is_noticed() -> None:
+    assert run_snippet("x = 2\nprint(x)  # prints 2\n", {}) == 1
+    assert run_doctest(">>> 1 + 1\n2\n", {}) == 1
+    with pytest.raises(AssertionError, match="print"):
+        run_snippet("print(1)  # prints 2", {})
+    with pytest.raises(AssertionError, match="Expected"):
+        run_doctest(">>> 1 + 1\n3\n", {})
+
+
+def test_the_numbers_of_micrograds_own_example() -> None:
+    for number in ("24.7041", "138.8338", "645.5773"):
+        assert f"# prints {number}" in README
+
+
+# --- Commands -------------------------------------------------------------------------------------
+
+
+def commands() -> list[list[str]]:
+    """The arguments of each `python -m microgrant …` in the README, in shell blocks and in text."""
+    lines = [part for block in blocks("sh") for part in re.split(r"&&|\n", block)]
+    lines += re.findall(r"`([^`\n]*)`", re.sub(r"^```.*?^```", "", README, flags=re.M | re.S))
+    found = [re.search(r"python3? -m microgrant\b(.*)", line) for line in lines]
+    return [shlex.split(match[1]) for match in found if match]
+
+
+def test_the_first_command_is_on_the_first_screen() -> None:
+    screen = "\n".join(README.splitlines()[:40])
+    assert 'python -m microgrant "tanh(w1*x1 + w2*x2 + b)" x1=2 x2=0 w1=-3 w2=1' in screen
+    assert "-m pytest" in screen
+    first = commands()[0]
+    assert first == [
+        "tanh(w1*x1 + w2*x2 + b)",
+        *("x1=2", "x2=0", "w1=-3", "w2=1", "b=6.8813735870195432"),
+    ]
+
+
+@pytest.mark.parametrize("arguments", commands(), ids=" ".join)
+def test_a_command_runs(
+    arguments: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    finished = subprocess.run(
+        [sys.executable, "-m", "microgrant", *(x for x in arguments if x != "--open")],
+        cwd=tmp_path,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        encoding="utf-8",
+    )
+    assert finished.returncode == 0, finished.stderr
+    assert finished.stderr == ""
+    for name in re.findall(r"^(?:drawing|page): (.*)$", finished.stdout, re.MULTILINE):
+        assert (tmp_path / name).stat().st_size > 1000
+    assert list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("line", [line for block in blocks("sh") for line in block.splitlines()])
+def test_a_command_for_a_fresh_machine_is_one_line(line: str) -> None:
+    """Other files of the project that a command names exist; so do the extras that it installs."""
+    for path in re.findall(r"[\w./-]+\.(?:py|ipynb|sh)\b|\.ci/run", line):
+        assert (ROOT / path).exists(), path
+    project = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    for extras in re.findall(r"\.\[([\w,]+)\]", line):
+        for extra in extras.split(","):
+            assert re.search(rf"^{extra} = \[", project, re.MULTILINE), extra
+
+
+# --- Links ----------------------------------------------------------------------------------------
+
+LINKS = sorted({target for target in re.findall(r"\]\(([^)\s]+)\)", README)})
+
+
+def anchors(text: str) -> set[str]:
+    """The names that GitHub gives to headings."""
+    headings = re.findall(r"^#+ (.*)$", text, re.MULTILINE)
+    return {
+        re.sub(r"[^\w\- ]", "", heading).strip().lower().replace(" ", "-") for heading in headings
+    }
+
+
+def test_there_is_a_picture() -> None:
+    assert re.search(r"!\[[^\]]+\]\([^)]+\.(svg|png)\)", README)
+
+
+@pytest.mark.parametrize("target", LINKS)
+def test_a_link_leads_somewhere(target: str) -> None:
+    if target.startswith(("https://", "mailto:")):
+        assert re.fullmatch(r"[\x21-\x7e]+", target)
+        return
+    assert not target.startswith(("http://", "/")), "a link is relative, or https"
+    path, _, anchor = target.partition("#")
+    assert (ROOT / path).exists() if path else True
+    if anchor:
+        text = (ROOT / path).read_text(encoding="utf-8") if path else README
+        assert anchor in anchors(text)
+
+
+def test_files_that_are_named_exist() -> None:
+    named = re.findall(r"`((?:tests|demos|microgrant)/[\w./-]+)`", README)
+    assert [path for path in named if not (ROOT / path).exists()] == []
