@@ -306,7 +306,7 @@ def test_bad_input_in_a_process_of_its_own(folder: Path) -> None:
     assert finished.stderr.count("\n") == 1
 
 
-@pytest.mark.parametrize("arguments", [["--nonsense"], ["a", "a=1", "--style", "round"], ["-o"]])
+@pytest.mark.parametrize("arguments", [["a", "a=1", "--style", "round"], ["-o"]])
 def test_an_option_that_there_is_not(
     folder: Path, capsys: pytest.CaptureFixture[str], arguments: list[str]
 ) -> None:

@@ -1,4 +1,4 @@
-"""What README.md shows is so: its snippets print what they say, its commands run, its links lead."""
+"""README.md is right: its snippets print what they say, its commands run, its links lead."""
 
 from __future__ import annotations
 
@@ -51,7 +51,8 @@ def run_snippet(source: str, names: dict[str, Any]) -> int:
 def run_doctest(source: str, names: dict[str, Any]) -> int:
     test = doctest.DocTestParser().get_doctest(source, names, "README.md", "README.md", 0)
     report = io.StringIO()
-    result = doctest.DocTestRunner(optionflags=doctest.ELLIPSIS).run(test, report.write)
+    runner = doctest.DocTestRunner(optionflags=doctest.ELLIPSIS)
+    result = runner.run(test, out=report.write, clear_globs=False)
     assert result.failed == 0, report.getvalue()
     names.update(test.globs)
     return result.attempted
@@ -139,7 +140,7 @@ def test_a_command_for_a_fresh_machine_is_one_line(line: str) -> None:
 
 # --- Links ----------------------------------------------------------------------------------------
 
-LINKS = sorted({target for target in re.findall(r"\]\(([^)\s]+)\)", README)})
+LINKS = sorted(set(re.findall(r"\]\(([^)\s]+)\)", README)))
 
 
 def anchors(text: str) -> set[str]:
