@@ -564,12 +564,45 @@ def our_dot(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("PATH", str(tmp_path / "bin"))
 
 
-@pytest.fixture
-def broken_dot(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """A machine whose dot was never configured, which happens on Windows and in conda."""
-    complaint = "echo 'Format: \"svg\" not recognized.' >&2; exit 1"
-    stand_in(tmp_path / "bin", f"while read -r line; do :; done; {complaint}")
+UNUSABLE = {
+    # Never configured, which happens on Windows and in conda.
+    "broken": "while read -r line; do :; done; echo 'Format: \"svg\" not recognized.' >&2; exit 1",
+    "not executable": "",
+}
+
+
+@pytest.fixture(params=UNUSABLE)
+def unusable_dot(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A machine whose dot renders nothing."""
+    stand_in(tmp_path / "bin", UNUSABLE[request.param])
+    if request.param == "not executable":
+        (tmp_path / "bin" / "dot").chmod(0o644)
     monkeypatch.setenv("PATH", str(tmp_path / "bin"))
+
+
+LIKE_DOT = """
+import sys, pygraphviz
+options = {x[1]: x[2:] for x in sys.argv[1:] if x[0] == "-"}
+files = [x for x in sys.argv[1:] if x[0] != "-"]
+source = open(files[-1], encoding="utf-8").read() if files else sys.stdin.buffer.read().decode()
+picture = pygraphviz.AGraph(string=source).draw(format=options["T"], prog=options["K"])
+target = files[0] if len(files) == 2 else f"{files[0]}.{options['T']}" if files else None
+(open(target, "wb") if target else sys.stdout.buffer).write(picture)
+"""
+
+
+@pytest.fixture
+def a_dot(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A machine with the program dot: its own, or one that is made of pygraphviz."""
+    if shutil.which("dot") is None:
+        program = tmp_path / "like_dot.py"
+        program.write_text(LIKE_DOT, encoding="utf-8")
+        stand_in(tmp_path / "bin", f'exec "{sys.executable}" "{program}" "$@"')
+        monkeypatch.setenv("PATH", str(tmp_path / "bin"))
+    # What comes out has come out of that program.
+    monkeypatch.setitem(sys.modules, "pygraphviz", None)
 
 
 def is_a(format: str, data: bytes) -> bool:
@@ -577,13 +610,16 @@ def is_a(format: str, data: bytes) -> bool:
 
 
 @pytest.mark.parametrize("format", MAGIC)
-def test_pictures_made_with_the_program_dot(format: str, tmp_path: Path) -> None:
-    if shutil.which("dot") is None:
-        pytest.skip("the program dot is not installed")
-    picture = draw(neuron()[0])
-    assert is_a(format, picture.pipe(format))
+def test_pictures_made_with_the_program_dot(format: str, a_dot: None, tmp_path: Path) -> None:
+    picture = draw(neuron()[0], format=format)
+    assert is_a(format, picture.pipe())
     assert is_a(format, picture.write(tmp_path / f"step.{format}").read_bytes())
-    assert is_a(format, Path(picture.render(tmp_path / "x.gv", format=format)).read_bytes())
+    rendered = picture.render(tmp_path / "first.gv")
+    assert rendered == str(tmp_path / f"first.gv.{format}")
+    assert is_a(format, Path(rendered).read_bytes())
+    other = tmp_path / f"second.{format}"
+    assert picture.render(outfile=other) == str(other)
+    assert is_a(format, other.read_bytes())
 
 
 def test_the_program_dot_comes_first(our_dot: None, tmp_path: Path) -> None:
@@ -636,14 +672,15 @@ def test_without_any_graphviz_there_is_a_hint(no_graphviz: None, tmp_path: Path)
     assert written.read_text(encoding="utf-8") == picture.source
 
 
-def test_a_broken_dot_gives_way_to_pygraphviz(broken_dot: None, tmp_path: Path) -> None:
+def test_an_unusable_dot_gives_way_to_pygraphviz(unusable_dot: None, tmp_path: Path) -> None:
     picture = draw(neuron()[0])
     assert is_a("svg", picture.write(tmp_path / "step.svg").read_bytes())
     assert is_a("svg", Path(picture.render(tmp_path / "step.gv")).read_bytes())
+    assert "image/svg+xml" in picture._repr_mimebundle_()
 
 
-def test_a_broken_dot_alone_is_told_in_one_line(
-    broken_dot: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+def test_an_unusable_dot_alone_is_told_in_one_line(
+    unusable_dot: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setitem(sys.modules, "pygraphviz", None)
     picture = draw(neuron()[0])
