@@ -378,7 +378,7 @@ def _no_function(name: str) -> str:
         written = OPERATIONS[name].spelling["python"].format("a", "b")
         return f"{name} is written with its sign: {written}"
     close = get_close_matches(name.lower(), FUNCTIONS, n=1)
-    hint = f": did you mean {close[0]}? The" if close else " (to multiply, write '*'); the"
+    hint = f": did you mean {close[0]}? The" if close else " (to multiply, write *); the"
     known = ", ".join(word for word, operation in FUNCTIONS.items() if word == operation.name)
     return f"'{_short(name)}' is not a function{hint} functions are {known}"
 

@@ -395,7 +395,7 @@ def test_a_printed_tree_reads_back(data: st.DataObject, tree: Any) -> None:
         ("tanh(x, y)", 0, "tanh takes 1 argument, but got 2"),
         ("1 + max(x)", 4, "max takes 2 arguments, but got 1"),
         ("maximum(x, y, max(x, y))", 0, "maximum takes 2 arguments, but got 3"),
-        ("foo(x)", 0, "'foo' is not a function (to multiply, write '*'); the functions are exp, "),
+        ("foo(x)", 0, "'foo' is not a function (to multiply, write *); the functions are exp, "),
         ("x (y)", 0, "'x' is not a function (to multiply"),
         ("1 + tahn(x)", 4, "'tahn' is not a function: did you mean tanh? The functions are exp, "),
         ("TANH(x)", 0, "did you mean tanh?"),
