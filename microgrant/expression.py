@@ -377,10 +377,11 @@ def _no_function(name: str) -> str:
     if name in OPERATIONS:
         written = OPERATIONS[name].spelling["python"].format("a", "b")
         return f"{name} is written with its sign: {written}"
-    close = get_close_matches(name.lower(), FUNCTIONS, n=1)
-    hint = f": did you mean {close[0]}? The" if close else " (to multiply, write *); the"
+    wrong = f"'{_short(name)}' is not a function"
+    if close := get_close_matches(name.lower(), FUNCTIONS, n=1):
+        return f"{wrong}: did you mean {close[0]}?"
     known = ", ".join(word for word, operation in FUNCTIONS.items() if word == operation.name)
-    return f"'{_short(name)}' is not a function{hint} functions are {known}"
+    return f"{wrong} (to multiply, write *); there are {known}"
 
 
 def _usage(function: str) -> str:
