@@ -26,6 +26,8 @@ import graphviz
 __all__ = ["FORMATS", "Drawing", "NoGraphvizError", "bundled_graphviz", "write_file"]
 
 FORMATS = ("svg", "png", "pdf", "dot")
+# What a `dot` that is missing, broken or not to be executed makes the package graphviz raise.
+UNUSABLE = (graphviz.ExecutableNotFound, graphviz.CalledProcessError, OSError)
 
 
 class NoGraphvizError(RuntimeError):
@@ -52,7 +54,7 @@ class Drawing(graphviz.Digraph):
         """The rendered picture as bytes, or as text with ``encoding="utf-8"``."""
         try:
             return super().pipe(format, *args, **kwargs)
-        except (graphviz.ExecutableNotFound, graphviz.CalledProcessError):
+        except UNUSABLE:
             data = bundled_graphviz(self.source, format or self.format, self.engine)
             encoding = kwargs.get("encoding")
             return data.decode(encoding) if encoding else data
@@ -64,7 +66,7 @@ class Drawing(graphviz.Digraph):
         """
         try:
             return str(super().render(*args, **kwargs))
-        except (graphviz.ExecutableNotFound, graphviz.CalledProcessError):
+        except UNUSABLE:
             return self._render_without_dot(*args, **kwargs)
 
     def write(self, path: str | os.PathLike[str]) -> Path:
