@@ -87,7 +87,7 @@ class Drawing(graphviz.Digraph):
         """What a notebook shows: the picture, or the table of the step and a hint."""
         try:
             return {"image/svg+xml": self.pipe("svg", encoding="utf-8")}
-        except (NoGraphvizError, graphviz.CalledProcessError) as problem:
+        except NoGraphvizError as problem:
             text = f"{self.table}\n\n({problem})"
             return {"text/plain": text, "text/html": f"<pre>{html.escape(text)}</pre>"}
 

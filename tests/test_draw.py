@@ -119,6 +119,14 @@ def test_a_dead_relu_shows_zero_and_not_a_dash() -> None:
     assert edge_texts(svg)["n1-0"] == "0 × 3"
 
 
+def test_an_edge_below_a_dead_relu_carries_zero() -> None:
+    x = Value(-2.0, label="x")
+    loss = (x * 5.0).relu()
+    loss.backward()
+    svg = svg_of(draw(loss))
+    assert edge_texts(svg) == {"n2-0": "5 × 0", "n2-1": "−2 × 0", "n3-0": "0 × 1"}
+
+
 def test_what_backward_has_not_reached_shows_a_dash() -> None:
     x = Value(2.0, label="x")
     trunk = x * x
@@ -203,7 +211,7 @@ def test_operands_keep_their_order_where_values_are_shared() -> None:
             if name.endswith("-0"):
                 total += 1
                 upside_down += ends[name] > ends[f"{name[:-1]}1"]
-    assert total > 200
+    assert total > 150
     assert upside_down / total < 0.03
 
 
@@ -351,18 +359,20 @@ def test_collapsed_modules_are_boxes_that_say_what_they_hide() -> None:
     box = groups(svg, "collapsed")["m0"]
     assert texts(box) == ["Twin, 5 parameters", f"{count - 2} values inside"]
     assert f"{count - 2} of {count} values are inside of boxes" in texts(svg)
-    assert set(groups(svg, "node")) == {
-        "m0",
-        f"n{topological_order(loss).index(x)}",
-        f"n{count - 1}",
-    }
-    assert len(groups(svg, "edge")) + len(svg.findall(f".//{SVG}g[@class='edge operand']")) >= 2
+    given, last = f"n{topological_order(loss).index(x)}", f"n{count - 1}"
+    assert set(groups(svg, "node")) == {"m0", given, last}
+    # Both neurons use x, and the values inside use one another: one arrow in, and one out.
+    assert titles_of_edges(svg) == [f"{given}->m0", f"m0->{last}"]
 
     inner = svg_of(draw(loss, collapse=1))
     assert set(clusters(inner)) == {"m0", "m1", "m2"}
     assert set(groups(inner, "collapsed")) == {"m1", "m2"}
     assert not groups(svg_of(draw(loss, collapse=False)), "collapsed")
     assert not groups(svg_of(draw(loss, collapse=2)), "collapsed")
+
+
+def titles_of_edges(svg: ET.Element) -> list[str]:
+    return [edge.findtext(f"{SVG}title", "") for edge in groups(svg, "edge").values()]
 
 
 def test_a_box_of_one_value_is_in_the_singular() -> None:
@@ -465,6 +475,10 @@ def test_a_theme_colours_everything(theme: str, style: str) -> None:
     }
     assert fills["0.8814"] == colours["value"].lower()
     assert fills["0.5"] == colours["gradient"].lower()
+    flows = [text for edge in groups(svg, "edge").values() for text in edge.iter(f"{SVG}text")]
+    assert {text.get("fill", "").lower() for text in flows} == (
+        {colours["gradient"].lower()} if style == "node" else set()
+    )
     used = {c.lower() for c in re.findall(r"#[0-9a-fA-F]{6}\b", ET.tostring(svg, "unicode"))}
     assert used <= {colour.lower() for colour in colours.values()}
     assert "black" not in {element.get("stroke") for element in svg.iter()}

@@ -335,6 +335,16 @@ def test_parentheses_around_powers(meaning: str) -> None:
     assert read(from_latex(spell(POWERS[meaning], "latex")), names) == meant
 
 
+def test_no_two_signs_stand_side_by_side_unless_they_can_be_told_apart() -> None:
+    a, b = Term("a"), Term("b")
+    assert spell(a - -b) == "a − (−b)"
+    assert spell(Term(OPERATIONS["sub"], (2.0, -3.0))) == "2 − (−3)"
+    assert spell(a - -b, "latex") == r"a - \left(-b\right)"
+    assert spell(TERMS.neg(-a)) == "−(−a)"
+    assert spell(Term(power(2.0), (-3.0,))) == "(−3)²"
+    assert spell(a * -3.0) == "a × −3"
+
+
 def test_a_power_of_an_exponential_in_latex() -> None:
     squared = TERMS.pow(TERMS.exp(Term("x")), 2.0)
     assert spell(squared, "latex") == r"{\left(e^{x}\right)}^{2}"
