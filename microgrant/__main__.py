@@ -11,6 +11,7 @@ terminal.
 from __future__ import annotations
 
 import argparse
+import codecs
 import os
 import sys
 import webbrowser
@@ -30,6 +31,8 @@ NEURON_VALUES = ("x1=2", "x2=0", "w1=-3", "w2=1", "b=6.8813735870195432")
 
 OPTIONS = ("-h", "--help", "-o", "--output", "--open", "--play", "--mistake", "--style", "--theme")
 NOT_AN_OPTION = "\0"  # no argument of a command can hold it
+PLAIN_SIGNS = {"−": "-", "×": "*", "∂": "d", "→": "->", "²": "^2", "³": "^3", "≥": ">=", "≤": "<="}
+MOST_LAID_OUT = 400  # values; Graphviz takes a few seconds for so many, and minutes for more
 DEFAULT_OUTPUTS = (Path("step.html"), Path("step.svg"))
 
 
@@ -41,7 +44,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; return its exit code: 0, 1 if a file cannot be written, 2 for bad input."""
     options = _parser().parse_args(_protected(sys.argv[1:] if arguments is None else arguments))
     if hasattr(sys.stdout, "reconfigure"):
-        sys.stdout.reconfigure(errors="replace")  # a terminal without − shows ?, and no traceback
+        codecs.register_error("plain-signs", _plain_signs)
+        sys.stdout.reconfigure(errors="plain-signs")
     try:
         root = _root(options.expression, options.values)
         outputs = [_output(path) for path in options.output or DEFAULT_OUTPUTS]
@@ -63,6 +67,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.open and results[0][0]:
         webbrowser.open(outputs[0].resolve().as_uri())
     return 0 if all(written for written, _ in results) else 1
+
+
+def _plain_signs(error: UnicodeError) -> tuple[str, int]:
+    """What a terminal that has no − and × shows for them."""
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    signs = error.object[error.start : error.end]
+    return "".join(PLAIN_SIGNS.get(sign, "?") for sign in signs), error.end
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -167,7 +179,8 @@ def _write(root: Value, path: Path, options: argparse.Namespace) -> tuple[bool, 
             return True, f"page: {path}"
         # The picture shows v1, v2, … where the table speaks of them.
         names = {name: value for value, name in name_values(topological_order(root)).items()}
-        picture = draw(root, names, style=options.style, theme=options.theme, limit=MAX_NODES)
+        limit = MAX_NODES if path.suffix.lower() == ".dot" else MOST_LAID_OUT
+        picture = draw(root, names, style=options.style, theme=options.theme, limit=limit)
         picture.write(path)
         return True, f"drawing: {path}"
     except (NoGraphvizError, OSError, ValueError) as problem:

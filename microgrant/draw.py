@@ -100,6 +100,10 @@ def draw(
     ):
         if given not in known:
             raise ValueError(f"{name} is one of {', '.join(known)}, but got {given!r}")
+    if collapse is not None and not isinstance(collapse, int):
+        raise TypeError(
+            f"collapse is True, False, None or a number of levels, but got {collapse!r}"
+        )
     picture = _Picture(root, names, THEMES[theme], collapse)
     if len(picture.shown) > limit:
         raise ValueError(
@@ -139,6 +143,7 @@ class _Picture:
         self.top = _Group("", "", "")
         self.box_of: dict[int, _Group] = {}  # places inside of a collapsed module
         counter = 0
+        self.paths[-1] = self.paths[-1][:depth]  # the root is never hidden in a box
         for place, path in enumerate(self.paths):
             group = self.top
             group.values += 1
@@ -184,6 +189,8 @@ class _Picture:
             ordering="in",  # the left operand stays on the left
             tooltip=self._size(),
         )
+        if len(self.shown) > 100:  # curves and exact ranks would take minutes from here on
+            picture.attr("graph", splines="line", nslimit="1", nslimit1="1")
         font = {"fontname": "Helvetica", "fontsize": "14", "fontcolor": text, "color": line}
         picture.attr("node", shape="plain", **font)
         picture.attr("edge", **(font | {"fontsize": "11", "arrowsize": "0.7"}))

@@ -22,7 +22,8 @@ from typing import Any, TypeAlias
 from .engine import Value, topological_order
 from .symbolic import Term, derivative, number, spell
 
-_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+# What would break a line of the table, or turn it around.
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 LARGEST_SEARCHED = 10_000  # a longer list is data, not a place where names come from
 
 __all__ = [

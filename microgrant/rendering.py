@@ -50,6 +50,12 @@ class Drawing(graphviz.Digraph):
         super().__init__(*args, **kwargs)
         self.table = table
 
+    def copy(self) -> Drawing:
+        """The same drawing once more."""
+        twin: Drawing = super().copy()
+        twin.table = self.table
+        return twin
+
     def pipe(self, format: str | None = None, *args: Any, **kwargs: Any) -> Any:
         """The rendered picture as bytes, or as text with ``encoding="utf-8"``."""
         try:

@@ -381,7 +381,7 @@ def test_a_box_of_one_value_is_in_the_singular() -> None:
             return x.exp()
 
     double = Double()
-    svg = svg_of(draw(double(Value(1.0)), collapse=True))
+    svg = svg_of(draw(double(Value(1.0)) + 1.0, collapse=True))
     assert texts(groups(svg, "collapsed")["m0"]) == ["Double, 0 parameters", "1 value inside"]
 
 
@@ -1205,3 +1205,19 @@ def test_no_script_of_a_label_runs_in_a_browser(
     browser.get(draw(total).write(tmp_path / "step.svg").as_uri())
     assert browser.execute_script("return document.querySelectorAll('script').length") == 0
     assert "got you" not in browser.title
+
+
+def test_the_root_is_shown_even_if_its_module_is_a_box() -> None:
+    svg = svg_of(draw(MLP(2, [16, 16, 1])([1.0, 2.0])))
+    last = len(topological_order(MLP(2, [16, 16, 1])([1.0, 2.0]))) - 1
+    assert f"n{last}" in groups(svg, "node")
+
+
+def test_a_collapse_that_is_no_number() -> None:
+    with pytest.raises(TypeError, match="collapse is True, False, None or a number of levels"):
+        draw(Value(1.0), collapse="all")  # type: ignore[arg-type]
+
+
+def test_a_copy_keeps_the_table() -> None:
+    picture = draw(Value(1.0, label="x").exp())
+    assert picture.copy().table == picture.table
