@@ -8,6 +8,7 @@ With this package you can
 - build small networks:             from microgrant.nn import MLP
 """
 
+from . import nn as nn
 from .derivatives import define as define
 from .derivatives import grad as grad
 from .derivatives import where as where
@@ -23,3 +24,5 @@ from .modes import AnomalyError as AnomalyError
 from .modes import detect_anomaly as detect_anomaly
 from .modes import no_grad as no_grad
 from .pickling import FlatGraph as FlatGraph
+
+__version__ = "0.1.0"

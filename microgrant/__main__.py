@@ -13,11 +13,13 @@ from __future__ import annotations
 import argparse
 import codecs
 import os
+import re
 import sys
 import webbrowser
 from collections.abc import Sequence
 from pathlib import Path
 
+from . import __version__
 from .draw import THEMES, draw
 from .engine import Value, topological_order
 from .explain import PAGES, explain
@@ -29,7 +31,6 @@ NEURON = "tanh(w1*x1 + w2*x2 + b)"
 NEURON_VALUES = ("x1=2", "x2=0", "w1=-3", "w2=1", "b=6.8813735870195432")
 
 
-OPTIONS = ("-h", "--help", "-o", "--output", "--open", "--play", "--mistake", "--style", "--theme")
 NOT_AN_OPTION = "\0"  # no argument of a command can hold it
 PLAIN_SIGNS = {"−": "-", "×": "*", "∂": "d", "→": "->", "²": "^2", "³": "^3", "≥": ">=", "≤": "<="}
 MOST_LAID_OUT = 400  # values; Graphviz takes a few seconds for so many, and minutes for more
@@ -64,8 +65,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    if options.open and results[0][0]:
-        webbrowser.open(outputs[0].resolve().as_uri())
+    if options.open and results[0][0] and not webbrowser.open(outputs[0].resolve().as_uri()):
+        print(f"no browser could be started: open {outputs[0]} in yours", file=sys.stderr)
     return 0 if all(written for written, _ in results) else 1
 
 
@@ -83,11 +84,11 @@ def _parser() -> argparse.ArgumentParser:
         description="One step of backpropagation over an expression: in numbers, and as a picture.",
         epilog=f'example: python -m microgrant "{NEURON}" {" ".join(NEURON_VALUES)}',
     )
+    parser.add_argument("--version", action="version", version=f"microgrant {__version__}")
     parser.add_argument(
         "expression",
         type=_text,
         nargs="?",
-        default="",
         help="arithmetic: numbers, names, + - * / **, parentheses, exp, log, tanh, relu, …",
     )
     parser.add_argument(
@@ -122,23 +123,27 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _protected(arguments: Sequence[str]) -> list[str]:
-    """Keep argparse from taking the expression -x + 1 for an option."""
+    """Keep argparse from taking the expression -x + 1 for an option, and --x too if x is given."""
+    given = {argument.partition("=")[0] for argument in arguments}
     return [
-        argument if _is_option(argument) or argument[:1] != "-" else NOT_AN_OPTION + argument
+        argument if argument[:1] != "-" or _is_option(argument, given) else NOT_AN_OPTION + argument
         for argument in arguments
     ]
 
 
-def _is_option(argument: str) -> bool:
-    return argument.partition("=")[0] in OPTIONS
+def _is_option(argument: str, given: set[str]) -> bool:
+    if argument in ("-h", "-o") or re.fullmatch(r"-o\S+\.[a-z]+", argument):
+        return True
+    word = re.fullmatch(r"--([a-z-]+)(=.*)?", argument)
+    return word is not None and word[1] not in given
 
 
 def _text(argument: str) -> str:
     return argument.removeprefix(NOT_AN_OPTION)
 
 
-def _root(expression: str, values: Sequence[str]) -> Value:
-    if not expression.strip():
+def _root(expression: str | None, values: Sequence[str]) -> Value:
+    if expression is None:
         expression, values = NEURON, NEURON_VALUES
     given: dict[str, float] = {}
     for name, number in map(_assignment, values):
@@ -153,15 +158,21 @@ def _root(expression: str, values: Sequence[str]) -> Value:
 
 def _assignment(text: str) -> tuple[str, float]:
     """NAME=NUMBER, as given on the command line."""
-    name, equals, number = text.partition("=")
+    name, equals, number = (part.strip() for part in text.partition("="))
     if not equals:
-        raise UsageError(f"expected NAME=NUMBER, but got {text!r}")
-    if not name.strip().isidentifier():
-        raise UsageError(f"expected a name before the '=' of {text!r}")
+        raise UsageError(
+            f'expected NAME=NUMBER, but got {text!r} (an expression goes into quotes: "a * b")'
+        )
+    if not name.isidentifier():
+        hint = " (a subscript cannot be part of it: write w1)" if re.search("[₀-₉]", name) else ""
+        raise UsageError(f"expected a name before the '=' of {text!r}{hint}")
     try:
-        return name.strip(), float(number)
+        return name, float(number.replace("−", "-"))
     except ValueError:
-        raise UsageError(f"expected a number after the '=' of {text!r}") from None
+        hint = ""
+        if re.fullmatch(r"[+-]?\d+,\d+", number):
+            hint = f" (write {number.replace(',', '.')})"
+        raise UsageError(f"expected a number after the '=' of {text!r}{hint}") from None
 
 
 def _output(path: Path) -> Path:
@@ -175,10 +186,11 @@ def _write(root: Value, path: Path, options: argparse.Namespace) -> tuple[bool, 
     """Write a page or a drawing; whether that went well, and what to tell the user."""
     try:
         if path.suffix.lower() in PAGES:
-            explain(root).save(path)
+            explain(root, mistake=options.mistake).save(path)
             return True, f"page: {path}"
         # The picture shows v1, v2, … where the table speaks of them.
-        names = {name: value for value, name in name_values(topological_order(root)).items()}
+        called = name_values(topological_order(root))
+        names = {name: value for value, name in called.items() if value._operation}
         limit = MAX_NODES if path.suffix.lower() == ".dot" else MOST_LAID_OUT
         picture = draw(root, names, style=options.style, theme=options.theme, limit=limit)
         picture.write(path)

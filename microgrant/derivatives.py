@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial as bind
 from types import SimpleNamespace
-from typing import Any, overload
+from typing import Any, Literal, overload
 
 from . import modes
 from .engine import Number, Value, apply, as_number, as_value, shown, topological_order
@@ -30,13 +30,15 @@ VALUES = SimpleNamespace(
 
 
 @overload
-def grad(y: Value, xs: Value) -> float: ...
+def grad(y: Value, xs: Value, create_graph: Literal[False] = False) -> float: ...
 @overload
-def grad(y: Value, xs: Sequence[Value]) -> list[float]: ...
+def grad(y: Value, xs: Sequence[Value], create_graph: Literal[False] = False) -> list[float]: ...
 @overload
-def grad(y: Value, xs: Value, create_graph: bool) -> Any: ...
+def grad(y: Value, xs: Value, create_graph: Literal[True]) -> Value: ...
 @overload
-def grad(y: Value, xs: Sequence[Value], create_graph: bool) -> list[Any]: ...
+def grad(y: Value, xs: Sequence[Value], create_graph: Literal[True]) -> list[Value]: ...
+@overload
+def grad(y: Value, xs: Value | Sequence[Value], create_graph: bool) -> Any: ...
 def grad(y: Value, xs: Value | Sequence[Value], create_graph: bool = False) -> Any:
     """dy/dx for one x or for a list of them; no `.grad` is touched.
 
@@ -52,7 +54,10 @@ def grad(y: Value, xs: Value | Sequence[Value], create_graph: bool = False) -> A
     >>> second.data, grad(second, x)
     (12.0, 6.0)
     """
-    wanted = [xs] if isinstance(xs, Value) else list(xs)
+    try:
+        wanted = [xs] if isinstance(xs, Value) else list(xs)
+    except TypeError:
+        raise TypeError(f"grad needs a Value or a list of them, but xs is {shown(xs)}") from None
     for name, value in [("y", y), *(("xs", x) for x in wanted)]:
         if not isinstance(value, Value):
             raise TypeError(f"grad needs Values, but {name} is or holds {shown(value)}")
@@ -87,7 +92,7 @@ def _differentiable_partials(node: Value, operation: Operation) -> Sequence[Numb
     for now, then in now_and_then:
         if now != then and then == then:  # nan is not equal to itself
             raise ValueError(
-                f"the .data of an operand of {node!r} was changed after the forward pass: "
+                f"the .data of {node!r} or of an operand was changed after the forward pass: "
                 "record the graph again before asking for derivatives with create_graph=True"
             )
     return partials
@@ -160,7 +165,7 @@ def define(
     >>> print(f"{y:.4f} {x.grad:.4f}")
     0.7788 -0.7788
     """
-    if not name.isidentifier():
+    if not isinstance(name, str) or not name.isidentifier():
         raise ValueError(f"the name of an operation is a Python identifier, but got {name!r}")
     if name in OPERATIONS or name in FAMILIES:
         raise ValueError(f"the table has an operation {name!r} already: choose another name")

@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from .engine import NO_GRADIENT, Value, topological_order
-from .record import different, name_values, record, rules_of
+from .record import given_names, name_values, record, rules_of
 from .symbolic import number
 
 if TYPE_CHECKING:
@@ -164,17 +164,15 @@ class _Picture:
         self.shown = [place for place in range(len(self.order)) if place not in self.box_of]
         self.hidden = len(self.order) - len(self.shown)
         self.names = names
-        self.called = name_values(self.order, self._all_names())
-
-    def _all_names(self) -> dict[str, Any]:
-        found, self.short_names = parameter_names(self.paths, self.names)
-        return found
+        self.all_names, self.short_names = parameter_names(self.paths, names)
+        self.given = given_names(self.order, self.all_names)
+        self.called = name_values(self.order, self.all_names)
 
     def drawing(self, style: str, rankdir: str, format: str) -> Drawing:
         from .rendering import Drawing
 
         small = len(self.order) <= TABLE_LIMIT
-        table = str(record(self.order[-1], self._all_names())) if small else self._size()
+        table = str(record(self.order[-1], self.all_names)) if small else self._size()
         line, text = self.colours["line"], self.colours["text"]
         picture = Drawing("step", format=format, table=table)
         picture.attr(
@@ -213,7 +211,7 @@ class _Picture:
     def _group(self, picture: Any, group: _Group, node: Any) -> None:
         for place in group.members:
             node(picture, place)
-        for inner in group.groups.values():
+        for inner in reversed(group.groups.values()):  # dot stacks them from the bottom
             title = " · ".join(filter(None, (inner.name, inner.summary)))
             if inner.collapsed:
                 self._box(picture, inner, title)
@@ -248,7 +246,7 @@ class _Picture:
 
     def _node(self, picture: Any, place: int) -> None:
         value, colours = self.order[place], self.colours
-        name, symbol = self._label(place), _sign(value._op)
+        name, symbol = self._label(place), sign(value._op)
         title = _font(name, colours["text"], bold=True) if name else ""
         if symbol:  # bold where it is all there is, quiet beside a name
             title += (
@@ -269,13 +267,9 @@ class _Picture:
         )
 
     def _label(self, place: int) -> str:
-        """The name to show: v1, v2 … and the numbers of constants say nothing in a picture."""
+        """The name to show: those that we make up, such as v1, would say nothing in a picture."""
         value, name = self.order[place], self.called[self.order[place]]
-        if value.label:
-            return str(value.label)
-        made_up = re.fullmatch(r"v\d+", name) and (self.names or {}).get(name) is not value
-        constant = value._operation is None and name == number(value.data)
-        if made_up or constant:
+        if value not in self.given:
             return ""
         # Inside of the cluster of its module, w[1] says as much as layers[0].neurons[3].w[1].
         return self.short_names.get(name, name) if self.paths[place] else name
@@ -364,7 +358,7 @@ class _Picture:
         if symbol:
             picture.node(
                 f"o{place}",
-                label=_html(_sign(symbol)),
+                label=_html(sign(symbol)),
                 shape="circle",
                 style="filled",
                 fillcolor=colours["node"],
@@ -406,7 +400,7 @@ def module_paths(order: Sequence[Value]) -> list[tuple[ModuleCall, ...]]:
         for operand in value._prev:
             outside = tuple(call for call in path if id(operand) not in inputs[id(call)])
             known = paths.get(operand)
-            paths[operand] = outside if known is None else _common(known, outside)
+            paths[operand] = outside if known is None else common(known, outside)
     return [paths[value] for value in order]
 
 
@@ -422,14 +416,16 @@ def parameter_names(
         if module is not None and id(module) not in seen:
             seen.add(id(module))
             for name, parameter in module.named_parameters():
-                if found.get(name) is not parameter:
-                    unique = different(name, found)  # two models may both have a layers[0]
-                    found[unique] = parameter
-                    short[unique] = name.rpartition(".")[2]
+                unique = name
+                while unique in found and found[unique] is not parameter:
+                    unique += "′"  # two models may both have a layers[0]
+                found[unique] = parameter
+                short[unique] = name.rpartition(".")[2]
     return found, short
 
 
-def _common(a: tuple[Any, ...], b: tuple[Any, ...]) -> tuple[Any, ...]:
+def common(a: tuple[Any, ...], b: tuple[Any, ...]) -> tuple[Any, ...]:
+    """What two paths have in common, from their beginning."""
     same = 0
     while same < min(len(a), len(b)) and a[same] is b[same]:
         same += 1
@@ -439,6 +435,8 @@ def _common(a: tuple[Any, ...], b: tuple[Any, ...]) -> tuple[Any, ...]:
 def _values_in(x: Any) -> Iterator[Value]:
     if isinstance(x, Value):
         yield x
+    elif hasattr(x, "tolist"):  # an array
+        yield from _values_in(x.tolist())
     elif isinstance(x, (list, tuple)):
         for element in x:
             yield from _values_in(element)
@@ -530,9 +528,15 @@ def _table(
     )
 
 
-def _sign(symbol: str) -> str:
-    """An operation's sign in print."""
-    return {"*": "×", "-": "−", "neg": "−"}.get(symbol, symbol)
+def sign(symbol: str) -> str:
+    """An operation's sign in print.
+
+    >>> sign("*"), sign("tanh")
+    ('×', 'tanh')
+    """
+    if symbol.startswith("**") and symbol != "**":  # as exact as micrograd's, which is too long
+        return f"^{number(float(symbol[2:]))}"
+    return {"*": "×", "-": "−", "neg": "−", "**": "^"}.get(symbol, symbol)
 
 
 def _reached(value: Value) -> bool:

@@ -69,6 +69,7 @@ class Value:
     # more object for Python's garbage collector to walk through, which took half of a step's time.
     # An operation of three or more operands keeps the others as tuples in the right-hand slots.
     __slots__ = (
+        "_constant",  # set on a number that an operator made a leaf of, such as the 2 of 2 * x
         "_data",
         "_left",
         "_left_partial",
@@ -92,6 +93,7 @@ class Value:
         self._right: Any = None
         self._left_partial: float
         self._right_partial: Any
+        self._constant: bool
         self._made_at: str
         self._scope: tuple[Any, ...]
 
@@ -389,6 +391,9 @@ def topological_order(*roots: Value, visited: set[Value] | None = None) -> list[
     >>> [node.label or node._op for node in topological_order(c)]
     ['a', 'b', '*', '+']
     """
+    for root in roots:
+        if not isinstance(root, Value):
+            raise TypeError(f"topological_order needs Values, but got {shown(root)}")
     order: list[Value] = []
     visited = set() if visited is None else visited
     stack: list[Value | None] = list(reversed(roots))
@@ -422,6 +427,10 @@ def apply(operation: Operation, *operands: Number) -> Value:
     >>> apply(OPERATIONS["mul"], Value(2.0), 3.0)
     Value(data=6.0, grad=0.0)
     """
+    if not isinstance(operation, Operation):
+        raise TypeError(
+            f"apply needs an operation, such as OPERATIONS['tanh'], but got {shown(operation)}"
+        )
     if len(operands) != operation.arity:
         raise TypeError(
             f"{operation.name} takes {operation.arity} operand{'s' * (operation.arity != 1)}, "
@@ -460,16 +469,20 @@ def _operand(x: Number) -> Value:
     if isinstance(x, Value):
         return x
     if isinstance(x, (float, int)):
-        return Value(x)
+        return as_value(x)
     builtin = type(x).__module__ == "builtins"
     if builtin or isinstance(x, numbers.Number) or getattr(x, "ndim", None) == 0:
-        return Value(x)  # a number of NumPy's; or else a TypeError that says what to do
+        return as_value(x)  # a number of NumPy's; or else a TypeError that says what to do
     return NotImplemented
 
 
 def as_value(x: Number) -> Value:
-    """The Value itself, or a new leaf that holds the number."""
-    return x if isinstance(x, Value) else Value(x)
+    """The Value itself, or a new leaf that holds the number: a constant of the program."""
+    if isinstance(x, Value):
+        return x
+    constant = Value(x)
+    constant._constant = True
+    return constant
 
 
 def as_number(x: object) -> float:
@@ -521,6 +534,8 @@ def _copied(node: Value, copy_of: Callable[[Value], Value]) -> Value:
         vars(out).update(vars(node))
     if node._operation is None:
         out._operation = out._left = out._right = None
+        if hasattr(node, "_constant"):
+            out._constant = True
     else:
         out._record(node._operation, list(map(copy_of, node._prev)), node._partials)
     return out

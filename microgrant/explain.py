@@ -24,9 +24,19 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from .draw import module_paths, parameter_names
 from .engine import Value, topological_order
 from .ops import OPERATIONS, Operation
-from .record import Contribution, Forward, Record, Seed, name_values, record
+from .record import (
+    Contribution,
+    Forward,
+    Record,
+    Seed,
+    check_unchanged,
+    clean,
+    held_by,
+    record,
+)
 from .symbolic import Operand, Term, derivative_terms, spell
 from .terminal import play
 
@@ -49,7 +59,8 @@ def explain(
         of an earlier step left in place).
 
     No `.grad` is read or written: the backward pass is replayed from zero, over the local
-    derivatives which the graph recorded.
+    derivatives which the graph recorded. A ValueError says so if the data of the graph was changed
+    since, as by a step of training: then its numbers do not follow from one another any more.
 
     >>> a, b = Value(2.0, label="a"), Value(-3.0, label="b")
     >>> step = explain(a * b + a)
@@ -62,11 +73,15 @@ def explain(
     """
     if not isinstance(root, Value):
         raise TypeError(f"explain needs a Value, but got {type(root).__name__}")
-    step = record(root, names, mistake)
-    return Explanation(step.nodes, step.events, step.mistake, root, dict(names or {}))
+    order = topological_order(root)
+    check_unchanged(order)
+    # Not all of `names`: an explanation in a notebook would keep the one before it alive.
+    held, _ = parameter_names(module_paths(order), held_by(names, order))
+    step = record(root, held, mistake)
+    return Explanation(step.nodes, step.events, step.mistake, root, held)
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Explanation(Record):
     """A `Record` and the views of it. Iterating over it gives the events, in order."""
 
@@ -121,10 +136,9 @@ class Explanation(Record):
         target = Path(path)
         if target.suffix.lower() not in PAGES:
             raise ValueError(f"the page is a file .html, but got {target.name!r}")
-        from .player import page  # here, because it imports Graphviz
-        from .rendering import write_file
+        from .rendering import write_file  # here, because it imports Graphviz
 
-        write_file(target, page(self.root, self.names).encode())
+        write_file(target, self._page().encode())
         return target
 
     def play(self) -> None:
@@ -136,18 +150,23 @@ class Explanation(Record):
 
     def _repr_html_(self) -> str:
         """What a notebook shows: the page, in a frame of its own."""
-        from .player import page
         from .rendering import NoGraphvizError
 
         try:
-            content = page(self.root, self.names)
+            content = self._page()
         except (NoGraphvizError, ValueError) as problem:
             return f"<pre>{html.escape(f'{self}')}</pre><p>({html.escape(str(problem))})</p>"
         return (
-            f'<iframe srcdoc="{html.escape(content)}" sandbox="allow-scripts" '
+            f'<iframe srcdoc="{html.escape(content)}" sandbox="allow-scripts" allow="fullscreen" '
             'title="one step of backpropagation" '
             'style="width: 100%; height: 560px; border: 1px solid #8886"></iframe>'
         )
+
+    def _page(self) -> str:
+        from .player import page
+
+        check_unchanged(topological_order(self.root))
+        return page(self.root, self.names, mistake=self.mistake)
 
 
 def _speakable(x: Any) -> Any:
@@ -165,30 +184,28 @@ def _speakable(x: Any) -> Any:
 
 
 def _latex(step: Explanation) -> str:
-    order = topological_order(step.root)
-    plain_names = name_values(order, step.names)
-    names = {value: _latex_name(name) for value, name in plain_names.items()}
-    gradients = [
-        rf"\frac{{\partial {names[step.root]}}}{{\partial {names[value]}}}" for value in order
-    ]
+    order, nodes = topological_order(step.root), step.nodes
+    names = [_latex_name(node.name) for node in nodes]
+    gradients = [rf"\frac{{\partial {names[-1]}}}{{\partial {name}}}" for name in names]
     lines = []
     reached: set[int] = set()
     for event in step.events:
-        value = order[event.node]
-        operation, operands = value._operation, value._prev
+        node, operation = nodes[event.node], order[event.node]._operation
+        operands = [names[place] for place in node.operands]
         if isinstance(event, Seed):
             lines.append(f"{gradients[event.node]} &= 1")
         elif operation is None:
             continue
         elif isinstance(event, Forward):
-            formula = Term(operation, tuple(Term(names[operand]) for operand in operands))
-            arithmetic = Term(operation, tuple(operand._data for operand in operands))
-            lines.append(f"{names[value]} &= {_equal(formula, arithmetic, value._data)}")
-        elif not step.nodes[event.operand].constant:
-            local = _local(operation, names[value], [names[operand] for operand in operands])
+            formula = Term(operation, tuple(map(Term, operands)))
+            arithmetic = Term(operation, tuple(nodes[place].value for place in node.operands))
+            lines.append(f"{names[event.node]} &= {_equal(formula, arithmetic, node.value)}")
+        elif not nodes[event.operand].constant:
+            local = _local(operation, names[event.node], operands)
             product = Term(MUL, (Term(gradients[event.node]), local[event.place]))
             numbers = Term(MUL, (event.upstream, event.local))
-            adds = event.operand in reached and step.mistake != "overwrite"
+            begun = event.operand in reached or event.before != 0
+            adds = begun and step.mistake != "overwrite"
             sign = r"\mathrel{+}=" if adds else "="
             total = rf" \quad\to\quad {spell(event.after, 'latex')}" if adds else ""
             equation = _equal(product, numbers, event.contribution)
@@ -215,8 +232,7 @@ def _latex_name(name: str) -> str:
         return name.replace("−", "-")
     if match := re.fullmatch(r"([A-Za-z])_?([0-9]+)", name):
         return f"{match[1]}_{{{match[2]}}}"
-    text = re.sub(r"[\x00-\x1f\x7f-\x9f]", "\ufffd", name)
-    return r"\text{" + "".join(LATEX_TEXT.get(character, character) for character in text) + "}"
+    return r"\text{" + "".join(LATEX_TEXT.get(c, c) for c in clean(name)) + "}"
 
 
 LATEX_TEXT = {character: "\\" + character for character in "_%&#${}"} | {

@@ -24,7 +24,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import NamedTuple, TypeAlias
 
-from .engine import Value, apply
+from .engine import Value, apply, as_value
 from .ops import CALL, NEGATION, OPERATIONS, POWER, Operation, power
 
 __all__ = [
@@ -58,6 +58,8 @@ SIGNS = {
 }
 NUMBER = re.compile(r"(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 OPENING = re.compile(r"\s*\(")
+
+KNOWN_NUMBERS = {"e": " (write exp(x) for e to the x)", "pi": " (give pi=3.141592653589793)"}
 
 # What lectures, and our own drawings, write instead of a sign of this language.
 INSTEAD = {"×": "*", "·": "*", "⋅": "*", "÷": "/", "−": "-", "–": "-", "√": "sqrt()", "|": "abs()"}
@@ -142,7 +144,7 @@ def evaluate(text: str, values: Mapping[str, Value | float]) -> Value:
         elif isinstance(step, str):
             stack.append(leaves[step])
         else:
-            stack.append(Value(step))
+            stack.append(as_value(step))
     return stack.pop()
 
 
@@ -156,7 +158,9 @@ def _check_values(parser: _Parser, values: Mapping[str, Value | float]) -> None:
             unused.append(f"'{_short(name)}'{hint}")
     complaints = []
     if missing:
-        complaints.append(f"no value is given for {_listed([_short(name) for name in missing])}")
+        hint = KNOWN_NUMBERS.get(missing[0], "") if len(missing) == 1 else ""
+        listed = _listed([_short(name) for name in missing])
+        complaints.append(f"no value is given for {listed}{hint}")
     if unused:
         complaints.append(f"the expression does not use {_listed(unused, room=80)}")
     if complaints:

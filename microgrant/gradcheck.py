@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from numbers import Real
 
 from .derivatives import grad
 from .engine import Value, as_number
@@ -46,6 +47,10 @@ def gradcheck(
         ...
     microgrant.gradcheck.GradientError: d wrong / d argument 0 at (3.0): the engine says 3.0, ...
     """
+    if isinstance(inputs, (Value, Real)) or not inputs:
+        raise TypeError(f"inputs lists a number for each argument of f, but got {inputs!r}")
+    if order < 1:
+        raise ValueError(f"order is 1 for first derivatives, or more, but got {order}")
     points = [x.data if isinstance(x, Value) else as_number(x) for x in inputs]
     name = getattr(f, "__name__", "f")
     _check(f, "f" if name == "<lambda>" else name, points, tolerance, order)

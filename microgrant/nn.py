@@ -13,15 +13,16 @@ Signatures, and the random numbers drawn from a given ``random.seed``, are those
 
 from __future__ import annotations
 
+import copy
 import numbers
 import operator
 import random
 import weakref
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, SupportsIndex
 
-from .engine import NO_GRADIENT, Number, Value, as_value, shown
+from .engine import NO_GRADIENT, Number, Value, shown
 
 __all__ = ["ACTIVATIONS", "MLP", "Layer", "Module", "ModuleCall", "Neuron"]
 
@@ -34,6 +35,11 @@ class ModuleCall:
 
     module: weakref.ref[Module]  # weak, so that a module may keep its own outputs without a cycle
     inputs: tuple[Any, ...]
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> ModuleCall:
+        module = copy.deepcopy(self.module(), memo)
+        reference = self.module if module is None else weakref.ref(module)
+        return ModuleCall(reference, copy.deepcopy(self.inputs, memo))
 
 
 class Module:
@@ -50,18 +56,21 @@ class Module:
     (Value(data=7.0, grad=0.0), ['slope', 'start'])
     """
 
-    def __call__(self, *inputs: Any) -> Any:
+    def __call__(self, *inputs: Any, **named: Any) -> Any:
         """`forward`, noting in the Values returned which call of which module they came out of."""
-        outputs = self.forward(*inputs)
-        call = ModuleCall(weakref.ref(self), inputs)
+        outputs = self.forward(*inputs, **named)
+        call = ModuleCall(weakref.ref(self), (*inputs, *named.values()))
         for output in outputs if isinstance(outputs, (list, tuple)) else (outputs,):
-            if isinstance(output, Value) and output._operation is not None:
+            if isinstance(output, Value) and output._operation and not _given(output, call.inputs):
                 output._scope = (*getattr(output, "_scope", ()), call)  # from the inside out
         return outputs
 
-    def forward(self, *inputs: Any) -> Any:
+    def _no_forward(self, *inputs: Any, **named: Any) -> Any:
         """What the module computes; a subclass defines it."""
         raise NotImplementedError(f"{type(self).__name__} does not define forward()")
+
+    # Declared like this, a subclass may give it whatever parameters it needs.
+    forward: Callable[..., Any] = _no_forward
 
     def named_children(self) -> Iterator[tuple[str, Value | Module]]:
         """The Values and modules that stand directly in attributes, or in lists there."""
@@ -70,7 +79,7 @@ class Module:
 
     def named_modules(self) -> Iterator[tuple[str, Module]]:
         """Each module inside this one once, at any depth, with its path."""
-        for name, child in _walk(self, "", seen={id(self)}):
+        for name, child in _walk(self):
             if isinstance(child, Module):
                 yield name, child
 
@@ -84,7 +93,7 @@ class Module:
         >>> [name for name, _ in MLP(1, [2]).named_parameters()][:3]
         ['layers[0].neurons[0].w[0]', 'layers[0].neurons[0].b', 'layers[0].neurons[1].w[0]']
         """
-        for name, child in _walk(self, "", seen={id(self)}):
+        for name, child in _walk(self):
             # An output that a module keeps is no parameter.
             if isinstance(child, Value) and child._operation is None:
                 yield name, child
@@ -110,14 +119,26 @@ def _named(name: str, x: object) -> Iterator[tuple[str, Value | Module]]:
             yield from _named(f"{name}[{key!r}]", element)
 
 
-def _walk(module: Module, path: str, seen: set[int]) -> Iterator[tuple[str, Value | Module]]:
-    for name, child in module.named_children():
+def _walk(module: Module) -> Iterator[tuple[str, Value | Module]]:
+    seen = {id(module)}
+    waiting = list(module.named_children())[::-1]
+    while waiting:
+        path, child = waiting.pop()
         if id(child) in seen:  # shared weights, or a module that knows its parent
             continue
         seen.add(id(child))
-        yield path + name, child
+        yield path, child
         if isinstance(child, Module):
-            yield from _walk(child, f"{path}{name}.", seen)
+            inner = [(f"{path}.{name}", x) for name, x in child.named_children()]
+            waiting += inner[::-1]
+
+
+def _given(output: Value, inputs: tuple[Any, ...]) -> bool:
+    """Whether a module returned what it was given: then it made nothing that a drawing could show,
+    and noting the call would make the Value refer to itself."""
+    return any(
+        x is output or (isinstance(x, (list, tuple)) and id(output) in map(id, x)) for x in inputs
+    )
 
 
 class Neuron(Module):
@@ -201,12 +222,15 @@ class MLP(Module):
     """
 
     def __init__(self, nin: int, nouts: Sequence[int], activation: str = "relu") -> None:
-        if not nouts:
+        try:
+            sizes = [nin, *nouts]
+        except TypeError:
+            raise TypeError(f"nouts lists the width of each layer, but got {nouts!r}") from None
+        if len(sizes) == 1:
             raise ValueError("an MLP needs the width of at least one layer, but nouts is empty")
-        sizes = [nin, *nouts]
         self.layers = [
-            Layer(sizes[i], sizes[i + 1], nonlin=i != len(nouts) - 1, activation=activation)
-            for i in range(len(nouts))
+            Layer(sizes[i], sizes[i + 1], nonlin=i != len(sizes) - 2, activation=activation)
+            for i in range(len(sizes) - 1)
         ]
 
     def forward(self, x: Sequence[Number]) -> Any:
@@ -238,7 +262,7 @@ def _inputs(module: Module, x: Any, width: int) -> list[Value]:
         raise ValueError(
             f"the {kind} takes {width} input{'s' * (width != 1)}, but got {len(given)}"
         )
-    return [as_value(each) for each in given]
+    return [each if isinstance(each, Value) else Value(each) for each in given]
 
 
 def _size(name: str, size: SupportsIndex) -> int:

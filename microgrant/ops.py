@@ -24,6 +24,8 @@ from functools import lru_cache
 from types import SimpleNamespace
 from typing import Any, TypeAlias
 
+from .printing import number
+
 __all__ = ["FLOATS", "OPERATIONS", "Operation", "Rule", "clip", "power"]
 
 inf, nan = math.inf, math.nan
@@ -297,14 +299,17 @@ def lookup(name: str) -> Operation:
     return OPERATIONS[name]
 
 
-@lru_cache(maxsize=1024)
 def power(exponent: float) -> Operation:
     """x ** exponent, for a constant exponent.
 
     >>> power(3.0).forward(2.0), power(3.0).partials(FLOATS, 8.0, 2.0)
     (8.0, (12.0,))
     """
+    return _power(float(exponent))
 
+
+@lru_cache(maxsize=1024)
+def _power(exponent: float) -> Operation:
     def partials(m: Any, out: Any, x: Any) -> tuple[Any]:
         if exponent == 0:
             return (0.0,)  # at 0 as well, where 0·0⁻¹ would be nan
@@ -314,33 +319,37 @@ def power(exponent: float) -> Operation:
             return (2.0 * x,)
         return (exponent * m.pow(x, exponent - 1),)
 
-    shown = _short(exponent)
+    shown = number(exponent)
+    javascript = OPERATIONS["pow"].spelling["javascript"].format("{0}", _javascript(exponent))
     spelling = _spelled(
         "{0}" + _superscript(shown),
         f"{{0}} ** {exponent!r}",
-        f"{{{{{{0}}}}}}^{{{{{shown}}}}}",
-        f"Math.pow({{0}}, {shown.replace('inf', 'Infinity').replace('nan', 'NaN')})",
+        f"{{{{{{0}}}}}}^{{{{{_latex(exponent)}}}}}",
+        javascript if math.isinf(exponent) else f"Math.pow({{0}}, {_javascript(exponent)})",
     )
     return Operation(
         "power",
         lambda x: raise_to(x, exponent),
         partials,
         (POSITIVE,),
-        symbol=f"**{shown}",
+        symbol=f"**{repr(exponent).removesuffix('.0')}",
         spelling=spelling,
         precedence=POWER,
         constants=(exponent,),
     )
 
 
-@lru_cache(maxsize=1024)
 def clip(low: float, high: float) -> Operation:
     """x kept between two constants; the derivative is 1 from bound to bound, both included.
 
     >>> clip(0.0, 1.0).forward(1.5), clip(0.0, 1.0).partials(FLOATS, 1.0, 1.0)
     (1.0, (1.0,))
     """
+    return _clip(float(low), float(high))
 
+
+@lru_cache(maxsize=1024)
+def _clip(low: float, high: float) -> Operation:
     def forward(x: float) -> float:
         return low if x < low else high if x > high else x
 
@@ -350,23 +359,21 @@ def clip(low: float, high: float) -> Operation:
     def textbook(m: Any, out: Any, x: Any) -> tuple[Any]:
         return (m.where(x < low, 0.0, m.where(x > high, 0.0, 1.0)),)
 
-    bounds = f"{_short(low)}, {_short(high)}"
-    call = f"clip({{0}}, {bounds})"
+    text, latex = (f"{write(low)}, {write(high)}" for write in (number, _latex))
+    low_, high_ = _javascript(low), _javascript(high)
     margin = TINY * (high - low) if math.isfinite(high - low) else TINY
     return Operation(
         "clip",
         forward,
         partials,
         ((max(low, -3.0) + margin, min(high, 3.0) - margin),),
-        symbol=f"clip {bounds}",
+        symbol=f"clip {text}",
         textbook=textbook,
         spelling=_spelled(
-            call,
-            call,
-            rf"\operatorname{{{{clip}}}}\left({{0}}, {bounds}\right)",
-            f"({{0}} < {low!r} ? {low!r} : {{0}} > {high!r} ? {high!r} : {{0}})".replace(
-                "inf", "Infinity"
-            ),
+            f"clip({{0}}, {text})",
+            f"clip({{0}}, {low!r}, {high!r})",
+            rf"\operatorname{{{{clip}}}}\left({{0}}, {latex}\right)",
+            f"({{0}} < {low_} ? {low_} : {{0}} > {high_} ? {high_} : {{0}})",
         ),
         constants=(low, high),
     )
@@ -375,15 +382,19 @@ def clip(low: float, high: float) -> Operation:
 FAMILIES: dict[str, Callable[..., Operation]] = {"power": power, "clip": clip}
 
 
-def _short(number: float) -> str:
-    """A constant without the ".0" that Python shows."""
-    return repr(number).removesuffix(".0")
+def _latex(constant: float) -> str:
+    return number(constant).replace("−", "-").replace("inf", r"\infty")
+
+
+def _javascript(constant: float) -> str:
+    text = repr(constant).removesuffix(".0")
+    return text.replace("inf", "Infinity").replace("nan", "NaN")
 
 
 def _superscript(exponent: str) -> str:
-    if set(exponent) <= set("-0123456789"):
-        return exponent.translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
-    return "^" + exponent.replace("-", "−")
+    if set(exponent) <= set("−0123456789"):
+        return exponent.translate(str.maketrans("−0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
+    return "^" + exponent
 
 
 FLOATS = SimpleNamespace(

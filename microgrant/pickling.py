@@ -96,15 +96,17 @@ def _session(value: Value) -> _Session:
     return session
 
 
-def _leaf(data: float, grad: float, label: str) -> Value:
-    leaf = Value(data, label)
-    leaf.grad = grad
+def _leaf(data: float, grad: float, label: str, constant: bool) -> Value:
+    leaf = Value(data)
+    leaf.grad, leaf.label = grad, label
+    if constant:
+        leaf._constant = True
     return leaf
 
 
 def _reduce(value: Value) -> tuple[Callable[..., Value], tuple[Any, ...]]:
     if value._operation is None:
-        return _leaf, (value._data, value.grad, value.label)
+        return _leaf, (value._data, value.grad, value.label, hasattr(value, "_constant"))
     session = _session(value)
     return FlatGraph.node, session.home(value) or session.lay_flat(value)
 

@@ -15,15 +15,18 @@ from __future__ import annotations
 
 import re
 from collections import deque
-from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from itertools import chain
+from typing import Any, TypeAlias, overload
 
 from .engine import Value, topological_order
+from .nn import Module
 from .symbolic import Term, derivative, number, spell
 
 # What would break a line of the table, or turn it around.
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+MOST_SEARCHED = 100_000  # things looked at for names, in all
 LARGEST_SEARCHED = 10_000  # a longer list is data, not a place where names come from
 
 __all__ = [
@@ -114,7 +117,7 @@ class Contribution:
 Event: TypeAlias = Forward | Seed | Contribution
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Record(Sequence[Event]):
     """One step: its nodes, operands before results, and its events, forward and then backward.
 
@@ -128,7 +131,11 @@ class Record(Sequence[Event]):
     def __len__(self) -> int:
         return len(self.events)
 
-    def __getitem__(self, place: Any) -> Any:
+    @overload
+    def __getitem__(self, place: int) -> Event: ...
+    @overload
+    def __getitem__(self, place: slice) -> Sequence[Event]: ...
+    def __getitem__(self, place: int | slice) -> Event | Sequence[Event]:
         return self.events[place]
 
     def __iter__(self) -> Iterator[Event]:
@@ -156,12 +163,15 @@ class Record(Sequence[Event]):
     def state(self, step: int) -> tuple[list[float | None], list[float | None]]:
         """The values and the gradients, node by node, after event number `step` (from 0).
 
-        None stands for a value that is not computed yet, or a gradient that is not reached yet.
+        None stands for a value that is not computed yet, or a gradient that is not reached yet;
+        -1 is before the first event.
 
         >>> a, b = Value(2.0, label="a"), Value(3.0, label="b")
         >>> record(a * b).state(3)  # a, b and the product are there, and the seed
         ([2.0, 3.0, 6.0], [None, None, 1.0])
         """
+        if not -1 <= step < len(self.events):
+            raise IndexError(f"the step has {len(self.events)} events, but got number {step}")
         values: list[float | None] = [None] * len(self.nodes)
         gradients: list[float | None] = [None] * len(self.nodes)
         if self.mistake == "no_zero_grad":
@@ -200,7 +210,7 @@ class Record(Sequence[Event]):
         """One event as a line: ``d = a × b = 2 × −3 = −6``."""
         event = self.events[step]
         row = self._forward_row(event) if isinstance(event, Forward) else self._backward_row(event)
-        return _CONTROL.sub("\ufffd", " ".join(filter(None, row)))
+        return clean(" ".join(filter(None, row)))
 
     def _forward_row(self, event: Forward) -> list[str]:
         node = self.nodes[event.node]
@@ -236,7 +246,8 @@ def record(
     """The record of the step that computed `root`, with the backward pass from it.
 
     names: variables and what they hold, such as ``locals()``: Values without a label take the
-        name of the variable that holds them. What is still without a name is called v1, v2, …
+        name of the variable that holds them. What has no name is called x1, x2, … if it goes in,
+        and v1, v2, … if it is computed.
     mistake: one of `MISTAKES`, to see what becomes of the gradients.
 
     >>> a, b = Value(2.0, label="a"), Value(-3.0, label="b")
@@ -279,10 +290,48 @@ def record(
     return Record(nodes, tuple(events), mistake)
 
 
+def check_unchanged(order: Sequence[Value]) -> None:
+    """A ValueError if the data of a graph was changed after the forward pass.
+
+    Such a graph can still be differentiated, since it keeps its local derivatives. It cannot be
+    explained: its numbers do not follow from one another any more.
+
+    >>> x = Value(2.0)
+    >>> y = x * 3
+    >>> x.data = 5.0
+    >>> check_unchanged(topological_order(y))
+    Traceback (most recent call last):
+        ...
+    ValueError: the data of a graph was changed after its forward pass, so that 5 × 3 = 6: ...
+    """
+    for value in order:
+        if value._operation is None:
+            continue
+        numbers = tuple(operand._data for operand in value._prev)
+        data = value._operation.forward(*numbers)
+        if data != value._data and data == data:
+            arithmetic = f"{spell(Term(value._operation, numbers))} = {number(value._data)}"
+            raise ValueError(
+                f"the data of a graph was changed after its forward pass, so that {arithmetic}: "
+                "explain a step before the parameters are updated, or compute it again"
+            )
+
+
+def held_by(names: Mapping[str, Any] | None, order: Sequence[Value]) -> dict[str, Value]:
+    """Of all that variables hold, the Values of one graph: nothing else is to be kept alive.
+
+    >>> x = Value(2.0)
+    >>> held_by({"x": x, "data": [1.0] * 10}, [x])
+    {'x': Value(data=2.0, grad=0.0)}
+    """
+    wanted = set(order)
+    return {name: value for name, value in _held(names or {}) if value in wanted}
+
+
 def _node(value: Value, places: Mapping[Value, int], called: Mapping[Value, str]) -> Node:
     operation, name = value._operation, called[value]
     if operation is None:
-        constant = not value.label and name == number(value._data)
+        constant = hasattr(value, "_constant") and not value.label and name == number(value._data)
         return Node(name, value._data, "", "", (), (), "", (), constant)
     return Node(
         name,
@@ -346,57 +395,78 @@ def rules_of(value: Value, called: Mapping[Value, str]) -> list[str]:
 def name_values(order: Sequence[Value], names: Mapping[str, Any] | None = None) -> dict[Value, str]:
     """A name for each Value of a graph, all different.
 
-    Its label, or the variable in `names` that holds it (at any depth of lists and modules), or its
-    number if it is a constant, or else v1, v2, … in topological order.
+    What `given_names` knows; or its number if it is a constant of the program; or else x1, x2, …
+    for what goes in and v1, v2, … for what is computed.
 
     >>> x = Value(3.0)
     >>> y = x * 2 + 1
-    >>> list(name_values(topological_order(y), {"x": x, "y": y}).values())
-    ['x', '2', 'v1', '1', 'y']
+    >>> list(name_values(topological_order(y), {"y": y}).values())
+    ['x1', '2', 'v1', '1', 'y']
     """
-    wanted = set(order)
-    called: dict[Value, str] = {}
-    taken: set[str] = set()
-
-    def call(value: Value, name: str) -> None:
-        if value in wanted and value not in called:
-            called[value] = different(name, taken)
-            taken.add(called[value])
-
-    for value in order:
-        if value.label:
-            call(value, str(value.label))
-    for name, value in _held(names or {}):
-        call(value, name)
-    counter = 0
+    called = given_names(order, names)
+    taken = set(called.values())
+    counts = {"x": 0, "v": 0}
     for value in order:
         if value in called:
             continue
-        if value._operation is None:
+        if hasattr(value, "_constant"):
             called[value] = number(value._data)  # constants need not differ
             continue
-        counter += 1
-        while f"v{counter}" in taken:
-            counter += 1
-        call(value, f"v{counter}")
+        letter = "x" if value._operation is None else "v"
+        counts[letter] += 1
+        while f"{letter}{counts[letter]}" in taken:
+            counts[letter] += 1
+        called[value] = f"{letter}{counts[letter]}"
     return {value: called[value] for value in order}
 
 
-def different(name: str, taken: Container[str]) -> str:
-    """The name, with a number behind a prime if it is taken: ``w′2``."""
-    if name not in taken:
-        return name
-    again = 2
-    while f"{name}′{again}" in taken:
-        again += 1
-    return f"{name}′{again}"
+def given_names(order: Sequence[Value], names: Mapping[str, Any] | None = None) -> dict[Value, str]:
+    """The names that the user has given: labels, and variables in `names` that hold a Value (or a
+    list, a dictionary or a module in which it is, at any depth). A name given twice gets a number.
+
+    >>> x = Value(3.0)
+    >>> list(given_names(topological_order(x * 2), {"inputs": [x]}).values())
+    ['inputs[0]']
+    """
+    if names is not None and not isinstance(names, Mapping):
+        raise TypeError(
+            f"names is a dictionary of variables, such as locals(), but got {type(names).__name__}"
+        )
+    wanted = set(order)
+    called: dict[Value, str] = {}
+    times: dict[str, int] = {}
+    labelled = ((str(value.label), value) for value in order if value.label)
+    for name, value in chain(labelled, _held(names or {})):
+        if value in wanted and value not in called:
+            called[value] = different(name, times)
+    return called
+
+
+def different(name: str, times: dict[str, int]) -> str:
+    """The name, or ``name′2`` and so on for a further thing with that name.
+
+    times: how often each name has come up; it is kept up to date.
+
+    >>> times = {}
+    >>> different("w", times), different("w", times)
+    ('w', 'w′2')
+    """
+    while True:
+        times[name] = count = times.get(name, 0) + 1
+        if count == 1:
+            return name
+        if f"{name}′{count}" not in times:
+            times[f"{name}′{count}"] = 1
+            return f"{name}′{count}"
 
 
 def _held(names: Mapping[str, Any]) -> Iterator[tuple[str, Value]]:
     """The Values in variables, then those in the lists, dictionaries and modules there."""
     seen: set[int] = set()
-    waiting = deque((name, x) for name, x in names.items() if not name.startswith("_"))
-    while waiting:
+    waiting = deque((str(name), x) for name, x in names.items() if not str(name).startswith("_"))
+    for _ in range(MOST_SEARCHED):
+        if not waiting:
+            return
         name, x = waiting.popleft()
         if isinstance(x, Value):
             yield name, x
@@ -410,14 +480,23 @@ def _inside(x: Any) -> Iterable[tuple[str, Any]]:
         return [(f"[{i}]", element) for i, element in enumerate(x)]
     if isinstance(x, dict) and len(x) <= LARGEST_SEARCHED:
         return [(f"[{key!r}]", element) for key, element in x.items()]
-    if hasattr(x, "named_parameters") and not isinstance(x, type):
+    if isinstance(x, Module):
         return [(f".{name}", value) for name, value in x.named_parameters()]
     return ()
 
 
+def clean(text: str) -> str:
+    """Text in which nothing breaks a line, turns it around, or cannot be written.
+
+    >>> clean("a\\nb")
+    'a�b'
+    """
+    return _CONTROL.sub("\ufffd", text)
+
+
 def _aligned(rows: list[list[str]]) -> str:
     """Columns as wide as their widest cell; a cell with a control character cannot break a line."""
-    rows = [[_CONTROL.sub("\ufffd", cell) for cell in row] for row in rows]
+    rows = [[clean(cell) for cell in row] for row in rows]
     widths = [max(map(len, column)) for column in _columns(rows)]
     lines = []
     for row in rows:

@@ -16,6 +16,7 @@ import html
 import os
 import sys
 import tempfile
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -131,11 +132,14 @@ def bundled_graphviz(source: str, format: str, engine: str = "dot") -> bytes:
     except ImportError:
         raise NoGraphvizError from None
     try:
-        with _quiet_fontconfig():
+        with _stderr_lock, _quiet_fontconfig():
             data: bytes = pygraphviz.AGraph(string=source).draw(format=format, prog=engine)
     except (OSError, ValueError):  # a pygraphviz before 2.0, which looks for a `dot` of its own
         raise NoGraphvizError from None
     return data
+
+
+_stderr_lock = threading.Lock()  # all threads share one file descriptor 2
 
 
 @contextmanager

@@ -5,7 +5,8 @@ With this module you can
 - ask for a derivative in words: ``derivative("tanh", "out", ["x"])[0]`` is ``1 − out²``;
 - have the same in LaTeX, Python or JavaScript: ``derivative(..., target="latex")``;
 - spell a forward value: ``forward("mul", ["a", "b"])`` is ``a × b``;
-- write a number as drawings and tables do: ``number(-0.70710678)`` is ``−0.7071``.
+- write a number as drawings and tables do: ``number(-0.70710678)`` is ``−0.7071`` (it stands in
+  `microgrant.printing`).
 
 A `Term` is an expression under construction: arithmetic on it makes larger terms, so any rule of
 `microgrant.ops` runs on it unchanged.
@@ -20,6 +21,7 @@ from types import SimpleNamespace
 from typing import TypeAlias
 
 from .ops import CALL, OPERATIONS, POWER, PRODUCT, SUM, Operation, power
+from .printing import number
 
 __all__ = ["TARGETS", "TERMS", "Term", "derivative", "forward", "number"]
 
@@ -254,31 +256,6 @@ def _constant(value: float, target: str) -> tuple[str, int]:
     if text.startswith(("−", "-")) or r"\cdot" in text:
         return text, PRODUCT
     return text, POWER if "e" in text and math.isfinite(value) else CALL
-
-
-def number(value: float) -> str:
-    """A number for people: four significant digits, a true minus sign, nan and inf in words.
-
-    Scientific below 1e-3 and from 1e5 on; whole numbers without a decimal point; 0 without a sign,
-    since a dead ReLU's gradient of −0 raises questions that have nothing to do with the lesson.
-
-    >>> [number(x) for x in (2.0, -0.70710678, 1234.567, 0.00012345, -1e300, math.nan, -math.inf)]
-    ['2', '−0.7071', '1235', '1.234e−4', '−1e300', 'nan', '−inf']
-    """
-    if value == 0:
-        return "0"
-    if math.isfinite(value):
-        size = abs(value)
-        if 1e-3 <= size < 99_999.5:
-            text = f"{value:.4g}" if size < 9_999.5 else f"{value:.0f}"
-        else:
-            digits, exponent = f"{value:.3e}".split("e")
-            if "." in digits:
-                digits = digits.rstrip("0").rstrip(".")
-            text = f"{digits}e{int(exponent)}"
-    else:
-        text = str(value)
-    return text.replace("-", "−")
 
 
 def _entry(operation: Operation | str) -> Operation:

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import shutil
 import sys
+import textwrap
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import TextIO
 
-from .record import Contribution, Forward, Record
-from .symbolic import number
+from .printing import number
+from .record import Contribution, Forward, Record, clean
 
 __all__ = ["play", "screen"]
 
@@ -37,14 +38,14 @@ def play(step: Record) -> None:
         print(step)
         return
     at = 0
-    with suppress(KeyboardInterrupt), _keys() as read_key:
+    with suppress(KeyboardInterrupt, OSError), _keys() as read_key:
         while True:
             size = shutil.get_terminal_size()
             sys.stdout.write(CLEAR + "\r\n".join(screen(step, at, size.columns, size.lines)))
             sys.stdout.flush()
             pressed = read_key()
             action = next((name for name, keys in KEYS.items() if pressed in keys), "")
-            if action == "quit":
+            if action == "quit" or not pressed:  # nothing comes from a terminal that was closed
                 return
             at = _moved(step, at, action)
 
@@ -72,13 +73,15 @@ def screen(step: Record, at: int, columns: int, rows: int) -> list[str]:
     title = f"step {at + 1} of {len(step)} · {direction}"
     active = event.operand if isinstance(event, Contribution) else event.node
     values, gradients = step.state(at)
-    room = max(1, rows - 7)
+    spelled = textwrap.wrap(step.line(at), max(columns, 10), subsequent_indent="  ")
+    spelled = spelled[: max(1, rows - 7)]
+    room = max(1, rows - 6 - len(spelled))
     first = max(0, min(active - room // 2, len(step.nodes) - room))
     width = min(max(len(node.name) for node in step.nodes), max(8, columns - 40))
     lines = [
         f"{BOLD}{title[:columns]}{PLAIN}",
         "",
-        f"{BOLD}{step.line(at)[:columns]}{PLAIN}",
+        *(f"{BOLD}{line[:columns]}{PLAIN}" for line in spelled),
         "",
         f"  {'':{width}}  {'data':>11}  {'grad':>11}"[:columns],
     ]
@@ -86,9 +89,9 @@ def screen(step: Record, at: int, columns: int, rows: int) -> list[str]:
         value, gradient = values[place], gradients[place]
         data = "·" if value is None else number(value)
         grad = "–" if gradient is None else number(gradient)
-        name = "".join(c if c.isprintable() else "\ufffd" for c in node.name)[:width]
-        line = f"{name:{width}}  {data:>11}  {grad:>11}  {node.symbol}"[: columns - 2]
-        lines.append(f"{REVERSE}▶ {line}{PLAIN}" if place == active else f"  {line}")
+        line = f"{clean(node.name)[:width]:{width}}  {data:>11}  {grad:>11}  {node.symbol}"
+        marked = f"{REVERSE}▶ {line[: columns - 2]}{PLAIN}"
+        lines.append(marked if place == active else f"  {line[: columns - 2]}")
     return [*lines, "", HELP[:columns]]
 
 

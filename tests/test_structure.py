@@ -22,7 +22,7 @@ PUBLIC_MODULES = ["microgrant", *(f"microgrant.{name}" for name in MODULES if na
 
 # A module may import those that stand before it.
 ORDER = (
-    *("ops", "symbolic", "modes", "engine", "derivatives"),
+    *("printing", "ops", "symbolic", "modes", "engine", "derivatives"),
     *("nn", "gradcheck", "pickling", "expression"),
     *("record", "rendering", "draw", "player", "terminal", "explain"),
     *("__init__", "__main__"),

@@ -1,0 +1,37 @@
+"""Numbers as drawings, tables and the page write them.
+
+With this module you can
+
+- write a number for people: ``number(-0.70710678)`` is ``−0.7071``
+"""
+
+from __future__ import annotations
+
+import math
+
+__all__ = ["number"]
+
+
+def number(value: float) -> str:
+    """A number for people: four significant digits, a true minus sign, nan and inf in words.
+
+    Scientific below 1e-3 and from 1e5 on; whole numbers without a decimal point; 0 without a sign,
+    since a dead ReLU's gradient of −0 raises questions that have nothing to do with the lesson.
+
+    >>> [number(x) for x in (2.0, -0.70710678, 1234.567, 0.00012345, -1e300, math.nan, -math.inf)]
+    ['2', '−0.7071', '1235', '1.234e−4', '−1e300', 'nan', '−inf']
+    """
+    if value == 0:
+        return "0"
+    if math.isfinite(value):
+        size = abs(value)
+        if 1e-3 <= size < 99_999.5:
+            text = f"{value:.4g}" if size < 9_999.5 else f"{value:.0f}"
+        else:
+            digits, exponent = f"{value:.3e}".split("e")
+            if "." in digits:
+                digits = digits.rstrip("0").rstrip(".")
+            text = f"{digits}e{int(exponent)}"
+    else:
+        text = str(value)
+    return text.replace("-", "−")
