@@ -16,6 +16,7 @@ import types
 import xml.etree.ElementTree as ET
 from collections import Counter
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -1221,3 +1222,22 @@ def test_a_collapse_that_is_no_number() -> None:
 def test_a_copy_keeps_the_table() -> None:
     picture = draw(Value(1.0, label="x").exp())
     assert picture.copy().table == picture.table
+
+
+def test_threads_do_not_lose_stderr(no_dot: None) -> None:
+    pictures = [draw(Value(float(i), label="x").exp()) for i in range(8)]
+    before = os.fstat(2)
+    with ThreadPoolExecutor(4) as pool:
+        assert all(pool.map(lambda picture: picture.pipe("svg"), pictures))
+    after = os.fstat(2)
+    assert (before.st_dev, before.st_ino) == (after.st_dev, after.st_ino)
+
+
+def test_neurons_are_drawn_from_the_first_down() -> None:
+    model = MLP(2, [3, 1])
+    svg = svg_of(draw(model([1.0, 2.0])))
+    heights = {
+        "".join(texts(g)[:1])[:10]: float(next(iter(g.iter(f"{SVG}text"))).attrib["y"])
+        for g in groups(svg, "module").values()
+    }
+    assert heights["neurons[0]"] < heights["neurons[1]"] < heights["neurons[2]"]

@@ -31,6 +31,7 @@ from microgrant import (
     define,
     detect_anomaly,
     grad,
+    gradcheck,
     no_grad,
     topological_order,
     where,
@@ -1101,3 +1102,42 @@ def test_zeros_keep_their_sign_as_in_pytorch() -> None:
     assert math.copysign(1.0, Value(-0.0).relu().data) == -1.0
     assert math.copysign(1.0, Value(0.0).maximum(-0.0).data) == 1.0
     assert math.copysign(1.0, Value(-0.0).minimum(0.0).data) == -1.0
+
+
+def test_whole_numbers_do_not_poison_the_table() -> None:
+    from microgrant.ops import clip, power
+
+    assert type(apply(clip(0, 1), Value(-3.0)).data) is float
+    assert type(apply(power(0), Value(2.0)).data) is float
+    assert repr(Value(-3.0).clip(0, 1)) == "Value(data=0.0, grad=0.0)"
+
+
+def test_pickle_of_a_label_that_is_no_text() -> None:
+    x = Value(1.0)
+    x.label = None  # type: ignore[assignment]
+    assert pickle.loads(pickle.dumps(x)).label is None
+
+
+def test_constants_are_told_from_what_goes_in() -> None:
+    x = Value(2.0)
+    y = 3 * x
+    constant = y._prev[0]
+    assert hasattr(constant, "_constant")
+    assert not hasattr(x, "_constant")
+    for twin in (copy.deepcopy(y), pickle.loads(pickle.dumps(y))):
+        assert [hasattr(node, "_constant") for node in twin._prev] == [True, False]
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        lambda: grad(Value(1.0), 5),  # type: ignore[call-overload]
+        lambda: topological_order(5),  # type: ignore[arg-type]
+        lambda: apply("tanh", Value(1.0)),  # type: ignore[arg-type]
+        lambda: gradcheck(lambda x: x, 0.5),  # type: ignore[arg-type]
+        lambda: gradcheck(lambda: Value(1.0), []),
+    ],
+)
+def test_a_wrong_type_is_told_in_our_words(wrong: Any) -> None:
+    with pytest.raises(TypeError, match=r"but (got|xs is)"):
+        wrong()

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import gc
 import html
 import json
 import math
 import os
+import random
 import re
 import sys
 import time
+import weakref
 from pathlib import Path
 
 import pytest
 
 from microgrant import Value, define, explain, grad
+from microgrant.nn import MLP
 from microgrant.ops import OPERATIONS
 from microgrant.record import MISTAKES, Contribution, Forward, Seed
 from microgrant.rendering import NoGraphvizError
@@ -261,3 +265,68 @@ def test_play_in_a_terminal(tmp_path: Path) -> None:
     _, status = os.waitpid(child, 0)
     assert os.waitstatus_to_exitcode(status) == 0
     os.close(terminal)
+
+
+# --- What a review found --------------------------------------------------------------------------
+
+
+def test_every_view_makes_the_mistake(tmp_path: Path) -> None:
+    a, b = Value(2.0, label="a"), Value(-3.0, label="b")
+    y = a * b + a
+    for mistake in MISTAKES:
+        wrong = explain(y, mistake=mistake)
+        assert wrong._repr_html_() != explain(y)._repr_html_()
+        last = r"\frac{\partial v_{2}}{\partial b}"
+        assert last in wrong.latex()
+    doubled = explain(a * b, mistake="no_zero_grad")
+    assert doubled.gradients == {"a": -6.0, "b": 4.0}
+    assert doubled.latex().count(r"\mathrel{+}=") == 2
+    assert r"\quad\to\quad -6" in doubled.latex()
+
+
+def test_a_step_of_a_model_speaks_of_its_parameters() -> None:
+    random.seed(1)
+    model = MLP(2, [2, 1])
+    step = explain(model([1.0, 2.0]))
+    assert "layers[0].neurons[0].w[0]" in step.gradients
+    assert "layers[1].neurons[0].b.grad:" in str(step)
+    assert "layers[0].neurons[0].w[0]" in step._repr_html_()
+
+
+def test_a_graph_that_was_changed_cannot_be_explained() -> None:
+    a, b = Value(2.0, label="a"), Value(-3.0, label="b")
+    y = a * b
+    step = explain(y)
+    a.data = 100.0
+    with pytest.raises(ValueError, match=r"so that 100 × −3 = −6: explain a step before"):
+        explain(y)
+    with pytest.raises(ValueError, match="changed after its forward pass"):
+        step.save("never-written.html")
+    assert r"2 \cdot \left(-3\right) = -6" in step.latex()
+
+
+def test_an_explanation_keeps_only_its_own_graph_alive() -> None:
+    class Witness:
+        pass
+
+    witness = Witness()
+    gone = weakref.ref(witness)
+    a = Value(2.0)
+    step = explain(a * a, {"a": a, "witness": witness, "data": [witness] * 10})
+    del witness
+    gc.collect()
+    assert gone() is None
+    assert step.gradients == {"a": 4.0}
+
+
+def test_a_long_line_is_wrapped_and_not_cut() -> None:
+    x = Value(1.0, label="a_rather_long_name_of_an_input")
+    step = explain((x * x).tanh(), {})
+    text = re.sub(r"\x1b\[\d*m", "", "\n".join(screen(step, 4, 40, 24)))
+    assert "→" in text
+
+
+def test_explanations_can_be_keys() -> None:
+    step = explain(Value(1.0))
+    assert {step: 1}[step] == 1
+    assert step != explain(Value(1.0))

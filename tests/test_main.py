@@ -102,8 +102,12 @@ def test_without_arguments_there_is_a_neuron(
     assert main([]) == 0
     assert capsys.readouterr().out.startswith(TABLE)
     assert "step.svg" in written(folder)
-    assert main(["  "]) == 0
-    assert capsys.readouterr().out.startswith(TABLE)
+
+
+def test_an_empty_expression_is_none(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([""]) == 2  # such as "$FORMULA" with a variable that is not set
+    assert "the expression is empty" in capsys.readouterr().err
+    assert not written(folder)
 
 
 @pytest.mark.parametrize(
@@ -414,3 +418,57 @@ def test_an_error_message_on_a_terminal_without_our_signs(folder: Path) -> None:
     assert finished.returncode == 2
     assert finished.stderr.startswith(b"microgrant: column 7")
     assert finished.stderr.count(b"\n") == 1
+
+
+# --- What students type ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("arguments", "hint"),
+    [
+        (["a", "a=2,5"], "(write 2.5)"),
+        (["a", "+", "b"], 'an expression goes into quotes: "a * b"'),
+        (["w", "w₁=1"], "write w1"),
+        (["e**x", "x=1"], "write exp(x)"),
+        (["2*pi*r", "r=1"], "give pi=3.14159"),
+    ],
+)
+def test_a_hint(
+    folder: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], hint: str
+) -> None:
+    assert main(arguments) == 2
+    assert hint in capsys.readouterr().err
+
+
+def test_a_minus_as_we_print_it(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["a", "a=−3", "-o", "step.dot"]) == 0
+    assert "a = −3" in capsys.readouterr().out
+
+
+def test_a_mistyped_option(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["a", "a=1", "--opne"])
+    assert "unrecognized arguments: --opne" in capsys.readouterr().err
+
+
+def test_version(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(["--version"])
+    assert caught.value.code == 0
+    assert re.fullmatch(r"microgrant \d+\.\d+\.\d+\n", capsys.readouterr().out)
+
+
+def test_no_browser(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+    monkeypatch.setattr("webbrowser.open", asked.append)  # which returns None: no
+    assert main(["a", "a=1", "-o", "step.html", "--open"]) == 0
+    assert asked == [(folder / "step.html").resolve().as_uri()]
+    assert "no browser could be started: open step.html in yours" in capsys.readouterr().err
+
+
+def test_a_mistake_is_in_the_page_too(folder: Path) -> None:
+    main(["a*a", "a=3", "-o", "right.html"])
+    main(["a*a", "a=3", "-o", "wrong.html", "--mistake", "overwrite"])
+    assert (folder / "right.html").read_text("utf-8") != (folder / "wrong.html").read_text("utf-8")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import gc
 import math
 import random
@@ -336,3 +337,54 @@ def test_the_last_layer_is_linear() -> None:
 
 def test_sizes_of_a_network_in_a_tuple() -> None:
     assert len(MLP(2, (3, 1)).parameters()) == 13
+
+
+# --- What a review found --------------------------------------------------------------------------
+
+
+def test_a_module_that_returns_its_input_makes_no_cycle() -> None:
+    class Identity(Module):
+        def forward(self, x: Value) -> Value:
+            return x
+
+    gc.collect()
+    gc.disable()
+    try:
+        y = Identity()(Value(1.0) * 2.0)
+        assert not hasattr(y, "_scope")
+        del y
+        assert gc.collect() == 0
+    finally:
+        gc.enable()
+
+
+def test_forward_takes_keywords() -> None:
+    class Scaled(Module):
+        def forward(self, x: Value, *, scale: float) -> Value:
+            return x * scale
+
+    assert Scaled()(Value(2.0), scale=3.0).data == 6.0
+
+
+def test_modules_nested_deeply() -> None:
+    class Nest(Module):
+        def __init__(self, inner: Any) -> None:
+            self.inner = inner
+
+    nest: Any = Value(1.0)
+    for _ in range(3_000):
+        nest = Nest(nest)
+    assert len(nest.parameters()) == 1
+
+
+def test_a_copy_of_a_loss_and_its_model_belong_together() -> None:
+    model = MLP(1, [2, 1])
+    loss = model([1.0])
+    loss_copy, model_copy = copy.deepcopy((loss, model))
+    assert loss_copy._scope[-1].module() is model_copy
+
+
+@pytest.mark.parametrize("nouts", [3, None])
+def test_widths_that_are_no_list(nouts: Any) -> None:
+    with pytest.raises(TypeError, match="nouts lists the width of each layer, but got"):
+        MLP(2, nouts)
