@@ -60,12 +60,21 @@ function full(x) {
   return (Object.is(x, -0) ? "-0" : String(x)).replaceAll("-", "−");
 }
 
-/* What a person typed, as a number; null if it is none. */
+/* What a person typed, as a number; null if it is none. A comma may stand for the point, but not where
+   it may as well set off thousands: 1,000 is a thousand for some, and one for others. */
 function typed(text) {
+  if (thousands(text)) return null;
   const plain = text.trim().replaceAll("−", "-").replace(",", ".").toLowerCase();
   const word = { inf: Infinity, "+inf": Infinity, "-inf": -Infinity, nan: NaN }[plain];
   if (word !== undefined) return word;
   return plain !== "" && !Number.isNaN(Number(plain)) ? Number(plain) : null;
+}
+
+const thousands = (text) => /,\d{3}(?!\d)/.test(text) || (text.includes(",") && text.includes("."));
+
+function refusal(text) {
+  return thousands(text) ? "Thousands or decimals? Leave the comma out, or write a point."
+    : "Write a number, such as −2.5, 1e-3, inf or nan.";
 }
 
 // --- The step, computed ----------------------------------------------------------------------------
@@ -118,7 +127,7 @@ function forward(changes) {
   return { values, partials };
 }
 
-const MOST_EVENTS = 100000;
+const MOST_VISITS = 100000;
 
 /* The events of the step in order: every value is computed, the seed is set, and then each use of a
    value passes a contribution on. A mistake changes what the backward pass does. */
@@ -150,10 +159,10 @@ function run(changes, mistake) {
   };
   if (mistake === "no_topological_order") {
     const stack = [root];
-    while (stack.length) {
+    for (let visits = 0; stack.length; visits++) {
+      if (visits > MOST_VISITS) return null;
       const node = stack.pop();
       visit(node);
-      if (events.length > MOST_EVENTS) return null;
       for (let i = data.operands[node].length - 1; i >= 0; i--) stack.push(data.operands[node][i]);
     }
   } else {
@@ -179,11 +188,11 @@ function filled(template, words, out) {
   return text;
 }
 
-/* The template that fits operands of which some begin with a minus sign: parentheses depend on it. */
-function fitting(templates, words) {
-  let which = 0;
-  words.forEach((word, i) => { if (word.startsWith("−") || word.startsWith("-")) which |= 1 << i; });
-  return templates[templates.length > 1 ? which : 0];
+/* The template for operands in one of several forms, in which they need parentheses or not: a name
+   begins with a minus sign or not (2 forms), a number may also have an exponent of ten (3 forms). */
+function fitting(templates, words, forms) {
+  const form = (word) => (/^[−-]/.test(word) ? 1 : forms === 3 && word.includes("e") ? 2 : 0);
+  return templates.length > 1 ? templates[words.reduce((which, word) => which * forms + form(word), 0)] : templates[0];
 }
 
 /* What happens at a step, as a list of [class, text]. The texts joined are the line of the table. */
@@ -202,14 +211,14 @@ function sentence(step, short) {
     const parts = [["name", out], ["", " = "]];
     if (operation) {
       const numbers = data.operands[event.node].map((operand) => number(values[operand]));
-      parts.push(["", filled(fitting(operation.formula, words), words, out)], ["", " = "]);
-      parts.push(["value", filled(fitting(operation.numbers, numbers), numbers, out)], ["", " = "]);
+      parts.push(["", filled(fitting(operation.formula, words, 2), words, out)], ["", " = "]);
+      parts.push(["value", filled(fitting(operation.numbers, numbers, 3), numbers, out)], ["", " = "]);
     }
     parts.push([operation ? "result value" : "value", number(values[event.node])]);
     return parts;
   }
   const target = words[event.place];
-  const rule = filled(fitting(operation.rules, words)[event.place], words, out);
+  const rule = filled(fitting(operation.rules, words, 2)[event.place], words, out);
   const local = number(event.local);
   const before = number(event.before);
   const contribution = number(event.contribution);
@@ -233,7 +242,7 @@ const state = {
   step: 0,            // how many events have happened; the last of them is the one shown
   revealed: true,     // whether its result is shown; predicting keeps it back
   predict: false,
-  mistake: null,
+  mistake: data.mistake,
   changes: new Map(), // leaves that were given another value
   nudged: leaves[0],
   run: null,
@@ -242,7 +251,8 @@ const state = {
   follow: true,
   zoom: 1,
 };
-state.run = state.right = run(state.changes, null);
+state.right = run(state.changes, null);
+state.run = state.mistake ? run(state.changes, state.mistake) : state.right;
 
 const templates = document.querySelectorAll("template");
 const views = data.views.map((view, i) => ({ ...view, template: templates[i - 1], element: null, parts: null }));
@@ -508,6 +518,15 @@ function next() {
 
 function previous() { if (state.step > 0) go(state.step - 1); }
 
+const toStart = () => go(0);
+const toBackward = () => go(size + 1, { reveal: false });
+const toEnd = () => go(lastStep());
+
+/* Whoever chooses a step does not want to be carried away from it. */
+function byHand(move) {
+  return (event) => { play(false); move(event); };
+}
+
 let playing = null;
 function play(on = playing === null) {
   clearInterval(playing);
@@ -747,9 +766,10 @@ function valueRow(leaf) {
   input.dataset.leaf = leaf;
   input.disabled = liveProblem !== "";
   input.setAttribute("aria-label", `value of ${data.names[leaf]}`);
+  input.setAttribute("aria-describedby", "values-hint");
   input.addEventListener("input", () => {
     const value = typed(input.value);
-    input.classList.toggle("refused", value === null);
+    refuse(input, value === null ? refusal(input.value) : "");
     if (value !== null) change(leaf, value);
   });
   input.addEventListener("blur", showValues);
@@ -759,6 +779,7 @@ function valueRow(leaf) {
       event.preventDefault();
       change(leaf, stepped(state.run.values[leaf], way * (event.shiftKey ? 10 : event.altKey ? 0.1 : 1)));
       input.value = full(state.run.values[leaf]);
+      refuse(input, "");
     }
     if (event.key === "Escape" || event.key === "Enter") input.blur();
   });
@@ -775,6 +796,12 @@ function valueRow(leaf) {
   cells[3].append(button);
   valueRows.set(leaf, { input, gradient: cells[2], button });
   return row;
+}
+
+/* Mark what is no number and say why; an empty reason takes both away. */
+function refuse(input, reason) {
+  input.setAttribute("aria-invalid", String(reason !== ""));
+  at("values-hint").textContent = reason;
 }
 
 /* A number moved by tenths, and not by 0.30000000000000004. */
@@ -809,7 +836,7 @@ function showValues() {
     const value = state.run.values[leaf];
     if (document.activeElement !== row.input) {
       row.input.value = full(value);
-      row.input.classList.remove("refused");
+      if (row.input.getAttribute("aria-invalid") === "true") refuse(row.input, "");
     }
     row.gradient.textContent = number(state.run.gradients[leaf]);
     row.gradient.title = full(state.run.gradients[leaf]);
@@ -912,6 +939,7 @@ function mistakeNote(wrong, count) {
   if (state.mistake === null) return "Switch a mistake on, and walk through the backward pass again.";
   const words = data.mistakes[state.mistake];
   const text = words[0].toUpperCase() + words.slice(1) + ". ";
+  if (state.predict) return text + "What comes of it is hidden while you predict.";
   if (wrong) return `${text}Wrong: ${wrong} of ${count}.`;
   if (state.mistake === "no_zero_grad") return text + "All gradients were 0 anyway.";
   const uses = new Map();
@@ -925,12 +953,13 @@ function mistakeNote(wrong, count) {
 
 // --- The table of steps ----------------------------------------------------------------------------
 
-let pristine = true;   // whether the table is still the one that Python wrote
+let pristine = true;   // whether the table is the one that Python wrote
 let rewriting = null;
 
+const asWritten = () => state.changes.size === 0 && state.mistake === data.mistake;
+
 function rewriteTable() {
-  const changed = state.changes.size > 0 || state.mistake !== null;
-  if (!changed && pristine) return;
+  if (asWritten() && pristine) return;
   clearTimeout(rewriting);
   rewriting = setTimeout(writeTable, 200);  // not at every pixel of a drag
 }
@@ -938,7 +967,7 @@ function rewriteTable() {
 function writeTable() {
   clearTimeout(rewriting);
   rewriting = null;
-  pristine = state.changes.size === 0 && state.mistake === null;
+  pristine = asWritten();
   const rows = state.run.events.map((event, i) => {
     const half = event.kind === "forward" ? "forward" : "backward";
     const row = document.createElement("tr");
@@ -952,10 +981,17 @@ function writeTable() {
   });
   at("rows").replaceChildren(...rows);
   at("row-count").textContent = rows.length.toLocaleString("en");
-  at("table-note").textContent = pristine ? "" : "Of the step as it is now: " +
-    (state.changes.size ? "with other values" : "") + (state.changes.size && state.mistake ? " and " : "") +
-    (state.mistake ? "with a mistake" : "") + ".";
+  showTableNote();
   showTableRow();
+}
+
+function showTableNote() {
+  const told = [
+    state.predict ? "What happens is hidden while you predict." : "",
+    state.changes.size ? "With other values." : "",
+    state.mistake ? `With a mistake: ${data.mistakes[state.mistake]}.` : "",
+  ];
+  at("table-note").textContent = told.filter(Boolean).join(" ");
 }
 
 let currentRow = null;
@@ -1005,20 +1041,21 @@ function search() {
   searched.place = (searched.place + 1) % matches.length;
   at("search-result").textContent = `${searched.place + 1} of ${matches.length}: ${data.names[matches[searched.place]]}`;
   setFollow(true);
+  play(false);
   go(matches[searched.place] + 1);
 }
 
 // --- Keys ------------------------------------------------------------------------------------------
 
 const keys = {
-  ArrowRight: next,
-  " ": (event) => (event.shiftKey ? previous() : next()),
-  PageDown: next,
-  ArrowLeft: previous,
-  PageUp: previous,
-  Home: () => go(0),
-  End: () => go(lastStep()),
-  b: () => go(size + 1, { reveal: false }),
+  ArrowRight: byHand(next),
+  " ": byHand((event) => (event.shiftKey ? previous() : next())),
+  PageDown: byHand(next),
+  ArrowLeft: byHand(previous),
+  PageUp: byHand(previous),
+  Home: byHand(toStart),
+  End: byHand(toEnd),
+  b: byHand(toBackward),
   p: () => play(),
   g: () => togglePredict(),
   v: () => togglePanel("values"),
@@ -1050,7 +1087,6 @@ addEventListener("keydown", (event) => {
   const action = keys[event.key.length === 1 ? event.key.toLowerCase() : event.key];
   if (!action) return;
   event.preventDefault();
-  if (action !== keys.p && (action === next || action === previous)) play(false);
   action(event);
 });
 
@@ -1064,14 +1100,18 @@ function activate(element) {
   else {
     const reached = state.run.history[node];
     const backward = state.step > size && reached.length > 0;
+    play(false);
     go(backward ? reached.at(-1) : Number(node) + 1);
   }
   return true;
 }
 
 function fullScreen() {
-  const change = document.fullscreenElement ? document.exitFullscreen() : document.documentElement.requestFullscreen?.();
-  change?.catch(() => say("This browser keeps the page from filling the screen."));
+  if (document.fullscreenElement) { document.exitFullscreen(); return; }
+  const refused = () => say(window.top === window ? "This browser keeps the page from filling the screen."
+    : "The frame keeps the page from filling the screen: save it with explain(…).save(\"step.html\") and open it.");
+  if (document.fullscreenEnabled) document.documentElement.requestFullscreen().catch(refused);
+  else refused();
 }
 
 function toggleTheme() {
@@ -1085,9 +1125,12 @@ function togglePredict() {
   state.predict = !state.predict;
   state.revealed = true;
   at("predict").setAttribute("aria-pressed", String(state.predict));
-  at("table-note").textContent = state.predict ? "What happens is hidden while you predict." : "";
+  showTableNote();
+  showMistakes();
   show();
 }
+
+const NARROW = 850;  // up to here a panel lies upon the picture, as the style sheet has it
 
 function togglePanel(which) {
   for (const name of ["values", "mistakes"]) {
@@ -1141,11 +1184,12 @@ for (const end of ["pointerup", "pointercancel"]) {
     const alone = pointers.size === 0;
     const dx = event.clientX - gesture.start.clientX;
     const quick = performance.now() - gesture.time < 350;
+    const step = (on) => byHand(on ? next : previous)();
     if (alone && end === "pointerup" && event.pointerType === "touch" && !gesture.apart) {
       if (quick && Math.abs(dx) > 60) {
-        if (dx < 0) next(); else previous();
+        step(dx < 0);
       } else if (!dragged && !gesture.start.target.closest("[data-node], [data-box], [data-fold]")) {
-        if (event.clientX > picture.getBoundingClientRect().left + picture.clientWidth / 2) next(); else previous();
+        step(event.clientX > picture.getBoundingClientRect().left + picture.clientWidth / 2);
       }
     }
     if (alone) gesture = null;
@@ -1275,10 +1319,12 @@ function openPrint() {
 // --- Buttons ---------------------------------------------------------------------------------------
 
 const buttons = {
-  first: () => go(0),
-  previous,
-  next,
-  last: () => go(lastStep()),
+  first: byHand(toStart),
+  previous: byHand(previous),
+  next: byHand(next),
+  last: byHand(toEnd),
+  "forward-half": byHand(toStart),
+  "backward-half": byHand(toBackward),
   play: () => play(),
   predict: togglePredict,
   follow: () => { setFollow(!state.follow); followStep(); show(); },
@@ -1296,12 +1342,11 @@ const buttons = {
 };
 for (const [id, action] of Object.entries(buttons)) {
   at(id).addEventListener("click", (event) => {
-    if (id === "next" || id === "previous") play(false);
-    action();
+    action(event);
     if (event.detail > 0) at(id).blur();  // after a click of the mouse, keys are the player's again
   });
 }
-at("scrubber").addEventListener("input", () => { play(false); go(Number(at("scrubber").value)); });
+at("scrubber").addEventListener("input", byHand(() => go(Number(at("scrubber").value))));
 at("scrubber").addEventListener("pointerup", () => at("scrubber").blur());
 at("values-filter").addEventListener("input", fillValues);
 at("nudge-slider").addEventListener("input", showNudge);
@@ -1313,6 +1358,7 @@ at("rows").addEventListener("click", (event) => {
   const row = event.target.closest("tr");
   if (!row) return;
   event.preventDefault();
+  play(false);
   go(row.sectionRowIndex + 1);
 });
 addEventListener("hashchange", () => { const step = readHash(); if (step !== null && step !== state.step) go(step); });
@@ -1331,6 +1377,7 @@ partsOf(views[0]);
 views[0].element.classList.add("open");
 showTrail();
 go(readHash() ?? 0);
+if (state.mistake && innerWidth > NARROW) togglePanel("mistakes");
 
 /* For tests, and for those who want to look behind the page from the browser's console. */
 window.microgrant = {

@@ -4,6 +4,7 @@ With this module you can
 
 - write the page:        Path("step.html").write_text(page(loss), encoding="utf-8")
 - name what it shows:    page(loss, names=locals(), title="One step of my network")
+- begin with a mistake:  page(loss, mistake="overwrite")
 
 The page is one file that asks nothing of any network. Graphviz lays the graph out when the page is
 written, once for each view: the whole, and the inside of every module that is folded into a box.
@@ -23,12 +24,21 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.resources import files
+from itertools import product
 from typing import Any, TypeAlias
 
-from .draw import COLLAPSE_ABOVE, THEMES, call_name, module_paths, parameter_names
+from .draw import (
+    COLLAPSE_ABOVE,
+    THEMES,
+    call_name,
+    common,
+    module_paths,
+    parameter_names,
+    sign,
+)
 from .engine import Value, topological_order
 from .ops import OPERATIONS, Operation
-from .record import MISTAKES, Contribution, Forward, Record, record
+from .record import MISTAKES, Forward, Record, clean, record
 from .symbolic import Term, derivative, forward, number, spell
 
 __all__ = ["LARGEST", "TooLargeError", "page"]
@@ -43,14 +53,22 @@ class TooLargeError(ValueError):
     """A graph with more values than a page can walk through."""
 
 
-def page(root: Value, names: Mapping[str, Any] | None = None, *, title: str = "") -> str:
+def page(
+    root: Value,
+    names: Mapping[str, Any] | None = None,
+    *,
+    title: str = "",
+    mistake: str | None = None,
+) -> str:
     """A complete HTML document that walks through the step that computed `root`.
 
     names: variables and what they hold, such as ``locals()``, for Values without a label.
     title: what stands at the top; by default it says what is differentiated.
+    mistake: one of `MISTAKES` that the backward pass makes when the page opens; its reader can
+        switch it off, and on again.
 
-    A `TooLargeError` says what to do beyond 20,000 values; a `NoGraphvizError` says how to get a
-    Graphviz, without which there is no layout.
+    A `TooLargeError` says what to do beyond 20,000 values; a ValueError names the mistakes; a
+    `NoGraphvizError` says how to get a Graphviz, without which there is no layout.
 
     >>> a, b = Value(2.0, label="a"), Value(-3.0, label="b")
     >>> document = page(a * b, title="A product")
@@ -65,8 +83,8 @@ def page(root: Value, names: Mapping[str, Any] | None = None, *, title: str = ""
             f"the graph has {len(order):,} values, and a page walks through {LARGEST:,} at most: "
             "explain the loss of one example rather than of a batch"
         )
-    step = _Step(order, names)
-    title = _clean(title) or f"One step of backpropagation: {step.names[-1]}"
+    step = _Step(order, names, mistake)
+    title = clean(title) or f"One step of backpropagation: {step.names[-1]}"
     operations = _operations(order)
     data = _json(_data(step, operations, title))
     scripts = {"operations": _javascript(operations), "player": _file("player.js")}
@@ -80,6 +98,7 @@ def page(root: Value, names: Mapping[str, Any] | None = None, *, title: str = ""
         "view": step.svg(step.views[0]),
         "views": "".join(map(_template, map(step.svg, step.views[1:]))),
         "count": f"{len(step.record):,}",
+        "mistake": html.escape(f"With a mistake: {MISTAKES[mistake]}.") if mistake else "",
         "rows": "".join(_rows(step.record)),
         "data": data,
         **scripts,
@@ -120,11 +139,6 @@ def _palette() -> str:
     )
 
 
-def _clean(text: str) -> str:
-    """Text without control characters and halves of surrogates, which no file can hold."""
-    return re.sub("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff\ufffe\uffff]", "\ufffd", text)
-
-
 # --- Views: what is shown together ----------------------------------------------------------------
 
 
@@ -143,7 +157,7 @@ class _Box:
 
 
 Thing: TypeAlias = "int | _Box"  # the place of a value, or a box
-Path: TypeAlias = "tuple[_Box, ...]"
+_Boxes: TypeAlias = "tuple[_Box, ...]"  # those around a value, from the outside in
 
 
 @dataclass(eq=False)
@@ -165,12 +179,14 @@ class _View:
 class _Step:
     """The record of the step, its boxes, and its views, laid out."""
 
-    def __init__(self, order: list[Value], names: Mapping[str, Any] | None) -> None:
+    def __init__(
+        self, order: list[Value], names: Mapping[str, Any] | None, mistake: str | None
+    ) -> None:
         calls = module_paths(order)
         all_names, short = parameter_names(calls, names)
-        self.record = record(order[-1], all_names)
+        self.record = record(order[-1], all_names, mistake)
         self.order = order
-        self.names = [_clean(node.name) for node in self.record.nodes]
+        self.names = [clean(node.name) for node in self.record.nodes]
         self.short = [
             short.get(name, name) if path else name
             for name, path in zip(self.names, calls, strict=True)
@@ -188,19 +204,13 @@ class _Step:
         self.home = [0] * len(order)
         self.views = self._views()
         _lay_out(self)
-        gradients: list[float | None] = [None] * len(order)
-        for event in self.record:
-            if isinstance(event, Contribution):
-                gradients[event.operand] = event.after
-            elif not isinstance(event, Forward):
-                gradients[event.node] = event.value
-        self.gradients = gradients
+        _, self.gradients = self.record.state(len(self.record) - 1)
 
     def _box(self, name: str, summary: str) -> _Box:
-        self.boxes.append(_Box(len(self.boxes), _clean(name), _clean(summary)))
+        self.boxes.append(_Box(len(self.boxes), clean(name), clean(summary)))
         return self.boxes[-1]
 
-    def _modules(self, calls: Sequence[Sequence[Any]]) -> list[Path]:
+    def _modules(self, calls: Sequence[Sequence[Any]]) -> list[_Boxes]:
         found: dict[tuple[int, ...], _Box] = {}
         paths = []
         for path in calls:
@@ -213,7 +223,7 @@ class _Step:
             paths.append(tuple(boxes))
         return paths
 
-    def _with_parts(self, paths: list[Path]) -> list[Path]:
+    def _with_parts(self, paths: list[_Boxes]) -> list[_Boxes]:
         """Cut what holds too many things for one view into parts, in topological order."""
         inner: tuple[Thing, ...]
         things: dict[_Box | None, dict[Thing, int]] = {}
@@ -316,13 +326,11 @@ class _Step:
                     view.shown[use] = self._sibling(use, own)
                     view.stubs.add(view.shown[use])
 
-    def _sibling(self, place: int, own: Path) -> Thing:
+    def _sibling(self, place: int, own: _Boxes) -> Thing:
         """A value outside, or the outermost box around it that is not around this view as well."""
         path = self.paths[place]
-        common = 0
-        while common < min(len(path), len(own)) and path[common] is own[common]:
-            common += 1
-        return path[common] if common < len(path) else place
+        shared = len(common(path, own))
+        return path[shared] if shared < len(path) else place
 
     # --- The picture of a view ------------------------------------------------------------------
 
@@ -361,14 +369,14 @@ class _Step:
         name = "constant" if node.constant else _shortened(self.short[place])
         value, reached = number(node.value), "–" if gradient is None else number(gradient)
         corner = 8 if node.operation else 2
-        sign = f'<text class="sign" x="{width - 10}" y="21">{_text(_sign(node.symbol))}</text>'
+        symbol = f'<text class="sign" x="{width - 10}" y="21">{_text(_printed(node.symbol))}</text>'
         kind = "constant" if node.constant else "node" if node.operation else "leaf"
         label = f"{self.names[place]}: value {value}, gradient {reached}"
         return (
             f'<g class="value {kind}{stub}" data-node="{place}" tabindex="0" role="button" '
             f'aria-label="{_text(label)}" transform="translate({x} {y})">'
             f'<rect class="body" width="{width}" height="{height}" rx="{corner}"/>'
-            f'<text class="name" x="10" y="21">{_text(name)}</text>{sign if node.symbol else ""}'
+            f'<text class="name" x="10" y="21">{_text(name)}</text>{symbol if node.symbol else ""}'
             f'<text class="word" x="10" y="45">data</text><text class="word" x="10" y="68">grad'
             f'</text><text class="data" x="{width - 10}" y="46">{value}</text>'
             f'<text class="grad" x="{width - 10}" y="69">{reached}</text></g>'
@@ -385,16 +393,15 @@ def _key(thing: Thing) -> str:
 
 
 def _text(text: str) -> str:
-    return html.escape(_clean(text))
+    return html.escape(clean(text))
 
 
 def _shortened(text: str, most: int = 24) -> str:
     return text if len(text) <= most else text[: most - 1] + "…"
 
 
-def _sign(symbol: str) -> str:
-    """An operation's sign in print."""
-    return _shortened({"*": "×", "-": "−", "neg": "−"}.get(symbol, symbol), 12)
+def _printed(symbol: str) -> str:
+    return _shortened(sign(symbol), 12)
 
 
 def _wire(link: tuple[Thing, Thing, str], path: str) -> str:
@@ -459,7 +466,8 @@ def _size(step: _Step, thing: Thing) -> tuple[int, int]:
         lines = (1.25 * len(_shortened(thing.name, 40)), len(_shortened(thing.summary, 48)), 18)
         return round(max(150, 32 + 7.6 * max(lines))), 82
     name = _shortened(step.short[thing])
-    return round(max(138, 44 + 9 * len(name) + 9 * len(_sign(step.record.nodes[thing].symbol)))), 80
+    symbol = _printed(step.record.nodes[thing].symbol)
+    return max(138, 44 + 9 * len(name) + 9 * len(symbol)), 80
 
 
 def _source(step: _Step, view: _View, edges: Iterable[tuple[Thing, Thing, str]]) -> str:
@@ -470,7 +478,7 @@ def _source(step: _Step, view: _View, edges: Iterable[tuple[Thing, Thing, str]])
         'node [shape=box, fixedsize=true, label=""]',
         "edge [dir=none]",
     ]
-    framed: dict[Path, list[Thing]] = {}
+    framed: dict[_Boxes, list[Thing]] = {}
     base = 0 if view.box is None else step.paths[view.inside[0]].index(view.box) + 1
     for place in view.inside:
         path = step.paths[place][base : view.level]
@@ -478,7 +486,7 @@ def _source(step: _Step, view: _View, edges: Iterable[tuple[Thing, Thing, str]])
             framed.setdefault(path[:level], [])
         framed[path].append(view.shown[place])
     depth = 0
-    open_path: Path = ()
+    open_path: _Boxes = ()
     for path in sorted(framed, key=lambda path: [box.identifier for box in path]):
         while open_path != path[: len(open_path)]:
             lines.append("}")
@@ -506,32 +514,25 @@ def _dot_node(step: _Step, thing: Thing) -> str:
 
 
 def _graphviz(sources: Sequence[str]) -> list[dict[str, Any]]:
+    """What Graphviz answers for each source, in one run of the program dot if there is one."""
     import graphviz  # here, so that `import microgrant` does not need it
 
+    from .rendering import UNUSABLE, bundled_graphviz
+
     try:
-        text = graphviz.pipe("dot", "json0", "\n".join(sources).encode()).decode()
-    except graphviz.ExecutableNotFound:
-        return _pygraphviz(sources)
-    decoder, start = json.JSONDecoder(), 0
+        return _answers(graphviz.pipe("dot", "json0", "\n".join(sources).encode()), len(sources))
+    except (*UNUSABLE, ValueError):  # ValueError: it ran, and what it wrote is no JSON
+        return [json.loads(bundled_graphviz(source, "json0")) for source in sources]
+
+
+def _answers(written: bytes, count: int) -> list[dict[str, Any]]:
+    text, decoder, start = written.decode(), json.JSONDecoder(), 0
     results: list[dict[str, Any]] = []
-    while len(results) < len(sources):
+    while len(results) < count:
         start = text.index("{", start)
         found, start = decoder.raw_decode(text, start)
         results.append(found)
     return results
-
-
-def _pygraphviz(sources: Sequence[str]) -> list[dict[str, Any]]:
-    try:
-        import pygraphviz
-    except ImportError:
-        from .rendering import NoGraphvizError
-
-        raise NoGraphvizError from None
-    drawn = (
-        pygraphviz.AGraph(string=source).draw(format="json0", prog="dot") for source in sources
-    )
-    return [json.loads(text) for text in drawn]
 
 
 def _parsed(
@@ -568,6 +569,7 @@ def _parsed(
 _HOLES = "".join(map(chr, range(0xE000, 0xE008)))  # stand for operands in a template
 _OUT = "\ue00f"
 _STAND_INS = (7319.0, 8623.0, 5417.0, 6791.0)  # numbers that no operation of the table holds
+_FORMS = (1.0, -1.0, 1e6)  # make of a stand-in 7319, −7319 and 7.319e9: the cases of a number
 
 
 def _operations(order: Sequence[Value]) -> dict[Operation, int]:
@@ -582,16 +584,17 @@ def _operations(order: Sequence[Value]) -> dict[Operation, int]:
 def _words(operation: Operation) -> dict[str, Any]:
     """How the page writes an operation: with holes for names, and for numbers.
 
-    Whether an operand begins with a minus sign decides about parentheses, so there is a template
-    for each case: bit i of its number says whether operand i does.
+    How an operand begins decides about parentheses, and so does an exponent of ten: there is a
+    template for each case, in the order of `product`.
     """
-    cases = range(2**operation.arity) if operation.arity <= len(_STAND_INS) else range(1)
-    signs = [[bool(case >> i & 1) for i in range(operation.arity)] for case in cases]
+    held = operation.arity <= len(_STAND_INS)
+    signs = list(product((False, True) if held else (False,), repeat=operation.arity))
+    numbers = product(_FORMS if held else _FORMS[:1], repeat=operation.arity)
     own = operation is not OPERATIONS.get(operation.name) and not operation.constants
     return {
-        "symbol": _clean(operation.symbol),
+        "symbol": clean(operation.symbol),
         "formula": _single([_formula(operation, minus) for minus in signs]),
-        "numbers": _single([_arithmetic(operation, minus) for minus in signs]),
+        "numbers": _single([_arithmetic(operation, forms) for forms in numbers]),
         "rules": _single([_rules(operation, minus) for minus in signs]),
         "own": own,
         "live": _functions(operation) is not None,
@@ -608,7 +611,7 @@ def _named_holes(minus: Sequence[bool]) -> list[str]:
 
 def _without_minus(text: str, minus: Sequence[bool]) -> str:
     """The minus sign belongs to the name that will fill the hole."""
-    text = _clean(text)
+    text = clean(text)
     for hole, is_minus in zip(_HOLES, minus, strict=False):
         text = text.replace(f"−{hole}", hole) if is_minus else text
     return text
@@ -623,14 +626,14 @@ def _rules(operation: Operation, minus: Sequence[bool]) -> list[str]:
     try:
         return [_without_minus(rule, minus) for rule in derivative(operation, _OUT, holes)]
     except (TypeError, AttributeError):  # a rule of the user's that works on floats only
-        return [f"∂{_clean(operation.name)}/∂{hole}" for hole in _HOLES[: len(holes)]]
+        return [f"∂{clean(operation.name)}/∂{hole}" for hole in _HOLES[: len(holes)]]
 
 
-def _arithmetic(operation: Operation, minus: Sequence[bool]) -> str:
-    numbers = [-x if is_minus else x for x, is_minus in zip(_STAND_INS, minus, strict=False)]
-    if len(numbers) < len(minus):
-        return _formula(operation, minus)
-    text = _clean(spell(Term(operation, tuple(numbers))))
+def _arithmetic(operation: Operation, forms: Sequence[float]) -> str:
+    if len(forms) > len(_STAND_INS):
+        return _formula(operation, [False] * len(forms))
+    numbers = [x * form for x, form in zip(_STAND_INS, forms, strict=False)]
+    text = clean(spell(Term(operation, tuple(numbers))))
     for hole, x in zip(_HOLES, numbers, strict=False):
         text = text.replace(number(x), hole)
     return text
@@ -651,7 +654,7 @@ def _functions(operation: Operation) -> str | None:
         f"{{forward: ({arguments}) => {value}, "
         f"partials: (out, {arguments}) => [{', '.join(partials)}]}}"
     )
-    return None if "</" in text or "<!--" in text else _clean(text)
+    return None if "</" in text or "<!--" in text else clean(text)
 
 
 def _javascript(operations: Iterable[Operation]) -> str:
@@ -681,6 +684,7 @@ def _data(step: _Step, operations: Mapping[Operation, int], title: str) -> dict[
         "constants": [place for place, node in enumerate(nodes) if node.constant],
         "operations": [_words(operation) for operation in operations],
         "mistakes": MISTAKES,
+        "mistake": step.record.mistake,
         "boxes": [
             {"title": box.title, "name": box.name, "values": box.values} for box in step.boxes
         ],

@@ -9,6 +9,8 @@ import os
 import random
 import re
 import shutil
+import sys
+import types
 from collections.abc import Callable, Iterator
 from itertools import product
 from pathlib import Path
@@ -23,6 +25,7 @@ from microgrant.nn import MLP
 from microgrant.ops import OPERATIONS, clip, power
 from microgrant.player import LARGEST, TooLargeError, page
 from microgrant.record import MISTAKES, Record, record
+from microgrant.rendering import NoGraphvizError
 from microgrant.symbolic import number
 from tests.graphs import MICROGRANT, Program, random_program, run
 
@@ -181,7 +184,7 @@ def network(*widths: int) -> Value:
     random.seed(7)
     MODELS.append(MLP(2, widths, activation="tanh"))
     out = MODELS[-1]([Value(1.0, label="x1"), Value(-2.0, label="x2")])
-    loss = (1 - out) ** 2
+    loss: Value = (1 - out) ** 2
     loss.label = "loss"
     return loss
 
@@ -229,6 +232,70 @@ def luminance(colour: str) -> float:
 def contrast(a: str, b: str) -> float:
     light, dark = sorted((luminance(a), luminance(b)), reverse=True)
     return (light + 0.05) / (dark + 0.05)
+
+
+def stand_in_for_dot(folder: Path, monkeypatch: pytest.MonkeyPatch, script: str) -> None:
+    program = folder / "dot"
+    program.write_text(f"#!{shutil.which('sh')}\n{script}\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(folder))
+
+
+@pytest.mark.skipif(os.name == "nt", reason="a stand-in for dot is a script for a shell")
+@pytest.mark.parametrize(
+    "script",
+    [
+        "while read -r line; do :; done; echo 'Format: \"json0\" not recognized.' >&2; exit 1",
+        "while read -r line; do :; done; echo nothing of use",
+        "while read -r line; do :; done; echo '{\"bb\": '",
+        "kill -9 $$",
+    ],
+)
+def test_a_broken_dot_gives_way_to_pygraphviz(
+    script: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("pygraphviz")
+    with monkeypatch.context() as patch:
+        patch.setenv("PATH", "")
+        whole = page(neuron())
+    stand_in_for_dot(tmp_path, monkeypatch, script)
+    assert page(neuron()) == whole
+    monkeypatch.setitem(sys.modules, "pygraphviz", None)
+    with pytest.raises(NoGraphvizError, match="pip install pygraphviz"):
+        page(neuron())
+
+
+def test_a_pygraphviz_without_graphviz_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    class AGraph:
+        """That of a version before 2.0, which looks for the program dot as well."""
+
+        def __init__(self, **_: Any) -> None: ...
+
+        def draw(self, **_: Any) -> bytes:
+            raise ValueError("Program dot not found in path.")
+
+    old = types.ModuleType("pygraphviz")
+    monkeypatch.setattr(old, "AGraph", AGraph, raising=False)
+    monkeypatch.setitem(sys.modules, "pygraphviz", old)
+    monkeypatch.setenv("PATH", "")
+    with pytest.raises(NoGraphvizError, match="pip install pygraphviz"):
+        page(neuron())
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_a_mistake_is_in_the_page_without_javascript(mistake: str) -> None:
+    step = record(doubled(), mistake=mistake)
+    document = page(doubled(), mistake=mistake)
+    for place in range(len(step)):
+        assert f"<td>{step.line(place)}</td>" in document
+    assert document.count('<tr class="') == len(step)
+    assert f'<p id="table-note">With a mistake: {MISTAKES[mistake]}.</p>' in document
+    assert f'a: value 2, gradient {number(step.gradients["a"])}"' in document
+
+
+def test_an_unknown_mistake_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"mistake is one of overwrite, .* but got 'typo'"):
+        page(neuron(), mistake="typo")
 
 
 @pytest.mark.parametrize("theme", THEMES)
@@ -463,6 +530,51 @@ def test_autoplay(browser: Browser) -> None:
     assert browser.find("#play").get_attribute("aria-pressed") == "false"
 
 
+@pytest.mark.parametrize("key", ["\ue014", "\ue012", " ", "shift", "b", "\ue010", "\ue011"])
+def test_who_steps_stops_autoplay(browser: Browser, key: str) -> None:
+    from selenium.webdriver import ActionChains, Keys
+
+    browser.open(page(neuron()), "#step=5")
+    browser.press("p")
+    assert browser.find("#play").get_attribute("aria-pressed") == "true"
+    if key == "shift":
+        chain = ActionChains(browser.driver).key_down(Keys.SHIFT).send_keys(" ")
+        chain.key_up(Keys.SHIFT).perform()
+        assert browser.step == 4
+    else:
+        browser.press(key)
+    assert browser.find("#play").get_attribute("aria-pressed") == "false"
+
+
+def test_other_keys_leave_autoplay_alone(browser: Browser) -> None:
+    browser.open(page(neuron()))
+    browser.press("p", "t", "t", "+", "g")
+    assert browser.find("#play").get_attribute("aria-pressed") == "true"
+
+
+def test_the_halves_are_buttons(browser: Browser) -> None:
+    from selenium.webdriver import Keys
+
+    browser.open(page(neuron()), "#step=5")
+    browser.find("#backward-half").click()
+    assert browser.step == 11
+    assert browser.formula == "o.grad: 1 (the seed)"
+    browser.press(Keys.ARROW_RIGHT)  # after a click the keys are the player's again
+    assert browser.step == 12
+    browser.find("#forward-half").click()
+    assert browser.step == 0
+    browser.run("document.querySelector('#play').focus()")
+    for _ in range(4):  # next, last, and the two halves
+        browser.press(Keys.TAB)
+    assert browser.run("return document.activeElement.id") == "backward-half"
+    browser.press(Keys.ENTER)
+    assert browser.step == 11
+    for half in ("forward", "backward"):
+        button = browser.find(f"#{half}-half")
+        assert button.size["height"] >= 24
+        assert button.accessible_name == half
+
+
 def test_buttons_scrubber_and_table(browser: Browser) -> None:
     browser.open(page(neuron()))
     last = len(record(neuron()))
@@ -559,6 +671,21 @@ def test_predicting(browser: Browser) -> None:
     assert browser.formula.endswith("0.5 = 0 + 0.5 → 0.5")
 
 
+def test_predicting_hides_what_a_mistake_does(browser: Browser) -> None:
+    browser.open(page(doubled(), mistake="overwrite"))
+    assert browser.find("#mistakes-table").is_displayed()
+    assert "Wrong: 1 of 1." in browser.text("#mistakes-note")
+    note = browser.text("#table-note")
+    browser.press("g")
+    assert not browser.find("#mistakes-table").is_displayed()
+    assert "Wrong" not in browser.text("#mistakes-note")
+    assert browser.text("#table-note") == f"What happens is hidden while you predict. {note}"
+    browser.press("g")
+    assert browser.find("#mistakes-table").is_displayed()
+    assert "Wrong: 1 of 1." in browser.text("#mistakes-note")
+    assert browser.text("#table-note") == note == f"With a mistake: {MISTAKES['overwrite']}."
+
+
 # --- Live values ----------------------------------------------------------------------------------
 
 
@@ -590,9 +717,47 @@ def test_typing_a_value(browser: Browser) -> None:
     box.send_keys(Keys.CONTROL + "a" + Keys.NULL, "−2.5")
     check_every_step(browser, record(neuron_with(w1=-2.5)), scale=1.0)
     box.send_keys(Keys.CONTROL + "a" + Keys.NULL, "two")
-    assert "refused" in box.get_attribute("class")
+    assert box.get_attribute("aria-invalid") == "true"
+    assert "Write a number" in browser.find("#values-hint").text
     browser.find("#values-reset").click()
     check_every_step(browser, record(neuron()))
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("1,5", 1.5),
+        ("-0,25", -0.25),
+        (",5", 0.5),
+        ("1,2345", 1.2345),
+        ("1.000", 1.0),
+        ("1,5e3", 1500.0),
+        ("1,000", None),
+        ("1,000,000", None),
+        ("1,000.5", None),
+        ("1.000,5", None),
+        ("1,5,5", None),
+        ("1,000e3", None),
+        ("1,", 1.0),
+    ],
+)
+def test_commas(browser: Browser, text: str, value: float | None) -> None:
+    browser.open(page(neuron()))
+    browser.press("v")
+    box = browser.find(leaf_input(browser, "w1"))
+    browser.set(leaf_input(browser, "w1"), text)
+    data = "return microgrant.state.run.values[microgrant.data.names.indexOf('w1')]"
+    assert browser.run(data) == (-3.0 if value is None else value)
+    assert (box.get_attribute("aria-invalid") == "true") == (value is None)
+    assert browser.find("#values-hint").is_displayed() == (value is None)
+    assert box.get_attribute("aria-describedby") == "values-hint"
+    if text == "1,000":
+        assert "Thousands or decimals?" in browser.text("#values-hint")
+        box.click()
+        browser.run("document.activeElement.blur()")
+        assert box.get_attribute("value") == "−3"
+        assert box.get_attribute("aria-invalid") == "false"
+        assert browser.text("#values-hint") == ""
 
 
 def test_arrows_and_dragging_change_a_value(browser: Browser) -> None:
@@ -699,6 +864,32 @@ def test_every_operation_is_recomputed(browser: Browser) -> None:
         check_every_step(browser, record(table_root(x)), scale=1.0)
 
 
+@pytest.mark.parametrize("x", [1e-5, -1e-5, 2e7, -2e7, 1e300, 3.0, -3.0])
+@pytest.mark.parametrize("y", [1e-4, -1e6, 2.0, -2.0])
+def test_parentheses_around_numbers(browser: Browser, x: float, y: float) -> None:
+    """Those of the record, for numbers with a sign and with an exponent of ten."""
+
+    def root(x: float, y: float) -> Value:
+        a, b = Value(x, label="a"), Value(y, label="b")
+        return a**2 + a**3 * b - b / a + (-a) - (-b) + a**b + 1e-5 * (1e-5**b) + b * -2e-6
+
+    browser.open(page(root(1.0, 1.0)))
+    browser.press("v")
+    browser.set(leaf_input(browser, "a"), repr(x))
+    browser.set(leaf_input(browser, "b"), repr(y))
+    lines = browser.run(
+        "return microgrant.state.run.events.map((_, i) => microgrant.sentence(i + 1))"
+    )
+    step = record(root(x, y))
+    assert lines == [step.line(place) for place in range(len(step))]
+
+
+def test_parentheses_around_an_exponent_of_ten(browser: Browser) -> None:
+    root = Value(1e-5, label="x") ** 2
+    browser.open(page(root), "#step=2")
+    assert browser.formula == "v1 = x² = (1e−5)² = 1e−10"
+
+
 def test_infinities_and_nan(browser: Browser) -> None:
     x = Value(0.0, label="x")
     root = x.log() * 0 + (1 / x).exp() - Value(-math.inf, label="lowest")
@@ -763,6 +954,42 @@ def test_mistakes(browser: Browser, mistake: str, make: Callable[[], Value]) -> 
         )
     browser.find(f"[data-mistake={mistake}]").click()
     check_every_step(browser, record(root))
+
+
+@pytest.mark.parametrize("make", [doubled, neuron])
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_a_page_that_begins_with_a_mistake(
+    browser: Browser, mistake: str, make: Callable[[], Value]
+) -> None:
+    root = make()
+    wrong = record(root, mistake=mistake)
+    browser.open(page(root, mistake=mistake))
+    assert browser.find("#mistakes-panel").is_displayed()
+    button = browser.find(f"[data-mistake={mistake}]")
+    assert button.get_attribute("aria-pressed") == "true"
+    assert MISTAKES[mistake] in browser.text("#aside")
+    check_every_step(browser, wrong)
+    table = "return [...document.querySelectorAll('#rows td:last-child')].map(x => x.textContent)"
+    lines = [wrong.line(place) for place in range(len(wrong))]
+    assert browser.run(table) == lines
+    button.click()
+    browser.wait(400)
+    right = record(root)
+    assert browser.run(table) == [right.line(place) for place in range(len(right))]
+    assert browser.text("#table-note") == ""
+    check_every_step(browser, right)
+    button.click()
+    browser.wait(400)
+    assert browser.run(table) == lines
+    assert browser.text("#table-note") == f"With a mistake: {MISTAKES[mistake]}."
+
+
+def test_in_a_narrow_window_a_mistake_leaves_the_picture_free(browser: Browser) -> None:
+    browser.size(800, 560)
+    browser.open(page(doubled(), mistake="overwrite"))
+    assert not browser.find("#mistakes-panel").is_displayed()
+    assert "dashed" in browser.find("#show-mistakes").value_of_css_property("outline")
+    assert MISTAKES["overwrite"] in browser.text("#aside")
 
 
 def test_naive_recursion_over_many_paths_is_refused(browser: Browser) -> None:
@@ -974,6 +1201,30 @@ def test_in_a_frame_without_privileges(browser: Browser) -> None:
         steps.append(browser.step)
         browser.driver.switch_to.default_content()
     assert steps == [1, 2]
+
+
+@pytest.mark.parametrize("allowed", [True, False])
+def test_full_screen_in_a_frame(browser: Browser, allowed: bool) -> None:
+    import html
+
+    allow = 'allow="fullscreen"' if allowed else ""
+    content = html.escape(page(neuron()))
+    browser.open(
+        f'<!DOCTYPE html><iframe sandbox="allow-scripts" {allow} srcdoc="{content}"></iframe>'
+    )
+    browser.driver.switch_to.frame(browser.find("iframe"))
+    browser.find("h1").click()
+    browser.press("f")
+    browser.wait(300)
+    fills = browser.run("return document.fullscreenElement !== null")
+    note = browser.text("#note")
+    browser.press("f")
+    browser.wait(300)
+    still = browser.run("return document.fullscreenElement !== null")
+    browser.driver.switch_to.default_content()
+    assert fills == allowed
+    assert not still
+    assert ("The frame keeps the page from filling the screen" in note) == (not allowed)
 
 
 def test_without_javascript(browser: Browser) -> None:
