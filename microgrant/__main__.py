@@ -186,7 +186,8 @@ def _write(root: Value, path: Path, options: argparse.Namespace) -> tuple[bool, 
     """Write a page or a drawing; whether that went well, and what to tell the user."""
     try:
         if path.suffix.lower() in PAGES:
-            explain(root, mistake=options.mistake).save(path)
+            title = NEURON if options.expression is None else options.expression.strip()
+            explain(root, mistake=options.mistake).save(path, title=title)
             return True, f"page: {path}"
         # The picture shows v1, v2, … where the table speaks of them.
         called = name_values(topological_order(root))

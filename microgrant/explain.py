@@ -127,8 +127,10 @@ class Explanation(Record):
         """
         return _latex(self)
 
-    def save(self, path: str | os.PathLike[str]) -> Path:
+    def save(self, path: str | os.PathLike[str], *, title: str = "") -> Path:
         """Write the page to walk through: one file, which needs no network and no server.
+
+        title: what stands above it; by default it says what is differentiated.
 
         A ValueError says so if the name does not end in .html, or if the graph is too large; a
         `NoGraphvizError` says how to get a Graphviz, which lays the page out.
@@ -138,7 +140,7 @@ class Explanation(Record):
             raise ValueError(f"the page is a file .html, but got {target.name!r}")
         from .rendering import write_file  # here, because it imports Graphviz
 
-        write_file(target, self._page().encode())
+        write_file(target, self._page(title).encode())
         return target
 
     def play(self) -> None:
@@ -162,11 +164,11 @@ class Explanation(Record):
             'style="width: 100%; height: 560px; border: 1px solid #8886"></iframe>'
         )
 
-    def _page(self) -> str:
+    def _page(self, title: str = "") -> str:
         from .player import page
 
         check_unchanged(topological_order(self.root))
-        return page(self.root, self.names, mistake=self.mistake)
+        return page(self.root, self.names, title=title, mistake=self.mistake)
 
 
 def _speakable(x: Any) -> Any:
