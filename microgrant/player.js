@@ -11,6 +11,7 @@
 const data = JSON.parse(document.getElementById("step-data").textContent);
 const at = (id) => document.getElementById(id);
 const body = document.body;
+const framed = window.top !== window;  // in a notebook
 const size = data.values.length;
 const root = size - 1;
 const constants = new Set(data.constants);
@@ -60,21 +61,27 @@ function full(x) {
   return (Object.is(x, -0) ? "-0" : String(x)).replaceAll("-", "−");
 }
 
-/* What a person typed, as a number; null if it is none. A comma may stand for the point, but not where
+/* What a person typed, as a number or a fraction; null if it is none. A comma may stand for the point, but not where
    it may as well set off thousands: 1,000 is a thousand for some, and one for others. */
 function typed(text) {
+  const parts = text.split("/");
+  if (parts.length === 2) {
+    const [over, under] = parts.map(typed);
+    return over !== null && under !== null && Number.isFinite(over / under) ? over / under : null;
+  }
   if (thousands(text)) return null;
   const plain = text.trim().replaceAll("−", "-").replace(",", ".").toLowerCase();
   const word = { inf: Infinity, "+inf": Infinity, "-inf": -Infinity, nan: NaN }[plain];
   if (word !== undefined) return word;
-  return plain !== "" && !Number.isNaN(Number(plain)) ? Number(plain) : null;
+  return plain !== "" && Number.isFinite(Number(plain)) ? Number(plain) : null;
 }
 
 const thousands = (text) => /,\d{3}(?!\d)/.test(text) || (text.includes(",") && text.includes("."));
 
 function refusal(text) {
   return thousands(text) ? "Thousands or decimals? Leave the comma out, or write a point."
-    : "Write a number, such as −2.5, 1e-3, inf or nan.";
+    : /^\s*[-+−]?[\d.,]+e\+?\d+\s*$/i.test(text) ? "That is beyond the largest number, 1.8e308: inf is infinity."
+    : "Write a number, such as −2.5, 1/2, 1e-3, inf or nan.";
 }
 
 // --- The step, computed ----------------------------------------------------------------------------
@@ -207,7 +214,7 @@ function sentence(step, short) {
   }
   const words = data.operands[event.node].map((operand) => name(operand, values));
   if (event.kind === "forward") {
-    if (short && constants.has(event.node)) return [["name value", out], ["rule", " (a constant)"]];
+    if (constants.has(event.node)) return [["rule", "constant "], ["name value", out]];
     const parts = [["name", out], ["", " = "]];
     if (operation) {
       const numbers = data.operands[event.node].map((operand) => number(values[operand]));
@@ -223,8 +230,9 @@ function sentence(step, short) {
   const before = number(event.before);
   const contribution = number(event.contribution);
   const keeps = mistake !== "overwrite";
+  const isConstant = constants.has(event.operand);
   return [
-    ["name", target + ".grad:"], ["", " "],
+    ["name", isConstant ? `(constant ${target}).grad:` : target + ".grad:"], ["", " "],
     ...(keeps ? [["gradient", before], ["", " + "]] : []),
     ["", "upstream "], ["gradient", number(event.upstream)], ["", " × "],
     ["", `∂${out}/∂${target}`], ["rule", rule === local ? "" : ` (= ${rule})`],
@@ -249,7 +257,8 @@ const state = {
   right: null,        // the same without the mistake
   view: 0,
   follow: true,
-  zoom: 1,
+  zoom: 1,            // times the usual scale
+  whole: false,       // whether all is to be seen, however small
 };
 state.right = run(state.changes, null);
 state.run = state.mistake ? run(state.changes, state.mistake) : state.right;
@@ -482,6 +491,7 @@ function asideFor(event) {
   if (state.mistake) return `With a mistake: ${data.mistakes[state.mistake]}.`;
   if (!state.revealed) return "What comes out? The next key shows it.";
   if (!event) return "";
+  if (constants.has(event.operand)) return "A constant has a gradient too, but nobody asks for it.";
   const around = data.paths[event.node].map((box) => data.boxes[box].name).filter(Boolean);
   return around.length ? "in " + around.join(" › ") : "";
 }
@@ -641,9 +651,9 @@ function aim(glide = true) {
   const { clientWidth: width, clientHeight: height } = picture;
   if (!width || !height) return;
   const view = views[state.view];
-  const fit = Math.min((width - 2 * MARGIN) / view.width, (height - 2 * MARGIN) / view.height);
-  camera.scale = Math.min(Math.max(fit, readable()), 2.4 * readable()) * state.zoom;
-  const event = state.run.events[state.step - 1];
+  const { whole, usual } = scales();
+  camera.scale = state.whole ? whole : usual * state.zoom;
+  const event = state.run.events[Math.max(state.step - 1, 0)];  // at the start, look where it begins
   const parts = partsOf(view);
   const target = event && thingIn(parts, event.kind === "backward" ? event.operand : event.node);
   if (camera.fresh) {
@@ -666,6 +676,15 @@ function aim(glide = true) {
   camera.fresh = false;
 }
 
+/* The scale at which all of the view is seen, and the usual one, at which it can be read as well. */
+function scales() {
+  const { clientWidth: width, clientHeight: height } = picture;
+  const view = views[state.view];
+  const fit = Math.min((width - 2 * MARGIN) / view.width, (height - 2 * MARGIN) / view.height);
+  const usual = Math.min(Math.max(fit, readable()), 2.4 * readable());
+  return { whole: Math.min(fit, usual), usual };
+}
+
 function include(area, width, height, margin) {
   const halfWidth = Math.max((width / 2 - margin) / camera.scale, area.width / 2);
   const halfHeight = Math.max((height / 2 - margin) / camera.scale, area.height / 2);
@@ -681,11 +700,27 @@ function keepInside(axis, side, room) {
   else camera[axis] = Math.min(Math.max(camera[axis], half), length - half);
 }
 
+/* Larger or smaller by a factor. */
 function zoom(factor) {
-  state.zoom = factor === 0 ? 1 : Math.min(Math.max(state.zoom * factor, 0.1), 12);
+  zoomTo(zoomed() * factor);
   camera.byHand = false;
-  if (factor === 0) camera.fresh = true;
   aim();
+}
+
+/* All that there is; once more, and it can be read. */
+function fit() {
+  const { whole, usual } = scales();
+  state.whole = !state.whole && whole < usual;
+  state.zoom = 1;
+  camera.byHand = false;
+  camera.fresh = true;
+  aim();
+}
+
+const zoomed = () => camera.scale / scales().usual;
+function zoomTo(times) {
+  state.whole = false;
+  state.zoom = Math.min(Math.max(times, Math.min(zoomed(), 0.1)), 12);
 }
 
 // --- Bars: what they show --------------------------------------------------------------------------
@@ -720,8 +755,9 @@ function compute() {
     state.mistake = null;
     say("Without a topological order this step takes more than 100,000 visits: take a smaller graph.");
   }
+  const ended = state.step > 0 && state.step === lastStep();  // who looks at the results keeps doing so
   state.run = wrong || state.right;
-  state.step = Math.min(state.step, lastStep());
+  state.step = ended ? lastStep() : Math.min(state.step, lastStep());
   findSpans();
   show();
   showValues();
@@ -772,7 +808,20 @@ function valueRow(leaf) {
     refuse(input, value === null ? refusal(input.value) : "");
     if (value !== null) change(leaf, value);
   });
-  input.addEventListener("blur", showValues);
+  let before = null;  // the change of this leaf when the input was entered, if there was one
+  input.addEventListener("focus", () => {
+    before = state.changes.get(leaf);
+    refuse(input, "");
+  });
+  input.addEventListener("blur", () => {
+    if (typed(input.value) !== null) { showValues(); return; }
+    // On the way to what is no number, its beginning may have been one.
+    if (before === undefined) state.changes.delete(leaf); else state.changes.set(leaf, before);
+    const text = input.value.trim();
+    compute();
+    refuse(input, "");
+    at("values-hint").textContent = `${text ? `“${text}”` : "Nothing"} is no number: it is ${input.value} again.`;
+  });
   input.addEventListener("keydown", (event) => {
     const way = { ArrowUp: 1, ArrowDown: -1 }[event.key];
     if (way) {
@@ -859,15 +908,15 @@ function showNudge() {
   const power = Number(at("nudge-slider").value);
   const h = Number(`1e-${power}`);
   const { before, after, quotient, gradient } = nudge(state.nudged, h);
-  const [leaf, out] = [nameOf(state.nudged, state.run.values), nameOf(root, state.run.values)];
-  at("nudge-name").textContent = leaf;
+  const [leaf, out] = [shortOf(state.nudged, state.run.values), nameOf(root, state.run.values)];
+  at("nudge-name").textContent = nameOf(state.nudged, state.run.values);
   at("nudge-h").textContent = full(h);
-  const rows = [
-    [`${out} before`, full(before)],
-    [`${out} after`, full(after)],
+  const rows = [  // what is compared comes first, in large
     [`Δ${out} / h`, full(quotient)],
     [`∂${out}/∂${leaf}`, full(gradient)],
     ["difference", number(Math.abs(quotient - gradient))],
+    [`${out} before`, full(before)],
+    [`${out} after`, full(after)],
   ];
   at("nudge-result").replaceChildren(...rows.flatMap(([term, text]) => {
     const [dt, dd] = [document.createElement("dt"), document.createElement("dd")];
@@ -971,7 +1020,7 @@ function writeTable() {
   const rows = state.run.events.map((event, i) => {
     const half = event.kind === "forward" ? "forward" : "backward";
     const row = document.createElement("tr");
-    row.className = half;
+    row.className = event.kind !== "seed" && constants.has(event.operand ?? event.node) ? `${half} constant` : half;
     const link = document.createElement("a");
     link.href = `#step=${i + 1}`;
     link.textContent = i + 1;
@@ -1065,7 +1114,7 @@ const keys = {
   "=": () => zoom(1.25),
   "-": () => zoom(0.8),
   "−": () => zoom(0.8),
-  0: () => zoom(0),
+  0: fit,
   "/": openSearch,
   t: toggleTheme,
   "?": () => at("help-dialog").showModal(),
@@ -1108,7 +1157,7 @@ function activate(element) {
 
 function fullScreen() {
   if (document.fullscreenElement) { document.exitFullscreen(); return; }
-  const refused = () => say(window.top === window ? "This browser keeps the page from filling the screen."
+  const refused = () => say(!framed ? "This browser keeps the page from filling the screen."
     : "The frame keeps the page from filling the screen: save it with explain(…).save(\"step.html\") and open it.");
   if (document.fullscreenEnabled) document.documentElement.requestFullscreen().catch(refused);
   else refused();
@@ -1148,20 +1197,24 @@ function togglePanel(which) {
 const pointers = new Map();
 let gesture = null;
 
+/* In a frame, the first click is for the focus: who gives it the keys wants to stay at the step. */
+let focusing = false;
+
 picture.addEventListener("pointerdown", (event) => {
   dragged = false;
+  focusing = framed && !document.hasFocus();
   const number = event.pointerType !== "touch" && event.target.closest(".data");
   const node = number ? Number(number.closest("[data-node]").dataset.node) : -1;
   if (number && data.operation[node] < 0) { dragNumber(event, node); return; }
   pointers.set(event.pointerId, event);
-  gesture = { start: event, x: camera.x, y: camera.y, zoom: state.zoom, apart: apart(), time: performance.now() };
+  gesture = { start: event, x: camera.x, y: camera.y, zoom: zoomed(), apart: apart(), time: performance.now() };
 });
 
 addEventListener("pointermove", (event) => {
   if (!gesture || !pointers.has(event.pointerId)) return;
   pointers.set(event.pointerId, event);
   if (pointers.size === 2) {
-    state.zoom = Math.min(Math.max(gesture.zoom * apart() / (gesture.apart || apart()), 0.1), 12);
+    zoomTo(gesture.zoom * apart() / (gesture.apart || apart()));
     dragged = true;
     aim(false);
     return;
@@ -1185,7 +1238,7 @@ for (const end of ["pointerup", "pointercancel"]) {
     const dx = event.clientX - gesture.start.clientX;
     const quick = performance.now() - gesture.time < 350;
     const step = (on) => byHand(on ? next : previous)();
-    if (alone && end === "pointerup" && event.pointerType === "touch" && !gesture.apart) {
+    if (alone && end === "pointerup" && event.pointerType === "touch" && !gesture.apart && !focusing) {
       if (quick && Math.abs(dx) > 60) {
         step(dx < 0);
       } else if (!dragged && !gesture.start.target.closest("[data-node], [data-box], [data-fold]")) {
@@ -1202,7 +1255,7 @@ function apart() {
   return Math.hypot(a.clientX - b.clientX, a.clientY - b.clientY);
 }
 
-picture.addEventListener("click", (event) => { if (!dragged) activate(event.target); });
+picture.addEventListener("click", (event) => { if (!dragged && !focusing) activate(event.target); });
 /* All digits, under the mouse. */
 picture.addEventListener("pointerover", (event) => {
   const element = event.target.closest("[data-node]");
@@ -1278,7 +1331,8 @@ function sheet() {
   const element = document.createElement("section");
   element.className = `sheet ${body.classList.contains("backward") ? "backward" : "forward"}`;
   const title = document.createElement("h2");
-  title.textContent = `${data.title} — step ${state.step} of ${lastStep()}, ${at("half").textContent}`;
+  title.append(span("title", data.title),
+    span("", `step ${state.step} of ${lastStep()}, ${at("half").textContent}`));
   const formula = document.createElement("p");
   formula.className = "formula";
   formula.append(...Array.from(at("formula").childNodes, (child) => child.cloneNode(true)));
@@ -1310,7 +1364,7 @@ function checkPrint() {
 }
 
 function openPrint() {
-  if (window.top !== window) { say("To print, save the page with explain(…).save(\"step.html\") and open it."); return; }
+  if (framed) { say("To print, save the page with explain(…).save(\"step.html\") and open it."); return; }
   at("print-to").value = lastStep();
   at("print-dialog").showModal();
   checkPrint();
@@ -1332,7 +1386,7 @@ const buttons = {
   "show-mistakes": () => togglePanel("mistakes"),
   "zoom-in": () => zoom(1.25),
   "zoom-out": () => zoom(0.8),
-  "zoom-fit": () => zoom(0),
+  "zoom-fit": fit,
   search: openSearch,
   print: openPrint,
   theme: toggleTheme,
@@ -1371,6 +1425,7 @@ if (!document.documentElement.dataset.theme) delete document.documentElement.dat
 findSpans();
 makeMistakes();
 if (data.boxes.length === 0) at("follow").hidden = true;
+if (leaves.length <= 12) at("values-filter").hidden = true;
 document.documentElement.classList.add("scripted");
 picture.removeAttribute("viewBox");  // from here on, the camera looks
 partsOf(views[0]);

@@ -38,7 +38,7 @@ from .draw import (
 )
 from .engine import Value, topological_order
 from .ops import OPERATIONS, Operation
-from .record import MISTAKES, Forward, Record, clean, record
+from .record import MISTAKES, Contribution, Forward, Record, Seed, clean, record
 from .symbolic import Term, derivative, forward, number, spell
 
 __all__ = ["LARGEST", "TooLargeError", "page"]
@@ -63,7 +63,7 @@ def page(
     """A complete HTML document that walks through the step that computed `root`.
 
     names: variables and what they hold, such as ``locals()``, for Values without a label.
-    title: what stands at the top; by default it says what is differentiated.
+    title: what stands at the top; by default the name of `root`, and what is done with it.
     mistake: one of `MISTAKES` that the backward pass makes when the page opens; its reader can
         switch it off, and on again.
 
@@ -84,7 +84,7 @@ def page(
             "explain the loss of one example rather than of a batch"
         )
     step = _Step(order, names, mistake)
-    title = clean(title) or f"One step of backpropagation: {step.names[-1]}"
+    title = clean(title) or f"{step.names[-1]}: one step of backpropagation"
     operations = _operations(order)
     data = _json(_data(step, operations, title))
     scripts = {"operations": _javascript(operations), "player": _file("player.js")}
@@ -366,7 +366,7 @@ class _Step:
     def _node(self, place: int, area: _Area, stub: str) -> str:
         node, gradient = self.record.nodes[place], self.gradients[place]
         x, y, width, height = area
-        name = "constant" if node.constant else _shortened(self.short[place])
+        name = "constant" if node.constant else _middle_out(self.short[place])
         value, reached = number(node.value), "–" if gradient is None else number(gradient)
         corner = 8 if node.operation else 2
         symbol = f'<text class="sign" x="{width - 10}" y="21">{_text(_printed(node.symbol))}</text>'
@@ -396,8 +396,14 @@ def _text(text: str) -> str:
     return html.escape(clean(text))
 
 
-def _shortened(text: str, most: int = 24) -> str:
+def _shortened(text: str, most: int) -> str:
     return text if len(text) <= most else text[: most - 1] + "…"
+
+
+def _middle_out(name: str, most: int = 24) -> str:
+    """A name cut in the middle: what tells it from others is often an index at its end."""
+    half = most // 2
+    return name if len(name) <= most else f"{name[: most - half - 1]}…{name[-half:]}"
 
 
 def _printed(symbol: str) -> str:
@@ -430,7 +436,7 @@ def _folded(box: _Box, area: _Area, stub: str) -> str:
         f'<g class="box{stub}" data-box="{box.identifier}" tabindex="0" role="button" '
         f'aria-label="open {_text(box.title)}: {inside}" transform="translate({x} {y})">'
         f'<rect class="body" width="{width}" height="{height}" rx="10"/>'
-        f'<text class="name" x="14" y="25">{_text(_shortened(box.name or "module", 40))}</text>'
+        f'<text class="name" x="14" y="25">{_text(_middle_out(box.name or "module", 40))}</text>'
         f'<text class="word" x="14" y="47">{_text(_shortened(box.summary, 48))}</text>'
         f'<text class="word inside" x="14" y="68">{inside}</text></g>'
     )
@@ -463,9 +469,9 @@ def _lay_out(step: _Step) -> None:
 def _size(step: _Step, thing: Thing) -> tuple[int, int]:
     """Wide enough for the name, and for any number that a live change may bring."""
     if isinstance(thing, _Box):
-        lines = (1.25 * len(_shortened(thing.name, 40)), len(_shortened(thing.summary, 48)), 18)
+        lines = (1.25 * len(_middle_out(thing.name, 40)), len(_shortened(thing.summary, 48)), 18)
         return round(max(150, 32 + 7.6 * max(lines))), 82
-    name = _shortened(step.short[thing])
+    name = _middle_out(step.short[thing])
     symbol = _printed(step.record.nodes[thing].symbol)
     return max(138, 44 + 9 * len(name) + 9 * len(symbol)), 80
 
@@ -487,7 +493,8 @@ def _source(step: _Step, view: _View, edges: Iterable[tuple[Thing, Thing, str]])
         framed[path].append(view.shown[place])
     depth = 0
     open_path: _Boxes = ()
-    for path in sorted(framed, key=lambda path: [box.identifier for box in path]):
+    # Graphviz stacks siblings from the bottom: the last goes first.
+    for path in sorted(framed, key=lambda path: [-box.identifier for box in path]):
         while open_path != path[: len(open_path)]:
             lines.append("}")
             open_path = open_path[:-1]
@@ -500,8 +507,11 @@ def _source(step: _Step, view: _View, edges: Iterable[tuple[Thing, Thing, str]])
             )
             open_path = path
             depth += 1
-        for thing in dict.fromkeys(framed[path]):
-            lines.append(_dot_node(step, thing))
+        things = dict.fromkeys(framed[path])
+        lines += [_dot_node(step, thing) for thing in things if isinstance(thing, int)]
+        folded = [thing for thing in things if isinstance(thing, _Box)]
+        folded.sort(key=lambda box: -box.identifier)
+        lines += [_dot_node(step, box) for box in folded]
     lines.append("}" * depth)
     lines += [_dot_node(step, thing) for thing in sorted(view.stubs, key=_key)]
     lines += [f"{_key(tail)} -> {_key(head)}" for tail, head, _ in edges]
@@ -556,6 +566,9 @@ def _parsed(
             x, y = map(float, each["pos"].split(","))
             place = (round(x - left - width / 2), round(top - y - height / 2), width, height)
             layout.things[things[name]] = place
+    # The order of the page is that of the Tab key: that of the step; frames from the outside in.
+    layout.things = {thing: layout.things[thing] for thing in dict.fromkeys(view.shown.values())}
+    layout.frames = dict(sorted(layout.frames.items(), key=lambda item: item[1]))
     for link, edge in zip(links, found.get("edges", ()), strict=True):
         points = [tuple(map(float, point.split(","))) for point in edge["pos"].split()]
         path = " ".join(f"{x - left:.0f},{top - y:.0f}" for x, y in points)
@@ -720,7 +733,27 @@ def _rows(step: Record) -> Iterator[str]:
     """The table of the step: one row for each event."""
     for count, event in enumerate(step, 1):
         half = "forward" if isinstance(event, Forward) else "backward"
+        line, constant = _line(step, count - 1)
+        half += " constant" if constant else ""
         yield (
             f'<tr class="{half}"><td><a href="#step={count}">{count}</a></td>'
-            f"<td>{_text(step.line(count - 1))}</td></tr>\n"
+            f"<td>{_text(line)}</td></tr>\n"
         )
+
+
+def _line(step: Record, place: int) -> tuple[str, bool]:
+    """The line of an event, and whether it is about a constant.
+
+    A constant has a gradient too, but nobody asks for it: its row is there, since steps are
+    counted, but it is quiet, and 1.1.grad is not taken for a name.
+    """
+    event, line = step.events[place], step.line(place)
+    if isinstance(event, Seed):
+        return line, False
+    node = step.nodes[event.operand if isinstance(event, Contribution) else event.node]
+    if not node.constant:
+        return line, False
+    name = clean(node.name)
+    if isinstance(event, Contribution):
+        return f"(constant {name}){line.removeprefix(name)}", True
+    return f"constant {name}", True

@@ -24,7 +24,7 @@ from microgrant.engine import apply, topological_order
 from microgrant.nn import MLP
 from microgrant.ops import OPERATIONS, clip, power
 from microgrant.player import LARGEST, TooLargeError, page
-from microgrant.record import MISTAKES, Record, record
+from microgrant.record import MISTAKES, Contribution, Forward, Record, record
 from microgrant.rendering import NoGraphvizError
 from microgrant.symbolic import number
 from tests.graphs import MICROGRANT, Program, random_program, run
@@ -189,6 +189,17 @@ def network(*widths: int) -> Value:
     return loss
 
 
+def line_of(step: Record, place: int) -> str:
+    """The line of the record, but for constants, which have no name to begin a line with."""
+    event, line = step.events[place], step.line(place)
+    if isinstance(event, Forward) and step.nodes[event.node].constant:
+        return f"constant {number(step.nodes[event.node].value)}"
+    if isinstance(event, Contribution) and step.nodes[event.operand].constant:
+        name, _, rest = line.partition(".grad:")
+        return f"(constant {name}).grad:{rest}"
+    return line
+
+
 # --- The file -------------------------------------------------------------------------------------
 
 
@@ -220,7 +231,55 @@ def test_the_table_holds_every_event() -> None:
     step = record(neuron())
     document = page(neuron())
     for place in range(len(step)):
-        assert f"<td>{step.line(place)}</td>" in document
+        assert f"<td>{line_of(step, place)}</td>" in document
+
+
+def product_with_a_constant() -> Value:
+    root = Value(2.0, label="x") * 1.1
+    root.label = "y"
+    return root
+
+
+def test_rows_of_constants_are_quiet() -> None:
+    rows = re.findall(
+        r'<tr class="(.*?)">.*?<td>([^<]*)</td></tr>', page(product_with_a_constant())
+    )
+    assert rows == [
+        ("forward", "x = 2"),
+        ("forward constant", "constant 1.1"),
+        ("forward", "y = x × 1.1 = 2 × 1.1 = 2.2"),
+        ("backward", "y.grad: 1 (the seed)"),
+        ("backward", "x.grad: 0 + upstream 1 × ∂y/∂x 1.1 = 0 + 1.1 → 1.1"),
+        ("backward constant", "(constant 1.1).grad: 0 + upstream 1 × ∂y/∂1.1 (= x) 2 = 0 + 2 → 2"),
+    ]
+
+
+def test_titles() -> None:
+    assert "<title>o: one step of backpropagation</title>" in page(neuron())
+    document = page(neuron(), title='tanh(w1*x1 + "b")')
+    escaped = "tanh(w1*x1 + &quot;b&quot;)"
+    assert f"<title>{escaped}</title>" in document
+    assert f'<h1 title="{escaped}">{escaped}</h1>' in document
+
+
+def test_long_names_keep_their_index() -> None:
+    a = Value(2.0, label="layers[0].neurons[1].w[0]")
+    assert ">layers[0].n…rons[1].w[0]<" in page(a * a)
+
+
+@pytest.mark.parametrize("widths", [(2, 1), (3, 1), (4, 4, 1)])
+def test_siblings_are_stacked_from_the_top(widths: tuple[int, ...]) -> None:
+    """Neurons, open or folded, stand in the order of their indices when the page opens."""
+    first = page(network(*widths)).split("<template>")[0]
+    place = r'translate\((\d+) (\d+)\)"><rect[^>]*/><text[^>]*>(neurons\[\d+\])'
+    columns: dict[int, list[tuple[int, str]]] = {}
+    for x, y, name in re.findall(place, first):
+        columns.setdefault(int(x), []).append((int(y), name))
+    assert [len(columns[x]) for x in sorted(columns)] == list(widths)
+    for column in columns.values():
+        names = [name for _, name in sorted(column)]
+        assert names == [name for _, name in column]  # the order of the Tab key
+        assert names == sorted(names)
 
 
 def luminance(colour: str) -> float:
@@ -287,7 +346,7 @@ def test_a_mistake_is_in_the_page_without_javascript(mistake: str) -> None:
     step = record(doubled(), mistake=mistake)
     document = page(doubled(), mistake=mistake)
     for place in range(len(step)):
-        assert f"<td>{step.line(place)}</td>" in document
+        assert f"<td>{line_of(step, place)}</td>" in document
     assert document.count('<tr class="') == len(step)
     assert f'<p id="table-note">With a mistake: {MISTAKES[mistake]}.</p>' in document
     assert f'a: value 2, gradient {number(step.gradients["a"])}"' in document
@@ -350,7 +409,7 @@ def check_every_step(browser: Browser, step: Record, scale: float = 0.0) -> None
             assert same(shown, right, scale), (count, shown, right)
         if scale:
             continue  # the last of four digits may be another, if rarely
-        assert not count or line == step.line(count - 1)
+        assert not count or line == line_of(step, count - 1)
         for place, (data, gradient) in texts.items():
             value, reached = right_values[int(place)], right_gradients[int(place)]
             assert data == ("" if value is None else number(value))
@@ -510,6 +569,41 @@ def test_keys_for_the_look(browser: Browser) -> None:
     assert browser.run("return window.asked")
 
 
+def long_expression() -> Value:
+    total = Value(0.5, label="start")
+    for i in range(43):
+        total = (total * Value(0.1 * i, label=f"a{i}")).tanh()
+    return total
+
+
+INSIDE = """
+const stage = document.querySelector('#stage').getBoundingClientRect();
+const inside = (node) => {
+  const { left, right, top, bottom } = node.getBoundingClientRect();
+  return left >= stage.left && right <= stage.right && top >= stage.top && bottom <= stage.bottom;
+};
+return [...document.querySelectorAll('.view.open .body')].filter(inside).length;
+"""
+
+
+def test_a_long_expression_is_seen_from_the_start(browser: Browser) -> None:
+    root = long_expression()
+    size = len(topological_order(root))
+    browser.open(page(root))
+    assert size == 130
+    assert 1 < browser.run(INSIDE) < size
+    scale = "return document.querySelector('#world').getScreenCTM().a"
+    before = browser.run(scale)
+    browser.press("0")
+    assert browser.run(INSIDE) == size
+    browser.press(" ", " ")
+    assert browser.run(INSIDE) == size
+    browser.press("0")
+    assert browser.run(scale) == before
+    browser.press("0", "+")
+    assert browser.run(scale) < before
+
+
 def test_autoplay(browser: Browser) -> None:
     browser.open(page(neuron()))
     browser.run(
@@ -611,7 +705,7 @@ def test_links_to_a_step(browser: Browser) -> None:
 def test_keys_inside_inputs_are_left_alone(browser: Browser) -> None:
     from selenium.webdriver import Keys
 
-    browser.open(page(neuron()))
+    browser.open(page(network(3, 1)))
     theme = browser.run("return document.documentElement.dataset.theme")
     browser.press("v")
     browser.find("#values-filter").click()
@@ -739,6 +833,14 @@ def test_typing_a_value(browser: Browser) -> None:
         ("1,5,5", None),
         ("1,000e3", None),
         ("1,", 1.0),
+        ("1/2", 0.5),
+        (" -1,5 / 2 ", -0.75),
+        ("1/", None),
+        ("1/0", None),
+        ("1/2/3", None),
+        ("2 5", None),
+        ("1e999", None),
+        ("-inf", -math.inf),
     ],
 )
 def test_commas(browser: Browser, text: str, value: float | None) -> None:
@@ -747,7 +849,8 @@ def test_commas(browser: Browser, text: str, value: float | None) -> None:
     box = browser.find(leaf_input(browser, "w1"))
     browser.set(leaf_input(browser, "w1"), text)
     data = "return microgrant.state.run.values[microgrant.data.names.indexOf('w1')]"
-    assert browser.run(data) == (-3.0 if value is None else value)
+    shown = browser.run(f"{data}.toString()")
+    assert read(shown) == (-3.0 if value is None else value)
     assert (box.get_attribute("aria-invalid") == "true") == (value is None)
     assert browser.find("#values-hint").is_displayed() == (value is None)
     assert box.get_attribute("aria-describedby") == "values-hint"
@@ -757,7 +860,28 @@ def test_commas(browser: Browser, text: str, value: float | None) -> None:
         browser.run("document.activeElement.blur()")
         assert box.get_attribute("value") == "−3"
         assert box.get_attribute("aria-invalid") == "false"
-        assert browser.text("#values-hint") == ""
+        assert browser.text("#values-hint") == "“1,000” is no number: it is −3 again."
+
+
+@pytest.mark.parametrize("text", ["2 5", "1/0", "1e999", "7 apples", ""])
+def test_what_is_no_number_leaves_no_trace(browser: Browser, text: str) -> None:
+    """Not even of its beginning, which was a number when it was typed."""
+    from selenium.webdriver import Keys
+
+    browser.open(page(neuron()))
+    browser.press("v")
+    w1, w2 = (browser.find(leaf_input(browser, name)) for name in ("w1", "w2"))
+    w2.send_keys(Keys.CONTROL + "a" + Keys.NULL, "1/2", Keys.TAB)
+    for box, kept in [(w1, "−3"), (w2, "0.5")]:
+        box.send_keys(Keys.CONTROL + "a" + Keys.NULL, Keys.DELETE, text)
+        assert box.get_attribute("aria-invalid") == "true"
+        browser.press(Keys.ENTER)
+        assert box.get_attribute("value") == kept
+        assert box.get_attribute("aria-invalid") == "false"
+        assert browser.find("#values-hint").text.endswith(f"is no number: it is {kept} again.")
+    check_every_step(browser, record(neuron_with(w2=0.5)), scale=1.0)
+    w1.click()
+    assert browser.text("#values-hint") == ""
 
 
 def test_arrows_and_dragging_change_a_value(browser: Browser) -> None:
@@ -801,13 +925,27 @@ def test_nudge(browser: Browser, power: int) -> None:
     shown = browser.run(
         "return [...document.querySelectorAll('#nudge-result dd')].map((x) => x.textContent)"
     )
-    before, after, quotient, gradient, _ = (float(x.replace("−", "-")) for x in shown)
+    quotient, gradient, _, before, after = (float(x.replace("−", "-")) for x in shown)
     h = float(f"1e-{power}")
     assert before == pytest.approx(neuron().data, rel=TOLERANCE)
     assert after == pytest.approx(neuron_with(w1=-3 + h).data, rel=TOLERANCE)
     assert quotient == (after - before) / h
     assert gradient == pytest.approx(1.0, rel=TOLERANCE)
     assert browser.text("#nudge-name") == "w1"
+
+
+@pytest.mark.parametrize("make", [neuron, lambda: network(3, 1)])
+def test_what_the_nudge_compares_is_seen(browser: Browser, make: Callable[[], Value]) -> None:
+    browser.size(960, 720)
+    browser.open(page(make()))
+    browser.press("v")
+    bottoms = browser.run(
+        "return [document.querySelectorAll('#nudge-result dd')[1],"
+        "document.querySelector('#values-panel')].map((x) => x.getBoundingClientRect().bottom)"
+    )
+    assert bottoms[0] <= bottoms[1]
+    few = browser.run("return document.querySelectorAll('#values-table input').length") <= 12
+    assert browser.find("#values-filter").is_displayed() != few
 
 
 def test_an_operation_without_javascript_turns_live_values_off(browser: Browser) -> None:
@@ -881,7 +1019,7 @@ def test_parentheses_around_numbers(browser: Browser, x: float, y: float) -> Non
         "return microgrant.state.run.events.map((_, i) => microgrant.sentence(i + 1))"
     )
     step = record(root(x, y))
-    assert lines == [step.line(place) for place in range(len(step))]
+    assert lines == [line_of(step, place) for place in range(len(step))]
 
 
 def test_parentheses_around_an_exponent_of_ten(browser: Browser) -> None:
@@ -982,6 +1120,16 @@ def test_a_page_that_begins_with_a_mistake(
     browser.wait(400)
     assert browser.run(table) == lines
     assert browser.text("#table-note") == f"With a mistake: {MISTAKES[mistake]}."
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_at_the_end_a_mistake_stays_at_the_end(browser: Browser, mistake: str) -> None:
+    root = doubled()
+    browser.open(page(root))
+    browser.press("\ue010", "m")
+    for wrong in (mistake, None):
+        browser.find(f"[data-mistake={mistake}]").click()
+        assert browser.step == len(record(root, mistake=wrong))
 
 
 def test_in_a_narrow_window_a_mistake_leaves_the_picture_free(browser: Browser) -> None:
@@ -1128,6 +1276,20 @@ def test_the_picture_can_be_moved_and_zoomed(browser: Browser) -> None:
 # --- Windows, paper, notebooks --------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("title", ["", "tanh(w1*x1 + w2*x2 + b)", "x * " * 200 + "x"])
+def test_the_header_shows_the_title(browser: Browser, title: str) -> None:
+    browser.size(960, 720)
+    browser.open(page(neuron(), title=title))
+    heading = browser.find("h1")
+    cut = browser.run(
+        "const h = document.querySelector('h1'); return h.scrollWidth > h.clientWidth"
+    )
+    assert cut == (len(title) > 100)
+    assert heading.size["height"] < 40
+    assert heading.get_attribute("title") == (title or "o: one step of backpropagation")
+    assert browser.run("return document.documentElement.scrollWidth") <= 960
+
+
 @pytest.mark.parametrize(("width", "height"), [(1920, 1080), (960, 720), (1000, 560)])
 def test_everything_fits_the_window(browser: Browser, width: int, height: int) -> None:
     browser.size(width, height)
@@ -1201,6 +1363,24 @@ def test_in_a_frame_without_privileges(browser: Browser) -> None:
         steps.append(browser.step)
         browser.driver.switch_to.default_content()
     assert steps == [1, 2]
+
+
+def test_in_a_frame_the_first_click_is_for_the_focus(browser: Browser) -> None:
+    import html
+
+    content = html.escape(page(neuron()))
+    browser.open(
+        "<!DOCTYPE html><input id='cell'>"
+        f'<iframe sandbox="allow-scripts" width="900" height="600" srcdoc="{content}"></iframe>'
+    )
+    browser.find("#cell").click()
+    browser.driver.switch_to.frame(browser.find("iframe"))
+    node = browser.find("[data-node='2'] .body")
+    node.click()
+    assert browser.step == 0
+    node.click()
+    assert browser.step == 3
+    browser.driver.switch_to.default_content()
 
 
 @pytest.mark.parametrize("allowed", [True, False])
@@ -1313,4 +1493,4 @@ def check_every_step_quickly(browser: Browser, root: Value) -> None:
     lines = browser.run(
         "return microgrant.state.run.events.map((_, i) => microgrant.sentence(i + 1))"
     )
-    assert lines == [step.line(place) for place in range(len(step))]
+    assert lines == [line_of(step, place) for place in range(len(step))]
