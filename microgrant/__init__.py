@@ -1,4 +1,4 @@
-"""A scalar autograd engine that draws, explains and runs the same graph.
+"""A scalar autograd engine that draws and explains the very graph that it runs.
 
 With this package you can
 
