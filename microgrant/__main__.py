@@ -22,7 +22,7 @@ from pathlib import Path
 from . import __version__
 from .draw import THEMES, draw
 from .engine import Value, topological_order
-from .explain import PAGES, explain
+from .explain import PAGES, Explanation, explain
 from .expression import MAX_NODES, evaluate
 from .record import MISTAKES, name_values
 from .rendering import FORMATS, NoGraphvizError
@@ -56,7 +56,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     root.backward()
     # Files first: nothing is lost if the reader of the table, such as `head`, leaves early.
-    results = [_write(root, path, options) for path in outputs]
+    results = [_write(step, path, options) for path in outputs]
     try:
         step.play() if options.play else print(step)
         print()
@@ -182,18 +182,18 @@ def _output(path: Path) -> Path:
     return path
 
 
-def _write(root: Value, path: Path, options: argparse.Namespace) -> tuple[bool, str]:
+def _write(step: Explanation, path: Path, options: argparse.Namespace) -> tuple[bool, str]:
     """Write a page or a drawing; whether that went well, and what to tell the user."""
     try:
         if path.suffix.lower() in PAGES:
             title = NEURON if options.expression is None else options.expression.strip()
-            explain(root, mistake=options.mistake).save(path, title=title)
+            step.save(path, title=title)
             return True, f"page: {path}"
         # The picture shows v1, v2, … where the table speaks of them.
-        called = name_values(topological_order(root))
+        called = name_values(topological_order(step.root))
         names = {name: value for value, name in called.items() if value._operation}
         limit = MAX_NODES if path.suffix.lower() == ".dot" else MOST_LAID_OUT
-        picture = draw(root, names, style=options.style, theme=options.theme, limit=limit)
+        picture = draw(step.root, names, style=options.style, theme=options.theme, limit=limit)
         picture.write(path)
         return True, f"drawing: {path}"
     except (NoGraphvizError, OSError, ValueError) as problem:
