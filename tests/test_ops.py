@@ -16,6 +16,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from graphs import OPERATORS
 
 from microgrant import Value, apply, grad, no_grad, symbolic
 from microgrant.derivatives import VALUES
@@ -52,16 +53,7 @@ REFERENCES: dict[str, Callable[..., Any]] = {
 }
 
 # How one writes an operation on Values: the method of the same name, unless given.
-WRITTEN: dict[str, Callable[..., Value]] = {
-    "add": operator.add,
-    "sub": operator.sub,
-    "mul": operator.mul,
-    "div": operator.truediv,
-    "neg": operator.neg,
-    "pow": operator.pow,
-    "abs": abs,
-    "power": operator.pow,
-}
+WRITTEN: dict[str, Callable[..., Value]] = OPERATORS | {"power": operator.pow}
 
 every_entry = pytest.mark.parametrize("entry", ENTRIES, ids=repr)
 
