@@ -16,13 +16,22 @@ from types import SimpleNamespace
 from typing import Any, Literal, overload
 
 from . import modes
+from .conditions import Choice, Condition, note_decision
 from .engine import Number, Value, apply, as_number, as_value, shown, topological_order
 from .ops import FAMILIES, FLOATS, OPERATIONS, Operation, Rule
 
 __all__ = ["VALUES", "define", "grad", "where"]
 
+
+def _where_in_a_rule(condition: object, yes: Number, no: Number) -> Number:
+    """`where` on what a rule computes with: a number that is chosen for good stays a number."""
+    if isinstance(condition, Condition):
+        return where(condition, yes, no)
+    return yes if condition else no
+
+
 VALUES = SimpleNamespace(
-    where=lambda condition, yes, no: yes if condition else no,
+    where=_where_in_a_rule,
     **{name: bind(apply, operation) for name, operation in OPERATIONS.items()}
     | {"pow": lambda base, exponent: as_value(base) ** exponent},
 )
@@ -80,6 +89,11 @@ def _recorded_partials(node: Value, operation: Operation) -> Sequence[float]:
 
 def _differentiable_partials(node: Value, operation: Operation) -> Sequence[Number]:
     """The local derivatives again, this time as Values: the same rule, in another algebra."""
+    changed = False
+    if isinstance(operation, Choice):
+        changed = not operation.condition.unchanged()
+        if _matters(operation):  # the other branch is left out of the derivative for good
+            note_decision(operation.condition)
     try:
         partials = operation.partials(VALUES, node, *node._prev)
     except TypeError as error:
@@ -88,14 +102,28 @@ def _differentiable_partials(node: Value, operation: Operation) -> Sequence[Numb
             "derivatives, write them with the functions of m, as m.exp(x) instead of math.exp(x)"
         ) from error
     data = operation.forward(*(operand._data for operand in node._prev))
-    now_and_then = zip((data, *partials), (node._data, *node._partials), strict=True)
-    for now, then in now_and_then:
-        if now != then and then == then:  # nan is not equal to itself
-            raise ValueError(
-                f"the .data of {node!r} or of an operand was changed after the forward pass: "
-                "record the graph again before asking for derivatives with create_graph=True"
-            )
+    numbers = (x._data if isinstance(x, Value) else x for x in partials)
+    now_and_then = zip((data, *numbers), (node._data, *node._partials), strict=True)
+    # nan is not equal to itself
+    if changed or any(now != then and then == then for now, then in now_and_then):
+        raise ValueError(
+            f"the .data of {node!r} or of an operand was changed after the forward pass: "
+            "record the graph again before asking for derivatives with create_graph=True"
+        )
     return partials
+
+
+def _matters(choice: Choice) -> bool:
+    """Whether a derivative depends on it: one between constants has the derivative 0 anyway."""
+    stack = [choice]
+    while stack:
+        choice = stack.pop()
+        for branch in (choice.if_true, choice.if_false):
+            if isinstance(branch._operation, Choice):
+                stack.append(branch._operation)
+            elif not hasattr(branch, "_constant"):
+                return True
+    return False
 
 
 def _gradients(
@@ -119,16 +147,33 @@ def _gradients(
 
 
 def where(condition: object, if_true: Number, if_false: Number) -> Value:
-    """One of two values; only the one that is taken becomes part of the graph.
+    """One of two values; the gradient goes to the one that is taken, and never to the other.
 
     So ``where(x > 0, x.log(), 0.0)`` has the derivative 0, and not nan, at x = 0.
+
+    condition: a comparison of Values; or several, combined with ``&``, ``|`` and ``~``. (A Value
+        stands for "is not 0".) The choice is recorded: what is compiled from the graph chooses anew
+        for other numbers. (Derivatives with `create_graph` follow the branch taken, for good.)
+        Or plain True or False: then the result is one of the two.
 
     >>> x = Value(0.0)
     >>> y = where(x > 0, x.log(), 0.0)
     >>> grad(y, [x])
     [0.0]
     """
-    return as_value(if_true if condition else if_false)
+    if isinstance(condition, Value):
+        condition = condition != 0
+    if not isinstance(condition, Condition):
+        return as_value(if_true if condition else if_false)
+    choice = Choice(condition, as_value(if_true), as_value(if_false))
+    taken: Value = choice.taken
+    # A nan or inf that is passed on did not come up here: `apply` would say so.
+    out = Value(taken._data)
+    if not (modes.open_blocks and modes.inside("no_grad")):
+        out._record(choice, [taken], [1.0])
+        if modes.open_blocks and modes.inside("detect_anomaly"):
+            out._made_at = modes.users_line()
+    return out
 
 
 def define(

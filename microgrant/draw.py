@@ -20,9 +20,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from .conditions import Choice
 from .engine import NO_GRADIENT, Value, topological_order
-from .record import given_names, name_values, record, rules_of
-from .symbolic import number
+from .record import given_names, name_values, names_of, order_of, record, rules_of, term_of
+from .symbolic import number, spell
 
 if TYPE_CHECKING:
     from .nn import ModuleCall
@@ -136,7 +137,7 @@ class _Picture:
         colours: Mapping[str, str],
         collapse: bool | int | None,
     ) -> None:
-        self.order = topological_order(root)
+        self.order = order_of(root)
         self.colours = colours
         self.paths = module_paths(self.order)
         depth = _open_levels(self.order, self.paths, collapse)
@@ -277,6 +278,8 @@ class _Picture:
     def _tooltip(self, place: int) -> str:
         value, name = self.order[place], self.called[self.order[place]]
         gradient = repr(float(value.grad)) if _reached(value) else "not reached yet"
+        if isinstance(value._operation, Choice):  # its node does not show what it chose between
+            name += f" = {spell(term_of(value, names_of(self.called)))}"
         return _plain(f"{name}: data = {value.data!r}, grad = {gradient}")
 
     def _class(self, place: int) -> str:

@@ -17,11 +17,11 @@ from __future__ import annotations
 import copy
 import math
 import numbers
-import operator
 from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
 
 from . import modes
+from .conditions import Choice, Condition, compare, whole_order
 from .ops import FLOATS, OPERATIONS, Operation, clip, power
 
 __all__ = ["NO_GRADIENT", "Value", "apply", "topological_order"]
@@ -62,7 +62,8 @@ class Value:
     (Value(data=-4.0, grad=1.0), -2.0, 2.0)
 
     A TypeError says what to do when `data` is not a real number. Comparisons (``==`` too) are
-    by data; as keys of a dictionary, and in a set, two Values are two.
+    by data, and give a `Condition`, which is true or false; as keys of a dictionary, and in a set,
+    two Values are two.
     """
 
     # Operands and local derivatives stand in slots of their own, not in tuples: each tuple is one
@@ -71,6 +72,7 @@ class Value:
     __slots__ = (
         "_constant",  # set on a number that an operator made a leaf of, such as the 2 of 2 * x
         "_data",
+        "_decided_at",  # the line of an `if`, or the like, that depended on this; else not set
         "_left",
         "_left_partial",
         "_made_at",  # the line that made this node; set inside detect_anomaly() only
@@ -94,6 +96,7 @@ class Value:
         self._left_partial: float
         self._right_partial: Any
         self._constant: bool
+        self._decided_at: str
         self._made_at: str
         self._scope: tuple[Any, ...]
 
@@ -330,28 +333,28 @@ class Value:
     # --- Being a good Python number -------------------------------------------------------------
     # There is no __float__: math.exp(v) is to be an error, and not a gradient lost in silence.
 
-    def __lt__(self, other: Number) -> bool:
-        return _compare(operator.lt, self, other)
+    def __lt__(self, other: Number) -> Condition:
+        return _compare("<", self, other)
 
-    def __le__(self, other: Number) -> bool:
-        return _compare(operator.le, self, other)
+    def __le__(self, other: Number) -> Condition:
+        return _compare("<=", self, other)
 
-    def __gt__(self, other: Number) -> bool:
-        return _compare(operator.gt, self, other)
+    def __gt__(self, other: Number) -> Condition:
+        return _compare(">", self, other)
 
-    def __ge__(self, other: Number) -> bool:
-        return _compare(operator.ge, self, other)
+    def __ge__(self, other: Number) -> Condition:
+        return _compare(">=", self, other)
 
-    def __eq__(self, other: object) -> bool:
-        return _compare(operator.eq, self, other)
+    def __eq__(self, other: object) -> Condition:  # type: ignore[override]
+        return _compare("==", self, other)
 
-    def __ne__(self, other: object) -> bool:
-        return _compare(operator.ne, self, other)
+    def __ne__(self, other: object) -> Condition:  # type: ignore[override]
+        return _compare("!=", self, other)
 
     __hash__ = object.__hash__
 
     def __bool__(self) -> bool:
-        return self._data != 0
+        return bool(self != 0)
 
     def __repr__(self) -> str:
         return f"Value(data={self._data}, grad={self.grad})"
@@ -361,19 +364,22 @@ class Value:
 
     def __copy__(self) -> Value:
         """Another node with the same operands and the same record."""
-        return _copied(self, lambda operand: operand)
+        twin: Value = _copied(self, lambda operand: operand)
+        return twin
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Value:
         """A copy of the whole graph below this node, without recursion."""
-        fresh = []
-        for node in topological_order(self):
-            if id(node) not in memo:
-                memo[id(node)] = _copied(node, lambda operand: memo[id(operand)])
-                fresh.append(node)
+
+        def copy_of(x: Any) -> Any:
+            return memo.get(id(x), x)  # a number that was compared has no copy
+
+        fresh = whole_order(self, visited=memo)
+        for node in fresh:
+            memo[id(node)] = _copied(node, copy_of)
         for node in fresh:  # once every operand has its copy, so that this cannot go deep
             if hasattr(node, "_scope"):
                 memo[id(node)]._scope = copy.deepcopy(node._scope, memo)
-            if hasattr(node, "__dict__"):  # a subclass of the user's may hold more
+            if isinstance(node, Value) and hasattr(node, "__dict__"):  # a subclass may hold more
                 vars(memo[id(node)]).update(copy.deepcopy(vars(node), memo))
         result: Value = memo[id(self)]
         return result
@@ -468,7 +474,7 @@ def _operand(x: Number) -> Value:
     """x as an operand; NotImplemented for what another library knows how to combine."""
     if isinstance(x, Value):
         return x
-    if isinstance(x, (float, int)):
+    if isinstance(x, (float, int, Condition)):
         return as_value(x)
     builtin = type(x).__module__ == "builtins"
     if builtin or isinstance(x, numbers.Number) or getattr(x, "ndim", None) == 0:
@@ -487,7 +493,7 @@ def as_value(x: Number) -> Value:
 
 def as_number(x: object) -> float:
     """x as a float, if it is one real number; a TypeError that says what to do if it is not."""
-    if isinstance(x, (float, int, numbers.Real)):
+    if isinstance(x, (float, int, numbers.Real, Condition)):
         try:
             return float(x)
         except OverflowError:
@@ -518,16 +524,18 @@ def shown(x: object) -> str:
     return f"{type(x).__name__} {text if len(text) <= 40 else text[:40] + '…'}"
 
 
-def _compare(relation: Callable[[Any, Any], bool], left: Value, right: object) -> bool:
-    if isinstance(right, Value):
-        return relation(left._data, right._data)
-    if isinstance(right, numbers.Real):
-        return relation(left._data, right)
-    return NotImplemented  # type: ignore[no-any-return]
+def _compare(relation: str, left: Value, right: object) -> Condition:
+    if isinstance(right, Condition):
+        right = float(right)
+    elif not isinstance(right, (Value, numbers.Real)):
+        return NotImplemented  # type: ignore[no-any-return]
+    return compare(relation, left, right)
 
 
-def _copied(node: Value, copy_of: Callable[[Value], Value]) -> Value:
+def _copied(node: Any, copy_of: Callable[[Any], Any]) -> Any:
     """The same record, over other operands."""
+    if isinstance(node, Condition):
+        return node.over(copy_of)
     out = new(node.__class__)
     out._data, out.grad, out.label = node._data, node.grad, node.label
     if hasattr(node, "__dict__"):
@@ -537,5 +545,10 @@ def _copied(node: Value, copy_of: Callable[[Value], Value]) -> Value:
         if hasattr(node, "_constant"):
             out._constant = True
     else:
-        out._record(node._operation, list(map(copy_of, node._prev)), node._partials)
+        operation = node._operation
+        if isinstance(operation, Choice):
+            operation = operation.over(copy_of)
+        out._record(operation, list(map(copy_of, node._prev)), node._partials)
+    if hasattr(node, "_decided_at"):
+        out._decided_at = node._decided_at
     return out

@@ -24,8 +24,9 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from .conditions import Choice
 from .draw import module_paths, parameter_names
-from .engine import Value, topological_order
+from .engine import Value
 from .ops import OPERATIONS, Operation
 from .record import (
     Contribution,
@@ -35,7 +36,12 @@ from .record import (
     check_unchanged,
     clean,
     held_by,
+    name_values,
+    names_of,
+    order_of,
     record,
+    rule_of,
+    term_of,
 )
 from .symbolic import Operand, Term, derivative_terms, spell
 from .terminal import play
@@ -73,7 +79,7 @@ def explain(
     """
     if not isinstance(root, Value):
         raise TypeError(f"explain needs a Value, but got {type(root).__name__}")
-    order = topological_order(root)
+    order = order_of(root)
     check_unchanged(order)
     # Not all of `names`: an explanation in a notebook would keep the one before it alive.
     held, _ = parameter_names(module_paths(order), held_by(names, order))
@@ -167,7 +173,7 @@ class Explanation(Record):
     def _page(self, title: str = "") -> str:
         from .player import page
 
-        check_unchanged(topological_order(self.root))
+        check_unchanged(order_of(self.root))
         return page(self.root, self.names, title=title, mistake=self.mistake)
 
 
@@ -186,7 +192,10 @@ def _speakable(x: Any) -> Any:
 
 
 def _latex(step: Explanation) -> str:
-    order, nodes = topological_order(step.root), step.nodes
+    order, nodes = order_of(step.root), step.nodes
+    called = name_values(order, step.names)
+    word = names_of({value: _latex_name(name) for value, name in called.items()})
+    amount = {value: node.value for value, node in zip(order, nodes, strict=True)}.get
     names = [_latex_name(node.name) for node in nodes]
     gradients = [rf"\frac{{\partial {names[-1]}}}{{\partial {name}}}" for name in names]
     lines = []
@@ -199,11 +208,14 @@ def _latex(step: Explanation) -> str:
         elif operation is None:
             continue
         elif isinstance(event, Forward):
-            formula = Term(operation, tuple(map(Term, operands)))
-            arithmetic = Term(operation, tuple(nodes[place].value for place in node.operands))
+            formula, arithmetic = (term_of(order[event.node], x) for x in (word, amount))
             lines.append(f"{names[event.node]} &= {_equal(formula, arithmetic, node.value)}")
         elif not nodes[event.operand].constant:
-            local = _local(operation, names[event.node], operands)
+            local = (
+                [rule_of(operation, word)]
+                if isinstance(operation, Choice)
+                else _local(operation, names[event.node], operands)
+            )
             product = Term(MUL, (Term(gradients[event.node]), local[event.place]))
             numbers = Term(MUL, (event.upstream, event.local))
             begun = event.operand in reached or event.before != 0

@@ -14,6 +14,7 @@ import math
 import os
 import sys
 import threading
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
@@ -98,13 +99,27 @@ def detect_anomaly() -> AbstractContextManager[None]:
     return _mode("detect_anomaly")
 
 
-def check_value(operation: Operation, operands: Sequence[Node], data: float) -> str:
-    """The line of the user's program that applies an operation; an error for a nan or an inf."""
+def users_line() -> str:
+    """The line of the user's program that called this package: "file, line N"."""
     frame = sys._getframe(1)
     package = os.path.dirname(__file__)
     while frame.f_back is not None and os.path.dirname(frame.f_code.co_filename) == package:
         frame = frame.f_back
-    made_at = f"{frame.f_code.co_filename}, line {frame.f_lineno}"
+    return f"{frame.f_code.co_filename}, line {frame.f_lineno}"
+
+
+def warn(message: str, category: type[Warning]) -> None:
+    """Warn, pointing at the line of the user's program that called this package."""
+    level, frame = 1, sys._getframe(0)
+    package = os.path.dirname(__file__)
+    while frame.f_back is not None and os.path.dirname(frame.f_code.co_filename) == package:
+        frame, level = frame.f_back, level + 1
+    warnings.warn(message, category, stacklevel=level)
+
+
+def check_value(operation: Operation, operands: Sequence[Node], data: float) -> str:
+    """The line of the user's program that applies an operation; an error for a nan or an inf."""
+    made_at = users_line()
     if not math.isfinite(data):
         call = f"{operation.name}({', '.join(map(_named, operands))})"
         raise AnomalyError(f"{call} is {data}, made by {made_at}")

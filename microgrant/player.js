@@ -22,6 +22,8 @@ const functions = window.operations || [];
 const leaves = [];  // those with a name first: they are what one asks about
 for (let i = 0; i < size; i++) if (data.operation[i] < 0 && !constants.has(i)) leaves.push(i);
 const named = leaves.length;
+/* What a node is computed from: its operands, and what decides which branch a `where` takes. */
+const inputs = data.operands.map((operands, i) => operands.concat(data.mentions[i] ?? []));
 for (let i = 0; i < size; i++) if (constants.has(i)) leaves.push(i);
 
 // --- Numbers in print ------------------------------------------------------------------------------
@@ -95,6 +97,9 @@ function findLiveProblem() {
     const operation = data.operations[data.operation[i]];
     if (!operation) continue;
     const spelled = functions[data.operation[i]];
+    if (operation.choice && !operation.live) {
+      return `Live values are off: a ${operation.symbol} has a branch that is not in this graph.`;
+    }
     if (!operation.live || !spelled) {
       return `Live values are off: the operation ${operation.symbol} has no spelling in JavaScript.`;
     }
@@ -127,7 +132,7 @@ function forward(changes) {
       partials[i] = [];
       continue;
     }
-    const numbers = data.operands[i].map((operand) => values[operand]);
+    const numbers = inputs[i].map((operand) => values[operand]);
     values[i] = spelled.forward(...numbers);
     partials[i] = spelled.partials(values[i], ...numbers);
   }
@@ -212,12 +217,12 @@ function sentence(step, short) {
   if (event.kind === "seed") {
     return [["name", out + ".grad:"], ["", " "], ["result gradient", "1"], ["rule", " (the seed)"]];
   }
-  const words = data.operands[event.node].map((operand) => name(operand, values));
+  const words = inputs[event.node].map((operand) => name(operand, values));
   if (event.kind === "forward") {
     if (constants.has(event.node)) return [["rule", "constant "], ["name value", out]];
     const parts = [["name", out], ["", " = "]];
     if (operation) {
-      const numbers = data.operands[event.node].map((operand) => number(values[operand]));
+      const numbers = inputs[event.node].map((operand) => number(values[operand]));
       parts.push(["", filled(fitting(operation.formula, words, 2), words, out)], ["", " = "]);
       parts.push(["value", filled(fitting(operation.numbers, numbers, 3), numbers, out)], ["", " = "]);
     }

@@ -27,6 +27,7 @@ from importlib.resources import files
 from itertools import product
 from typing import Any, TypeAlias
 
+from .conditions import Choice, Condition, sources
 from .draw import (
     COLLAPSE_ABOVE,
     THEMES,
@@ -36,9 +37,25 @@ from .draw import (
     parameter_names,
     sign,
 )
-from .engine import Value, topological_order
+from .engine import Value
 from .ops import OPERATIONS, Operation
-from .record import MISTAKES, Contribution, Forward, Record, Seed, clean, record
+from .record import (
+    MISTAKES,
+    MOST_WRITTEN_OUT,
+    Contribution,
+    Forward,
+    OperandOf,
+    Record,
+    Seed,
+    clean,
+    name_values,
+    names_of,
+    numbers_of,
+    order_of,
+    record,
+    rule_of,
+    term_of,
+)
 from .symbolic import Term, derivative, forward, number, spell
 
 __all__ = ["LARGEST", "TooLargeError", "page"]
@@ -77,7 +94,7 @@ def page(
     """
     if not isinstance(root, Value):
         raise TypeError(f"page needs a Value, but got {type(root).__name__}: pass one output")
-    order = topological_order(root)
+    order = order_of(root)
     if len(order) > LARGEST:
         raise TooLargeError(
             f"the graph has {len(order):,} values, and a page walks through {LARGEST:,} at most: "
@@ -87,7 +104,8 @@ def page(
     title = clean(title) or f"{step.names[-1]}: one step of backpropagation"
     operations = _operations(order)
     data = _json(_data(step, operations, title))
-    scripts = {"operations": _javascript(operations), "player": _file("player.js")}
+    functions = _javascript(map(step.functions, operations))
+    scripts = {"operations": functions, "player": _file("player.js")}
     style = _palette() + _file("player.css")
     layout = step.views[0].layout
     parts = {
@@ -191,6 +209,13 @@ class _Step:
             short.get(name, name) if path else name
             for name, path in zip(self.names, calls, strict=True)
         ]
+        called = name_values(order, all_names)
+        places = {value: place for place, value in enumerate(order)}
+        self.choices: dict[Operation | None, _WrittenChoice] = {
+            value._operation: _written_choice(value, called, places)
+            for value in order
+            if isinstance(value._operation, Choice)
+        }
         self.operands = [node.operands for node in self.record.nodes]
         self.uses: list[list[int]] = [[] for _ in order]
         for place, operands in enumerate(self.operands):
@@ -205,6 +230,16 @@ class _Step:
         self.views = self._views()
         _lay_out(self)
         _, self.gradients = self.record.state(len(self.record) - 1)
+
+    def words(self, operation: Operation) -> dict[str, Any]:
+        """How the page writes an operation."""
+        chosen = self.choices.get(operation)
+        return chosen.words if chosen else _words(operation)
+
+    def functions(self, operation: Operation) -> str | None:
+        """How the page computes an operation."""
+        chosen = self.choices.get(operation)
+        return chosen.functions if chosen else _functions(operation)
 
     def _box(self, name: str, summary: str) -> _Box:
         self.boxes.append(_Box(len(self.boxes), clean(name), clean(summary)))
@@ -662,6 +697,10 @@ def _functions(operation: Operation) -> str | None:
         partials = derivative(operation, "out", names, "javascript", textbook=False)
     except (TypeError, AttributeError):  # a rule of the user's that works on floats only
         return None
+    return _object(names, value, partials)
+
+
+def _object(names: Sequence[str], value: str, partials: Sequence[str]) -> str | None:
     arguments = ", ".join(names)
     text = (
         f"{{forward: ({arguments}) => {value}, "
@@ -670,11 +709,81 @@ def _functions(operation: Operation) -> str | None:
     return None if "</" in text or "<!--" in text else clean(text)
 
 
-def _javascript(operations: Iterable[Operation]) -> str:
+def _javascript(functions: Iterable[str | None]) -> str:
     """The functions of all operations. They stand in a script of their own, so that one of the
     user's that JavaScript cannot read does not take the player with it."""
-    functions = ",\n".join(f"  {_functions(operation)}" for operation in operations)
-    return f'"use strict";\nwindow.operations = [\n{functions}\n];\n'.replace("  None", "  null")
+    written = ",\n".join(f"  {each or 'null'}" for each in functions)
+    return f'"use strict";\nwindow.operations = [\n{written}\n];\n'
+
+
+@dataclass
+class _WrittenChoice:
+    """A `where` on the page: its words, its functions, and what decides it.
+
+    mentions: the places of the values that it reads besides its operand.
+    """
+
+    words: dict[str, Any]
+    functions: str | None = None
+    mentions: list[int] = field(default_factory=list)
+
+
+def _written_choice(
+    value: Value, called: Mapping[Value, str], places: Mapping[Value, int]
+) -> _WrittenChoice:
+    """It chooses anew when values change, if its page can show what follows from that."""
+    choice: Any = value._operation
+    known = _what_decides(choice, places)
+    named, amounts = names_of(called), numbers_of(places)
+    words = {"symbol": choice.symbol, "own": False, "live": known is not None, "choice": True}
+    if known is None:
+        return _WrittenChoice(words | _choice_in_words(value, named, amounts))
+    holes = {x: Term(hole) for x, hole in zip(known, _HOLES, strict=False)}
+    words |= _choice_in_words(value, lambda x: holes.get(x) or named(x), holes.get)
+    names = [f"x{i}" for i in range(len(known))]
+    arguments = {x: Term(name) for x, name in zip(known, names, strict=True)}
+    result = spell(term_of(value, arguments.get), "javascript")
+    partial = spell(rule_of(choice, arguments.get), "javascript")
+    functions = _object(names, result, [partial])
+    return _WrittenChoice(words, functions, [places[x] for x in known[1:]])
+
+
+def _choice_in_words(value: Value, named: OperandOf, amounts: OperandOf) -> dict[str, Any]:
+    choice: Any = value._operation
+    return {
+        "formula": [clean(spell(term_of(value, named)))],
+        "numbers": [clean(spell(term_of(value, amounts)))],
+        "rules": [[clean(spell(rule_of(choice, named)))]],
+    }
+
+
+def _what_decides(choice: Choice, places: Mapping[Value, int]) -> list[Value] | None:
+    """The branch taken, and the values on the page that decide whether it is.
+
+    None if the other branch is more than a number: the page has no edge for the gradient that would
+    flow along it. None too if what decides is computed from values, and is not on the page.
+    """
+    found = {choice.taken: None}
+    waiting: list[Any] = [choice.condition]
+    waiting.append(choice.if_false if choice.condition.truth else choice.if_true)
+    for _ in range(MOST_WRITTEN_OUT):
+        if not waiting:
+            return list(found) if len(found) <= len(_HOLES) else None
+        x = waiting.pop()
+        if isinstance(x, Condition):
+            compared = sources(x)
+            waiting += (each for each in compared if isinstance(each, Condition))
+            values = [each for each in compared if isinstance(each, Value)]
+            if any(each not in places and each._operation is not None for each in values):
+                return None
+            found |= dict.fromkeys(each for each in values if each in places)
+        elif x in places:
+            return None
+        elif isinstance(x._operation, Choice):
+            waiting += sources(x)
+        elif x._operation is not None:
+            return None
+    return None
 
 
 # --- The data of the page, and the table ----------------------------------------------------------
@@ -695,7 +804,12 @@ def _data(step: _Step, operations: Mapping[Operation, int], title: str) -> dict[
         "operands": [node.operands for node in nodes],
         "partials": [list(map(_encoded, value._partials)) for value in step.order],
         "constants": [place for place, node in enumerate(nodes) if node.constant],
-        "operations": [_words(operation) for operation in operations],
+        "operations": [step.words(operation) for operation in operations],
+        "mentions": {
+            place: step.choices[value._operation].mentions
+            for place, value in enumerate(step.order)
+            if value._operation in step.choices
+        },
         "mistakes": MISTAKES,
         "mistake": step.record.mistake,
         "boxes": [

@@ -15,19 +15,21 @@ from __future__ import annotations
 
 import re
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from typing import Any, TypeAlias, overload
 
+from .conditions import Choice, Condition, whole_order
 from .engine import Value, topological_order
 from .nn import Module
-from .symbolic import Term, derivative, number, spell
+from .symbolic import CHOICE, TERMS, Operand, Term, derivative, number, spell
 
 # What would break a line of the table, or turn it around.
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 MOST_SEARCHED = 100_000  # things looked at for names, in all
 LARGEST_SEARCHED = 10_000  # a longer list is data, not a place where names come from
+MOST_WRITTEN_OUT = 12  # operations, in what a `where` compares or does not take
 
 __all__ = [
     "MISTAKES",
@@ -271,14 +273,14 @@ def record(
     """
     if mistake is not None and mistake not in MISTAKES:
         raise ValueError(f"mistake is one of {', '.join(MISTAKES)}, but got {mistake!r}")
-    order = topological_order(root)
+    order = order_of(root)
     places = {value: place for place, value in enumerate(order)}
     called = name_values(order, names)
     nodes = tuple(_node(value, places, called) for value in order)
     events: list[Event] = []
     for place, value in enumerate(order):
-        operation, numbers = value._operation, tuple(operand._data for operand in value._prev)
-        events.append(Forward(place, spell(Term(operation, numbers)) if operation else ""))
+        arithmetic = spell(term_of(value, numbers_of(places))) if value._operation else ""
+        events.append(Forward(place, arithmetic))
     events.append(Seed(len(order) - 1, 1.0))
     before = [0.0] * len(order)
     if mistake == "no_zero_grad":
@@ -288,6 +290,21 @@ def record(
                 before[event.operand] = event.after
     events += _contributions(order, places, before, mistake)
     return Record(nodes, tuple(events), mistake)
+
+
+def order_of(root: Value) -> list[Value]:
+    """`topological_order`, in which a `where` also comes after what its condition compared.
+
+    >>> from microgrant import where
+    >>> x = Value(2.0, "x")
+    >>> [value.label or value._op for value in order_of(where(x > 0, 1.0, 0.0) * x)]
+    ['x', '', 'where', '*']
+    """
+    order = topological_order(root)
+    if not any(isinstance(value._operation, Choice) for value in order):
+        return order
+    inside = set(order)
+    return [x for x in whole_order(root) if isinstance(x, Value) and x in inside]
 
 
 def check_unchanged(order: Sequence[Value]) -> None:
@@ -304,13 +321,15 @@ def check_unchanged(order: Sequence[Value]) -> None:
         ...
     ValueError: the data of a graph was changed after its forward pass, so that 5 × 3 = 6: ...
     """
+    places = set(order)
     for value in order:
-        if value._operation is None:
+        operation = value._operation
+        if operation is None:
             continue
-        numbers = tuple(operand._data for operand in value._prev)
-        data = value._operation.forward(*numbers)
-        if data != value._data and data == data:
-            arithmetic = f"{spell(Term(value._operation, numbers))} = {number(value._data)}"
+        data = operation.forward(*(operand._data for operand in value._prev))
+        flipped = isinstance(operation, Choice) and not operation.condition.unchanged()
+        if flipped or (data != value._data and data == data):
+            arithmetic = f"{spell(term_of(value, numbers_of(places)))} = {number(value._data)}"
             raise ValueError(
                 f"the data of a graph was changed after its forward pass, so that {arithmetic}: "
                 "explain a step before the parameters are updated, or compute it again"
@@ -324,8 +343,98 @@ def held_by(names: Mapping[str, Any] | None, order: Sequence[Value]) -> dict[str
     >>> held_by({"x": x, "data": [1.0] * 10}, [x])
     {'x': Value(data=2.0, grad=0.0)}
     """
-    wanted = set(order)
+    wanted = {*order, *_mentioned(order)}
     return {name: value for name, value in _held(names or {}) if value in wanted}
+
+
+# --- How a node was computed ----------------------------------------------------------------------
+
+OperandOf: TypeAlias = "Callable[[Value], Operand | None]"
+
+
+def term_of(value: Value, operand_of: OperandOf) -> Term:
+    """How an interior node was computed, as a term over names or numbers.
+
+    operand_of: the name or number that stands for a Value. What a `where` compares or does not take
+        need not be in the graph: where None stands for such a Value, it is written out.
+
+    >>> from microgrant import where
+    >>> x, a = Value(2.0, "x"), Value(3.0, "a")
+    >>> y = where(x > 0, a, x * 0.1)
+    >>> spell(term_of(y, names_of(name_values(topological_order(y)))))
+    'where(x > 0, a, x × 0.1)'
+    """
+    return _Writer(operand_of).term(value)
+
+
+def rule_of(choice: Choice, operand_of: OperandOf) -> Operand:
+    """The derivative of a `where` with respect to the branch taken: 1 for as long as it is."""
+    condition = _Writer(operand_of).part(choice.condition)
+    branches = CHOICE.partials(TERMS, Term(""), condition, Term(""), Term(""))[1:]
+    rule: Operand = branches[0 if choice.condition.truth else 1]
+    return rule
+
+
+def names_of(called: Mapping[Value, str]) -> OperandOf:
+    """For `term_of`: names."""
+    return lambda value: Term(called[value]) if value in called else None
+
+
+def numbers_of(graph: Container[Value]) -> OperandOf:
+    """For `term_of`: the data of what is in the graph."""
+    return lambda value: value._data if value in graph else None
+
+
+class _Writer:
+    """Writes terms, and stops writing out before they are too long to be read."""
+
+    def __init__(self, operand_of: OperandOf) -> None:
+        self.operand_of = operand_of
+        self.room = MOST_WRITTEN_OUT
+
+    def term(self, value: Value) -> Term:
+        operation = value._operation
+        if isinstance(operation, Choice):
+            parts = (operation.condition, operation.if_true, operation.if_false)
+            return Term(CHOICE, tuple(map(self.part, parts)))
+        if operation is None:
+            raise ValueError(f"{value!r} was given, and not computed")
+        return Term(operation, tuple(map(self.part, value._prev)))
+
+    def part(self, x: Value | Condition | float) -> Operand:
+        if isinstance(x, Condition):
+            return self.condition(x)
+        if not isinstance(x, Value):
+            return float(x)
+        known = self.operand_of(x)
+        if known is not None:
+            return known
+        if x._operation is None or not self.room:
+            return x._data
+        self.room -= 1
+        return self.term(x)
+
+    def condition(self, condition: Condition) -> Term:
+        if not self.room:
+            return Term("…")
+        self.room -= 1
+        relation, operands = condition.relation, list(condition.operands)
+
+        def goes_on() -> bool:  # of (a and b) and c, the parentheses say nothing
+            return relation in ("and", "or") and operands[0].relation == relation
+
+        while goes_on() and len(operands) < self.room:
+            operands[:1] = operands[0].operands
+        first = Term("…") if goes_on() else self.part(operands[0])
+        return Term(relation, (first, *map(self.part, operands[1:])))
+
+
+def _mentioned(order: Sequence[Value]) -> list[Value]:
+    """The Values outside of a graph that conditions and branches not taken were computed from."""
+    if not any(isinstance(value._operation, Choice) for value in order):
+        return []
+    inside = set(order)
+    return [x for x in whole_order(*order) if isinstance(x, Value) and x not in inside]
 
 
 def _node(value: Value, places: Mapping[Value, int], called: Mapping[Value, str]) -> Node:
@@ -340,7 +449,7 @@ def _node(value: Value, places: Mapping[Value, int], called: Mapping[Value, str]
         operation.symbol,
         operation.constants,
         tuple(places[operand] for operand in value._prev),
-        spell(Term(operation, tuple(Term(called[operand]) for operand in value._prev))),
+        spell(term_of(value, names_of(called))),
         tuple(rules_of(value, called)),
         constant=False,
     )
@@ -385,6 +494,8 @@ def rules_of(value: Value, called: Mapping[Value, str]) -> list[str]:
     operation, operands = value._operation, value._prev
     if operation is None:
         return []
+    if isinstance(operation, Choice):
+        return [spell(rule_of(operation, names_of(called)))]
     names = [called[operand] for operand in operands]
     try:
         return derivative(operation, called[value], names)
@@ -393,7 +504,8 @@ def rules_of(value: Value, called: Mapping[Value, str]) -> list[str]:
 
 
 def name_values(order: Sequence[Value], names: Mapping[str, Any] | None = None) -> dict[Value, str]:
-    """A name for each Value of a graph, all different.
+    """A name for each Value of a graph, all different; and those that the user has given to what a
+    `where` compared or did not take.
 
     What `given_names` knows; or its number if it is a constant of the program; or else x1, x2, …
     for what goes in and v1, v2, … for what is computed.
@@ -403,7 +515,8 @@ def name_values(order: Sequence[Value], names: Mapping[str, Any] | None = None) 
     >>> list(name_values(topological_order(y), {"y": y}).values())
     ['x1', '2', 'v1', '1', 'y']
     """
-    called = given_names(order, names)
+    mentioned = _mentioned(order)
+    called = given_names([*order, *mentioned], names)
     taken = set(called.values())
     counts = {"x": 0, "v": 0}
     for value in order:
@@ -417,7 +530,7 @@ def name_values(order: Sequence[Value], names: Mapping[str, Any] | None = None) 
         while f"{letter}{counts[letter]}" in taken:
             counts[letter] += 1
         called[value] = f"{letter}{counts[letter]}"
-    return {value: called[value] for value in order}
+    return {value: called[value] for value in (*order, *mentioned) if value in called}
 
 
 def given_names(order: Sequence[Value], names: Mapping[str, Any] | None = None) -> dict[Value, str]:

@@ -20,13 +20,13 @@ from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import TypeAlias
 
-from .ops import CALL, OPERATIONS, POWER, PRODUCT, SUM, Operation, power
+from .ops import CALL, FLOATS, NEGATION, OPERATIONS, POWER, PRODUCT, SUM, Operation, power
 from .printing import number
 
 __all__ = ["TARGETS", "TERMS", "Term", "derivative", "forward", "number"]
 
 TARGETS = ("text", "python", "latex", "javascript")
-CASES, COMPARISON = -1, 0  # bind looser than a sum
+CASES, LOGIC, COMPARISON = -2, -1, 0  # bind looser than a sum
 
 Operand: TypeAlias = "Term | float"
 
@@ -175,8 +175,12 @@ def _spell(term: Operand, target: str) -> tuple[str, int]:
         template, binding = WHERE[target], CALL if target == "latex" else CASES
         result = binding
     elif term.operands:
-        sign = COMPARISONS[target].get(operation, operation)
-        template, binding, result = f"{{0}} {sign} {{1}}", COMPARISON, COMPARISON
+        sign = SIGNS[target].get(operation, operation)
+        places = [f"{{{i}}}" for i in range(len(term.operands))]
+        template = f" {sign} ".join(places)
+        binding = result = LOGIC if operation in ("and", "or") else COMPARISON
+        if operation == "not":
+            template, binding = f"{sign}{{0}}", NEGATION
     else:
         return operation, CALL
     written = []
@@ -200,12 +204,22 @@ WHERE = {
 }
 # How tightly LaTeX's spelling binds where it is seen from outside: eˣ and fractions.
 LATEX_RESULTS = {"exp": POWER, "div": POWER}
-COMPARISONS = {
-    "text": {">=": "≥", "<=": "≤", "==": "="},
-    "python": {},
-    "latex": {">=": r"\ge", "<=": r"\le", "==": "="},
-    "javascript": {"==": "==="},
+SIGNS = {
+    "text": {">=": "≥", "<=": "≤", "==": "=", "!=": "≠", "not": "not "},
+    "python": {"not": "not "},
+    "latex": {">=": r"\ge", "<=": r"\le", "==": "=", "!=": r"\ne"}
+    | {"and": r"\land", "or": r"\lor", "not": r"\lnot "},
+    "javascript": {"==": "===", "!=": "!==", "and": "&&", "or": "||", "not": "!"},
 }
+
+CHOICE = Operation(
+    "where",
+    FLOATS.where,
+    lambda m, out, c, yes, no: (0.0, m.where(c, 1.0, 0.0), m.where(c, 0.0, 1.0)),
+    ((-3.0, 3.0),) * 3,
+    spelling={"latex": WHERE["latex"], "javascript": "({0} ? {1} : {2})"},
+)
+"""A `where` of the user's, on the condition and both branches, as it is spelled."""
 
 
 def _template(operation: Operation, target: str) -> str:

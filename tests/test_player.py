@@ -18,7 +18,7 @@ from typing import Any, NoReturn
 
 import pytest
 
-from microgrant import Value, define
+from microgrant import Value, define, grad, where
 from microgrant.draw import THEMES
 from microgrant.engine import apply, topological_order
 from microgrant.nn import MLP
@@ -955,6 +955,56 @@ def test_an_operation_without_javascript_turns_live_values_off(browser: Browser)
     check_every_step(browser, record(root))
     browser.press("v")
     assert "the operation cube has no spelling in JavaScript" in browser.text("#values-note")
+    assert not browser.find(leaf_input(browser, "x")).is_enabled()
+
+
+def chosen(x: float, a: float = 3.0) -> Value:
+    """Choices whose branches not taken are numbers, so that a page can make them anew."""
+    x_, a_, floor = Value(x, label="x"), Value(a, label="a"), Value(-1.0, label="floor")
+    slope = where(x_ > 0, 1.0, where(x_ < -1, 0.5, math.nan))
+    gate = where((x_ >= -2) & ~(a_ == 4) | (x_ != x_), a_ * x_, floor)
+    return slope * gate + x_
+
+
+@pytest.mark.parametrize("begin", [2.0, -1.5])
+def test_a_choice_is_made_anew(browser: Browser, begin: float) -> None:
+    browser.open(page(chosen(begin)))
+    check_every_step(browser, record(chosen(begin)))
+    browser.press("v")
+    assert "The whole step follows" in browser.text("#values-note")
+    place = browser.run("return microgrant.data.names.indexOf('x')")
+    for x, a in ((2.0, 3.0), (-1.5, 3.0), (-0.5, 3.0), (-3.0, 3.0), (2.0, 4.0), (math.inf, 1.0)):
+        browser.set(leaf_input(browser, "x"), str(x))
+        browser.set(leaf_input(browser, "a"), str(a))
+        values, gradients = (
+            browser.run(f"return microgrant.state.run.{name}.map(String)")
+            for name in ("values", "gradients")
+        )
+        right = chosen(x, a)
+        leaf = next(value for value in topological_order(right) if value.label == "x")
+        assert same(read(values[-1]), right.data, 1.0)
+        assert same(read(gradients[place]), grad(right, leaf), 1.0), (x, a)
+
+
+def test_a_choice_made_anew_is_told_with_its_numbers(browser: Browser) -> None:
+    x, a = Value(2.0, label="x"), Value(3.0, label="a")
+    browser.open(page(where(x >= 0, a * x, -1.0)))
+    browser.press("v")
+    browser.set(leaf_input(browser, "x"), "-4")
+    lines = browser.run(
+        "return microgrant.state.run.events.map((_, i) => microgrant.sentence(i + 1))"
+    )
+    assert "v2 = where(x ≥ 0, v1, −1) = where(−4 ≥ 0, −12, −1) = −1" in lines
+    assert any("(= 1 if x ≥ 0 else 0) 0 = 0 + 0 → 0" in line for line in lines)
+
+
+def test_a_choice_with_a_branch_elsewhere_turns_live_values_off(browser: Browser) -> None:
+    x = Value(2.0, label="x")
+    root = where(x > 0, x * 2, x * 0.1) + x
+    browser.open(page(root))
+    check_every_step(browser, record(root))
+    browser.press("v")
+    assert "a where has a branch that is not in this graph" in browser.text("#values-note")
     assert not browser.find(leaf_input(browser, "x")).is_enabled()
 
 
