@@ -1,0 +1,214 @@
+"""Losses: how far outputs are from their targets, as one Value to call `backward` on.
+
+With this module you can
+
+- fit numbers:                  mean_squared_error(outputs, targets), half_squared_error(…)
+- tell two classes apart:       binary_cross_entropy(logits, targets), hinge(scores, targets)
+- tell many classes apart:      cross_entropy(logits, target)
+- keep the parameters small:    loss + 1e-4 * l2(model.parameters())
+
+Outputs and targets are a number or a Value each, or lists of equal length. A ValueError or a
+TypeError says what does not fit; but a target that is a Value is not looked at, since in a compiled
+step it stands for the targets to come. nan and inf go through as in IEEE 754.
+"""
+
+from __future__ import annotations
+
+import math
+import numbers
+import operator
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from functools import reduce
+from typing import Any, SupportsIndex, TypeAlias
+
+from .engine import Number, Value, as_number, as_value, shown
+
+__all__ = [
+    "binary_cross_entropy",
+    "cross_entropy",
+    "half_squared_error",
+    "hinge",
+    "l1",
+    "l2",
+    "mean_squared_error",
+]
+
+Numbers: TypeAlias = "Number | Sequence[Number]"
+
+
+def mean_squared_error(outputs: Numbers, targets: Numbers) -> Value:
+    """The mean of (output − target)².
+
+    >>> mean_squared_error([Value(1.0), Value(2.0)], [0.0, 4.0])
+    Value(data=2.5, grad=0.0)
+    """
+    return _mean([(output - target) ** 2 for output, target in _pairs(outputs, targets)])
+
+
+def half_squared_error(outputs: Numbers, targets: Numbers) -> Value:
+    """The sum, not the mean, of ½·(target − output)²: its derivative is output − target.
+
+    This is the error of Rumelhart, Hinton and Williams 1986, and of most textbooks.
+
+    >>> half_squared_error([Value(1.0), Value(2.0)], [0.0, 4.0])
+    Value(data=2.5, grad=0.0)
+    """
+    return _sum([(target - output) ** 2 for output, target in _pairs(outputs, targets)]) * 0.5
+
+
+def binary_cross_entropy(logits: Numbers, targets: Numbers) -> Value:
+    """The mean of −t·log σ(z) − (1 − t)·log(1 − σ(z)), for logits z and targets t from 0 to 1.
+
+    A logit is what a sigmoid σ makes a probability of: give the outputs of a linear last layer.
+    The derivative by each of n logits is (σ(z) − t)/n.
+
+    >>> logit = Value(-1000.0)
+    >>> loss = binary_cross_entropy(logit, 1)
+    >>> loss.backward()
+    >>> loss, logit.grad
+    (Value(data=1000.0, grad=1.0), -1.0)
+    """
+    return _mean([_binary_cross_entropy(z, t) for z, t in _pairs(logits, targets)])
+
+
+def _binary_cross_entropy(logit: Value, target: Number) -> Value:
+    # −log σ(z) is softplus(−z), which cannot overflow. The shorter softplus(z) − t·z would lose
+    # every digit of a small loss and of its derivative.
+    if not isinstance(target, Value):
+        if not 0 <= target <= 1:
+            raise ValueError(f"binary_cross_entropy needs targets from 0 to 1, but got {target}")
+        if target in (0, 1):  # one of the two terms is nothing
+            return (-logit if target else logit).softplus()
+    return target * (-logit).softplus() + (1 - target) * logit.softplus()
+
+
+def cross_entropy(logits: Sequence[Number], target: SupportsIndex | Sequence[Number]) -> Value:
+    """−Σ t·log softmax(z), for one example: a logit z for each class, and which class is right.
+
+    target: the number of the right class, from 0 on; or a list with the probability t of each
+        class, such as [0, 1, 0]. In a compiled step it is such a list, of Values.
+
+    The derivative by a logit is softmax(z) − t.
+
+    >>> logits = [Value(1000.0), Value(0.0), Value(1000.0)]
+    >>> loss = cross_entropy(logits, 0)
+    >>> loss.backward()
+    >>> print(f"{loss:.4f}", [z.grad for z in logits])
+    0.6931 [-0.5, 0.0, 0.5]
+    """
+    values = [as_value(z) for z in _listed("logits", logits)]
+    if len(values) < 2:
+        raise ValueError(
+            f"cross_entropy needs two or more logits, one for each class, but got {len(values)}: "
+            "for one logit there is binary_cross_entropy"
+        )
+    right = _class_or_probabilities(target, len(values))
+    # With the largest logit taken off, no exponential overflows. The graph records that, so that a
+    # compiled step does it as well. No derivative changes: those that flow back into `largest` add
+    # up to 0, but for their rounding. (Folding a + softplus(b - a) over the logits takes a quarter
+    # fewer operations, and loses every digit of a small probability.)
+    largest = reduce(Value.maximum, values)
+    shifted = [z - largest for z in values]
+    log_total = _sum([z.exp() for z in shifted]).log()
+    if isinstance(right, int):
+        return log_total - shifted[right]
+    terms = zip(right, shifted, strict=True)
+    return _sum([t * (log_total - z) for t, z in terms if isinstance(t, Value) or t != 0])
+
+
+def hinge(scores: Numbers, targets: Numbers) -> Value:
+    """The mean of max(0, 1 − target·score), for targets of −1 and 1 (Cortes and Vapnik 1995).
+
+    It is 0 where every score has the sign of its target and is at least 1 in size.
+
+    >>> hinge([Value(0.5), Value(-3.0)], [1, -1])
+    Value(data=0.25, grad=0.0)
+    """
+    pairs = _pairs(scores, targets)
+    for _, target in pairs:
+        if not isinstance(target, Value) and target not in (-1, 1):
+            raise ValueError(
+                f"hinge needs targets of -1 and 1, but got {target}: of 0 and 1, "
+                "2 * target - 1 makes them"
+            )
+    return _mean([(1 - target * score).relu() for score, target in pairs])
+
+
+def l2(parameters: Iterable[Value]) -> Value:
+    """The sum of the squares: ``weight * l2(…)`` pulls each p towards 0 by 2·weight·p.
+
+    >>> l2([Value(3.0), Value(-4.0)])
+    Value(data=25.0, grad=0.0)
+    """
+    return _sum([as_value(p) ** 2 for p in _listed("parameters", parameters)])
+
+
+def l1(parameters: Iterable[Value]) -> Value:
+    """The sum of the magnitudes: ``weight * l1(…)`` pulls by `weight`, all the way to 0.
+
+    >>> l1([Value(3.0), Value(-4.0)])
+    Value(data=7.0, grad=0.0)
+    """
+    return _sum([abs(as_value(p)) for p in _listed("parameters", parameters)])
+
+
+# --- Sums, and what was given, checked ----------------------------------------------------------
+
+
+def _sum(terms: list[Value]) -> Value:
+    return reduce(operator.add, terms)  # the builtin would begin with a node for 0 + …
+
+
+def _mean(terms: list[Value]) -> Value:
+    total = _sum(terms)
+    return total if len(terms) == 1 else total / len(terms)
+
+
+def _listed(name: str, given: Any) -> list[Any]:
+    """What was given as a list that is not empty: of one, if it is a number or a Value."""
+    if isinstance(given, (Value, numbers.Real)) or getattr(given, "ndim", None) == 0:
+        return [given]
+    try:
+        found = list(given)
+    except TypeError:
+        raise TypeError(f"{name} are numbers, Values or a list, but got {shown(given)}") from None
+    if not found:
+        raise ValueError(f"there are no {name}: the list is empty")
+    return found
+
+
+def _pairs(outputs: Numbers, targets: Numbers) -> list[tuple[Value, Number]]:
+    """Each output as a Value, with its target."""
+    of, to = _listed("outputs", outputs), _listed("targets", targets)
+    if len(of) != len(to):
+        raise ValueError(f"each output needs one target, but got {len(of)} and {len(to)}")
+    return [
+        (as_value(output), target if isinstance(target, Value) else as_number(target))
+        for output, target in zip(of, to, strict=True)
+    ]
+
+
+def _class_or_probabilities(target: Any, classes: int) -> int | list[Number]:
+    """The number of a class, or a probability for each class."""
+    with suppress(TypeError):  # which is what a list, an array or a float is to this
+        right = operator.index(target)
+        if not 0 <= right < classes:
+            raise ValueError(f"the classes are numbered 0 to {classes - 1}, but got class {right}")
+        return right
+    if isinstance(target, (Value, numbers.Real)):
+        raise TypeError(
+            "the target of cross_entropy is a class, as a whole number, or a list with a "
+            f"probability for each class, but got {shown(target)}"
+        )
+    weights = [t if isinstance(t, Value) else as_number(t) for t in _listed("targets", target)]
+    if len(weights) != classes:
+        raise ValueError(
+            f"each of the {classes} classes needs one probability, but got {len(weights)}"
+        )
+    plain = [t for t in weights if not isinstance(t, Value)]
+    if not all(0 <= t <= 1 for t in plain):
+        raise ValueError(f"probabilities are numbers from 0 to 1, but got {plain}")
+    if len(plain) == classes and not math.isclose(math.fsum(plain), 1, abs_tol=1e-6):
+        raise ValueError(f"the probabilities {plain} are to add up to 1")
+    return weights

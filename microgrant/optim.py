@@ -1,0 +1,394 @@
+"""Optimisers: how parameters follow their gradients downhill.
+
+With this module you can
+
+- take a step:                   optimizer = SGD(model.parameters(), learning_rate=0.1)
+                                 loss.backward(); optimizer.step(); optimizer.zero_grad()
+- let the learning rate change:  optimizer.learning_rate = cosine(0.1, 0.0, steps=1000)(step)
+- keep steps within bounds:      clip_gradients(model.parameters(), max_norm=1.0)
+- stop, and go on later:         state = optimizer.state(); …; optimizer.load_state(state)
+
+A step is that of PyTorch's optimiser of the same name. A parameter that no backward pass has
+reached since `zero_grad` is left as it is, with all that is remembered of it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, ClassVar, TypeAlias
+
+from .engine import NO_GRADIENT, Value, as_number, shown
+from .ops import clip
+
+__all__ = [
+    "SGD",
+    "Adam",
+    "Optimizer",
+    "Schedule",
+    "clip_gradient_values",
+    "clip_gradients",
+    "constant",
+    "cosine",
+    "linear",
+    "step_decay",
+    "warm_up",
+]
+
+Schedule: TypeAlias = Callable[[int], float]
+"""A learning rate for each step; steps are numbered from 0."""
+
+
+class Optimizer:
+    """What optimisers share; an optimiser of your own is a subclass that defines `step`.
+
+    parameters: the Values that it changes, leaves all of them.
+    learning_rate: the length of a step; it may be set anew at any time.
+
+    A TypeError or ValueError says which parameter or setting is wrong, and how.
+    """
+
+    SETTINGS: ClassVar[tuple[str, ...]] = ("learning_rate", "weight_decay")
+    # What is remembered for each parameter, from 0 on, and the lowest number that it can be.
+    MEMORY: ClassVar[Mapping[str, float]] = {}
+
+    def __init__(
+        self, parameters: Iterable[Value], learning_rate: float, weight_decay: float = 0.0
+    ) -> None:
+        self.parameters = _leaves(parameters)
+        self.learning_rate = learning_rate
+        self.weight_decay = _setting("weight_decay", weight_decay)
+        self._memory = {name: [0.0] * len(self.parameters) for name in self.MEMORY}
+
+    @property
+    def learning_rate(self) -> float:
+        """The length of a step: a finite number, not negative."""
+        return self._learning_rate
+
+    @learning_rate.setter
+    def learning_rate(self, rate: float) -> None:
+        self._learning_rate = _setting("learning_rate", rate)
+
+    def step(self) -> None:
+        """Change the `.data` of every parameter by its `.grad`."""
+        raise NotImplementedError(f"{type(self).__name__} does not define step()")
+
+    def zero_grad(self) -> None:
+        """Forget the gradients of all parameters: call it between two steps."""
+        for parameter in self.parameters:
+            parameter.grad = NO_GRADIENT
+
+    def state(self) -> dict[str, Any]:
+        """The settings, and what is remembered of each parameter: plain data, ready for JSON.
+
+        >>> optimizer = SGD([Value(1.0)], momentum=0.9)
+        >>> optimizer.state()["settings"]["momentum"], optimizer.state()["memory"]
+        (0.9, {'velocity': [0.0]})
+        """
+        return {
+            "optimizer": type(self).__name__,
+            "settings": {name: getattr(self, name) for name in self.SETTINGS},
+            "memory": {name: list(numbers) for name, numbers in self._memory.items()},
+        }
+
+    def load_state(self, state: Mapping[str, Any]) -> None:
+        """Go on where another optimiser of the same kind stood: its next step is our next step.
+
+        The `.data` of the parameters is not part of the state. A ValueError says what about it
+        does not fit; then nothing was changed.
+        """
+        kind, n = type(self).__name__, len(self.parameters)
+        expected = {"settings": {*self.SETTINGS}, "memory": {*self.MEMORY}}
+        found = dict(state) if isinstance(state, Mapping) else {}
+        names = {key: {*x} for key, x in found.items() if isinstance(x, Mapping)}
+        if found.get("optimizer") != kind or names != expected:
+            raise ValueError(f"this is not what the state() of {kind} gives: {shown(state)}")
+        try:
+            restored = type(self)(self.parameters, **found["settings"])
+        except (TypeError, OverflowError) as error:
+            raise ValueError(f"a setting in the state of {kind} is wrong: {error}") from error
+        for name, lowest in self.MEMORY.items():
+            numbers = found["memory"][name]
+            good = isinstance(numbers, list) and len(numbers) == n
+            if not good or not all(isinstance(x, float) and not x < lowest for x in numbers):
+                raise ValueError(
+                    f"the state's {name} is to be a list of {n} floats from {lowest} on, one for "
+                    f"each parameter, but got {shown(numbers)}"
+                )
+            restored._memory[name] = list(numbers)
+        vars(self).update(vars(restored))
+
+
+class SGD(Optimizer):
+    """Gradient descent, with momentum and weight decay: p ← p − learning_rate·velocity.
+
+    momentum: how much of its velocity a parameter keeps: velocity ← momentum·velocity + gradient
+        (Polyak 1964; the learning rate is outside of the velocity, as in PyTorch).
+    nesterov: look ahead, to gradient + momentum·velocity (Nesterov 1983, in the form of Sutskever,
+        Martens, Dahl and Hinton 2013).
+    weight_decay: adds weight_decay·p to the gradient, as a penalty of ½·weight_decay·p² would.
+
+    >>> x = Value(3.0)
+    >>> optimizer = SGD([x], learning_rate=0.1)
+    >>> for _ in range(50):
+    ...     optimizer.zero_grad()
+    ...     ((x - 1) ** 2).backward()
+    ...     optimizer.step()
+    >>> print(f"{x:.3f}")
+    1.000
+    """
+
+    SETTINGS = ("learning_rate", "momentum", "nesterov", "weight_decay")
+    MEMORY: ClassVar[Mapping[str, float]] = {"velocity": -math.inf}
+
+    def __init__(
+        self,
+        parameters: Iterable[Value],
+        learning_rate: float = 0.01,
+        momentum: float = 0.0,
+        nesterov: bool = False,
+        weight_decay: float = 0.0,
+    ) -> None:
+        super().__init__(parameters, learning_rate, weight_decay)
+        self.momentum = _setting("momentum", momentum, below=1.0)
+        self.nesterov = bool(nesterov)
+        if self.nesterov and not self.momentum:
+            raise ValueError("nesterov needs momentum, but momentum is 0: 0.9 is a common choice")
+
+    def step(self) -> None:
+        """Change the `.data` of every parameter by its `.grad`."""
+        rate, momentum, nesterov = self.learning_rate, self.momentum, self.nesterov
+        decay, velocities = self.weight_decay, self._memory["velocity"]
+        for i, parameter in enumerate(self.parameters):
+            gradient: Any = parameter.grad
+            if gradient.__class__ is not float:
+                gradient = _number_or_none(gradient)
+                if gradient is None:
+                    continue
+            if decay:
+                gradient += decay * parameter._data
+            if momentum:
+                velocities[i] = velocity = momentum * velocities[i] + gradient
+                gradient = gradient + momentum * velocity if nesterov else velocity
+            parameter._data -= rate * gradient
+
+
+class Adam(Optimizer):
+    """Steps of about the learning rate, whatever the scale of a gradient (Kingma and Ba 2015).
+
+    betas: how much of their past the running means of the gradient and of its square keep.
+    eps: keeps the step bounded where all gradients so far were about 0.
+    weight_decay: adds weight_decay·p to the gradient, as PyTorch's Adam (and not AdamW) does.
+
+    >>> x = Value(3.0)
+    >>> optimizer = Adam([x], learning_rate=0.1)
+    >>> for _ in range(200):
+    ...     optimizer.zero_grad()
+    ...     ((x - 1) ** 2).backward()
+    ...     optimizer.step()
+    >>> print(f"{x:.3f}")
+    1.000
+    """
+
+    SETTINGS = ("learning_rate", "betas", "eps", "weight_decay")
+    MEMORY: ClassVar[Mapping[str, float]] = {"steps": 0.0, "mean": -math.inf, "square": 0.0}
+
+    def __init__(
+        self,
+        parameters: Iterable[Value],
+        learning_rate: float = 0.001,
+        betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-8,
+        weight_decay: float = 0.0,
+    ) -> None:
+        super().__init__(parameters, learning_rate, weight_decay)
+        if not isinstance(betas, (tuple, list)) or len(betas) != 2:
+            raise ValueError(f"betas are two numbers, such as (0.9, 0.999), but got {shown(betas)}")
+        self.betas = _setting("betas[0]", betas[0], 1.0), _setting("betas[1]", betas[1], 1.0)
+        self.eps = _setting("eps", eps)
+        if not self.eps:
+            raise ValueError("eps is what keeps Adam from dividing by 0: give it more than 0")
+
+    def step(self) -> None:
+        """Change the `.data` of every parameter by its `.grad`."""
+        (beta1, beta2), eps, decay = self.betas, self.eps, self.weight_decay
+        fresh1, fresh2, sqrt = 1 - beta1, 1 - beta2, math.sqrt
+        steps, means, squares = (self._memory[name] for name in ("steps", "mean", "square"))
+        corrected = length = root = 0.0
+        for i, parameter in enumerate(self.parameters):
+            gradient: Any = parameter.grad
+            if gradient.__class__ is not float:
+                gradient = _number_or_none(gradient)
+                if gradient is None:
+                    continue
+            if decay:
+                gradient += decay * parameter._data
+            steps[i] = step = steps[i] + 1.0
+            if step != corrected:  # the means began at 0, and are too small by known factors
+                corrected = step
+                length = self.learning_rate / (1 - beta1**step)
+                root = sqrt(1 - beta2**step)
+            means[i] = mean = beta1 * means[i] + fresh1 * gradient
+            squares[i] = square = beta2 * squares[i] + fresh2 * gradient * gradient
+            parameter._data -= length * mean / (sqrt(square) / root + eps)
+
+
+def clip_gradients(parameters: Iterable[Value], max_norm: float) -> float:
+    """Scale all gradients by one factor, so that their norm is at most `max_norm`; the norm before.
+
+    The norm is the Euclidean norm of all gradients together (Pascanu, Mikolov and Bengio 2013);
+    the factor is PyTorch's, max_norm/(norm + 1e-6). A ValueError says so when the norm is nan or
+    infinite: then no factor helps, and every gradient is left as it is.
+
+    >>> x, y = Value(3.0), Value(4.0)
+    >>> (x * y).backward()
+    >>> clip_gradients([x, y], max_norm=1.0), round(x.grad, 3), round(y.grad, 3)
+    (5.0, 0.8, 0.6)
+    """
+    max_norm = _bound("max_norm", max_norm)
+    reached = _gradients(parameters)
+    norm = math.hypot(*reached.values())  # which scales, so that no square overflows
+    if not math.isfinite(norm):
+        raise ValueError(
+            f"the norm of the gradients is {norm}, and cannot be clipped: record the step inside "
+            "`with detect_anomaly():` to see where nan or inf comes up, or lower the learning rate"
+        )
+    factor = max_norm / (norm + 1e-6)
+    if factor < 1:
+        for parameter, gradient in reached.items():
+            parameter.grad = gradient * factor
+    return norm
+
+
+def clip_gradient_values(parameters: Iterable[Value], max_value: float) -> None:
+    """Bring each gradient into the interval from −max_value to max_value; nan stays nan.
+
+    >>> x = Value(3.0)
+    >>> (x**2).backward()
+    >>> clip_gradient_values([x], max_value=1.0)
+    >>> x.grad
+    1.0
+    """
+    max_value = _bound("max_value", max_value)
+    clipped = clip(-max_value, max_value).forward
+    for parameter, gradient in _gradients(parameters).items():
+        parameter.grad = clipped(gradient)
+
+
+# --- Schedules: the learning rate as a function of the step's number, from 0 on -----------------
+
+
+def constant(rate: float) -> Schedule:
+    """Always the same.
+
+    >>> constant(0.1)(1000)
+    0.1
+    """
+    return lambda step: rate
+
+
+def linear(start: float, end: float, steps: int) -> Schedule:
+    """In a straight line from `start` at step 0 to `end` at step `steps`, and `end` from then on.
+
+    >>> [linear(1.0, 0.0, steps=4)(step) for step in (0, 1, 2, 4, 9)]
+    [1.0, 0.75, 0.5, 0.0, 0.0]
+    """
+    steps = _steps("steps", steps)
+    return lambda step: _between(start, end, min(step / steps, 1.0))
+
+
+def cosine(start: float, end: float, steps: int) -> Schedule:
+    """Along half a cosine, gently at both ends (Loshchilov and Hutter 2017, without restarts).
+
+    >>> [round(cosine(1.0, 0.0, steps=4)(step), 3) for step in (0, 1, 2, 4, 9)]
+    [1.0, 0.854, 0.5, 0.0, 0.0]
+    """
+    steps = _steps("steps", steps)
+    return lambda step: _between(start, end, (1 - math.cos(math.pi * min(step / steps, 1.0))) / 2)
+
+
+def step_decay(start: float, factor: float, every: int) -> Schedule:
+    """Times `factor` after every `every` steps.
+
+    >>> [step_decay(1.0, 0.5, every=10)(step) for step in (0, 9, 10, 20)]
+    [1.0, 1.0, 0.5, 0.25]
+    """
+    every = _steps("every", every)
+    return lambda step: start * factor ** (step // every)
+
+
+def warm_up(steps: int, schedule: Schedule) -> Schedule:
+    """For `steps` steps up to where `schedule` starts, and then `schedule` from its beginning.
+
+    >>> [warm_up(3, linear(1.0, 0.0, steps=4))(step) for step in range(8)]
+    [0.25, 0.5, 0.75, 1.0, 0.75, 0.5, 0.25, 0.0]
+    """
+    steps = _steps("steps", steps)
+    return lambda step: (
+        schedule(step - steps) if step >= steps else schedule(0) * ((step + 1) / (steps + 1))
+    )
+
+
+def _between(start: float, end: float, fraction: float) -> float:
+    return (1 - fraction) * start + fraction * end
+
+
+# --- What was given, checked --------------------------------------------------------------------
+
+
+def _leaves(parameters: Iterable[Value]) -> list[Value]:
+    """The parameters as a list of leaves, each of them once."""
+    try:
+        found = list(parameters)
+    except TypeError:
+        raise TypeError(
+            f"parameters are a list of Values, such as model.parameters(), but got "
+            f"{shown(parameters)}"
+        ) from None
+    if not found:
+        raise ValueError("there are no parameters: the list is empty")
+    seen: set[Value] = set()
+    for i, parameter in enumerate(found):
+        if not isinstance(parameter, Value):
+            raise TypeError(f"parameters are Values, but parameters[{i}] is {shown(parameter)}")
+        if parameter._operation is not None:
+            raise ValueError(
+                f"parameters[{i}], {parameter!r}, is the result of an operation "
+                f"({parameter._op}): give the leaves that it was computed from"
+            )
+        if parameter in seen:
+            raise ValueError(f"parameters[{i}], {parameter!r}, is there twice: give it once")
+        seen.add(parameter)
+    return found
+
+
+def _number_or_none(gradient: Any) -> float | None:
+    """A gradient that is no plain float: none at all, or a number of another library."""
+    return None if gradient is NO_GRADIENT or gradient is None else as_number(gradient)
+
+
+def _gradients(parameters: Iterable[Value]) -> dict[Value, float]:
+    """The gradients of those parameters that a backward pass has reached."""
+    found = {parameter: _number_or_none(parameter.grad) for parameter in _leaves(parameters)}
+    return {parameter: gradient for parameter, gradient in found.items() if gradient is not None}
+
+
+def _setting(name: str, number: float, below: float = math.inf) -> float:
+    number = as_number(number)
+    if not 0 <= number < below:
+        limit = "" if below == math.inf else f" below {below:g}"
+        raise ValueError(f"{name} is a finite number from 0 on{limit}, but got {number}")
+    return number
+
+
+def _bound(name: str, number: float) -> float:
+    number = as_number(number)
+    if not number >= 0:
+        raise ValueError(f"{name} is a number from 0 on, but got {number}")
+    return number
+
+
+def _steps(name: str, steps: int) -> int:
+    if isinstance(steps, bool) or not isinstance(steps, int) or steps < 1:
+        raise ValueError(f"{name} is a whole number from 1 on, but got {steps!r}")
+    return steps
