@@ -24,6 +24,7 @@ from functools import lru_cache
 from types import SimpleNamespace
 from typing import Any, TypeAlias
 
+from . import elementary
 from .printing import number
 
 __all__ = ["FLOATS", "OPERATIONS", "Operation", "Rule", "clip", "power"]
@@ -49,6 +50,8 @@ class Operation:
     textbook: the rule as a lecture writes it, where that differs from `partials`.
     spelling: how a target ("text", "python", "latex", "javascript") writes its value, with ``{0}``
         and ``{1}`` for the operands; in text and Python a missing one is spelled as a call.
+    native: how a processor computes it: an instruction of LLVM's, or a rule ``(m, *operands)`` that
+        makes it of such.
     precedence: how tightly that spelling binds.
     constants: the constants of an operation that carries some, as `power(3)` carries 3.
     """
@@ -62,6 +65,7 @@ class Operation:
     spelling: Mapping[str, str] = field(default_factory=dict)
     precedence: int = CALL
     constants: tuple[float, ...] = ()
+    native: str | Callable[..., Any] = ""
 
     def __post_init__(self) -> None:
         if not self.symbol:
@@ -111,7 +115,7 @@ def raise_to(a: float, b: float) -> float:
         magnitude = inf
     except ValueError:  # zero to a negative power, or a negative base to a fraction
         magnitude = inf if a == 0 else nan
-    negative = math.copysign(1.0, a) < 0 and b % 2 == 1
+    negative = math.copysign(1.0, a) < 0 and abs(math.fmod(b, 2)) == 1
     return -magnitude if negative else magnitude
 
 
@@ -206,6 +210,40 @@ def power_rule(m: Any, out: Any, a: Any, b: Any) -> tuple[Any, Any]:
     return b * m.pow(base, b - 1), out * m.log(flat)
 
 
+# --- Forward functions for whole vectors, which cannot branch ---------------------------------
+
+
+def native_sigmoid(m: Any, x: Any) -> Any:
+    e = m.exp(-m.abs(x))
+    upper = m.div(1.0, 1.0 + e)
+    return m.where(x >= 0, upper, e * upper)
+
+
+def native_softplus(m: Any, x: Any) -> Any:
+    return m.where(x > 0, x, 0.0) + m.log1p(m.exp(-m.abs(x)))
+
+
+def native_tanh(m: Any, x: Any) -> Any:
+    t = m.expm1(-2.0 * m.abs(x))
+    return m.copysign(m.div(t, t + 2.0), x)
+
+
+def native_power(m: Any, x: Any, exponent: float) -> Any:
+    """By multiplication for small whole exponents, by the square root for halves."""
+    if -exponent in range(1, 9):
+        return native_power(m, m.div(1.0, x), -exponent)
+    if exponent == -0.5:
+        return m.div(1.0, native_power(m, x, 0.5))
+    if exponent == 0.5:  # the power of -0 is 0, and that of -inf is inf
+        return m.where(x == -inf, inf, m.sqrt(x + 0.0))
+    if exponent not in range(1, 9):
+        return m.pow(x, exponent)
+    if exponent == 1:
+        return x
+    half = native_power(m, x, exponent // 2)
+    return half * half * x if exponent % 2 else half * half
+
+
 # --- The table --------------------------------------------------------------------------------
 
 TINY = 0.05  # keeps sample points off a kink or a pole
@@ -223,70 +261,90 @@ def _call(latex: str, javascript: str) -> dict[str, str]:
 # fmt: off
 _TABLE = (
     Operation("add", lambda a, b: a + b, lambda m, out, a, b: (1.0, 1.0),
-              (ANY, ANY), "+", None, _spelled("{0} + {1}", "{0} + {1}", "{0} + {1}"), SUM),
+              (ANY, ANY), "+", None, _spelled("{0} + {1}", "{0} + {1}", "{0} + {1}"), SUM,
+              native="fadd"),
     Operation("sub", lambda a, b: a - b, lambda m, out, a, b: (1.0, -1.0),
-              (ANY, ANY), "-", None, _spelled("{0} − {1}", "{0} - {1}", "{0} - {1}"), SUM),
+              (ANY, ANY), "-", None, _spelled("{0} − {1}", "{0} - {1}", "{0} - {1}"), SUM,
+              native="fsub"),
     Operation("mul", lambda a, b: a * b, lambda m, out, a, b: (b, a),
               (ANY, ANY), "*", None,
-              _spelled("{0} × {1}", "{0} * {1}", r"{0} \cdot {1}"), PRODUCT),
+              _spelled("{0} × {1}", "{0} * {1}", r"{0} \cdot {1}"), PRODUCT,
+              native="fmul"),
     Operation("div", divide, lambda m, out, a, b: (m.div(1.0, b), -m.div(out, b)),
               (ANY, RIGHT), "/", None,
-              _spelled("{0} / {1}", "{0} / {1}", r"\frac{{{0}}}{{{1}}}"), PRODUCT),
+              _spelled("{0} / {1}", "{0} / {1}", r"\frac{{{0}}}{{{1}}}"), PRODUCT,
+              native="fdiv"),
     Operation("neg", lambda x: -x, lambda m, out, x: (-1.0,),
-              (ANY,), "neg", None, _spelled("−{0}", "-{0}", "-{0}"), NEGATION),
+              (ANY,), "neg", None, _spelled("−{0}", "-{0}", "-{0}"), NEGATION,
+              native="fneg"),
     # JavaScript differs from C, and so from us, in what 1 and -1 to the power of nan and inf are.
     Operation("pow", raise_to, power_rule,
               (POSITIVE, ANY), "**",
               lambda m, out, a, b: (b * m.pow(a, b - 1), out * m.log(a)),
               _spelled("{0}^{1}", "{0} ** {1}", "{{{0}}}^{{{1}}}",
                        "({0} === 1 || ({0} === -1 && Math.abs({1}) === Infinity)"
-                       " ? 1 : Math.pow({0}, {1}))"), POWER),
+                       " ? 1 : Math.pow({0}, {1}))"), POWER,
+              native="llvm.pow"),
     Operation("exp", exp, lambda m, out, x: (out,),
-              (ANY,), spelling=_call("e^{{{0}}}", "Math.exp({0})")),
+              (ANY,), spelling=_call("e^{{{0}}}", "Math.exp({0})"),
+              native=elementary.exp),
     Operation("log", log, lambda m, out, x: (m.div(1.0, not_negative(m, x)),),
               (POSITIVE,), textbook=lambda m, out, x: (m.div(1.0, x),),
-              spelling=_call(r"\ln\left({0}\right)", "Math.log({0})")),
+              spelling=_call(r"\ln\left({0}\right)", "Math.log({0})"),
+              native=elementary.log),
     Operation("log1p", log1p, lambda m, out, x: (m.div(1.0, not_negative(m, 1.0 + x)),),
               ((-0.9, 3.0),), textbook=lambda m, out, x: (m.div(1.0, 1.0 + x),),
-              spelling=_call(r"\ln\left(1 + {0}\right)", "Math.log1p({0})")),
+              spelling=_call(r"\ln\left(1 + {0}\right)", "Math.log1p({0})"),
+              native=elementary.log1p),
     Operation("expm1", expm1, lambda m, out, x: (m.exp(x),),
               (ANY,), textbook=lambda m, out, x: (out + 1.0,),
-              spelling=_call(r"\left(e^{{{0}}} - 1\right)", "Math.expm1({0})")),
+              spelling=_call(r"\left(e^{{{0}}} - 1\right)", "Math.expm1({0})"),
+              native=elementary.expm1),
     Operation("sqrt", sqrt, lambda m, out, x: (m.div(0.5, out),),
               (POSITIVE,), textbook=lambda m, out, x: (m.div(1.0, 2.0 * out),),
-              spelling=_call(r"\sqrt{{{0}}}", "Math.sqrt({0})")),
+              spelling=_call(r"\sqrt{{{0}}}", "Math.sqrt({0})"),
+              native="llvm.sqrt"),
     Operation("sin", sin, lambda m, out, x: (m.cos(x),),
-              (ANY,), spelling=_call(r"\sin\left({0}\right)", "Math.sin({0})")),
+              (ANY,), spelling=_call(r"\sin\left({0}\right)", "Math.sin({0})"),
+              native="llvm.sin"),
     Operation("cos", cos, lambda m, out, x: (-m.sin(x),),
-              (ANY,), spelling=_call(r"\cos\left({0}\right)", "Math.cos({0})")),
+              (ANY,), spelling=_call(r"\cos\left({0}\right)", "Math.cos({0})"),
+              native="llvm.cos"),
     # tanh′ = 1 − out² and σ′ = out·(1 − out) lose every digit where out has rounded to 1.
     Operation("tanh", math.tanh,
               lambda m, out, x: (4.0 * m.sigmoid(2.0 * x) * m.sigmoid(-2.0 * x),),
               (ANY,), textbook=lambda m, out, x: (1.0 - out * out,),
-              spelling=_call(r"\tanh\left({0}\right)", "Math.tanh({0})")),
+              spelling=_call(r"\tanh\left({0}\right)", "Math.tanh({0})"),
+              native=native_tanh),
     Operation("sigmoid", sigmoid, lambda m, out, x: (out * m.sigmoid(-x),),
               (ANY,), textbook=lambda m, out, x: (out * (1.0 - out),),
               spelling=_call(r"\sigma\left({0}\right)",
                              "({0} >= 0 ? 1 / (1 + Math.exp(-{0}))"
-                             " : Math.exp({0}) / (1 + Math.exp({0})))")),
+                             " : Math.exp({0}) / (1 + Math.exp({0})))"),
+              native=native_sigmoid),
     Operation("softplus", softplus, lambda m, out, x: (m.sigmoid(x),),
               (ANY,),
               spelling=_call(r"\ln\left(1 + e^{{{0}}}\right)",
-                             "(({0} > 0 ? {0} : 0) + Math.log1p(Math.exp(-Math.abs({0}))))")),
+                             "(({0} > 0 ? {0} : 0) + Math.log1p(Math.exp(-Math.abs({0}))))"),
+              native=native_softplus),
     Operation("relu", relu, lambda m, out, x: (step(m, x),),
               (RIGHT,), "ReLU", lambda m, out, x: (m.where(x > 0, 1.0, 0.0),),
-              _call(r"\operatorname{{ReLU}}\left({0}\right)", "({0} < 0 ? 0 : {0})")),
+              _call(r"\operatorname{{ReLU}}\left({0}\right)", "({0} < 0 ? 0 : {0})"),
+              native=lambda m, x: m.where(x < 0, 0.0, x)),
     Operation("abs", abs, lambda m, out, x: (sign(m, x),),
               (LEFT,), textbook=lambda m, out, x: (m.where(x > 0, 1.0, m.where(x < 0, -1.0, 0.0)),),
-              spelling=_spelled("|{0}|", "abs({0})", r"\left|{0}\right|", "Math.abs({0})")),
+              spelling=_spelled("|{0}|", "abs({0})", r"\left|{0}\right|", "Math.abs({0})"),
+              native="llvm.fabs"),
     Operation("maximum", maximum, lambda m, out, a, b: (share(m, a, b), share(m, b, a)),
               (LEFT, RIGHT), "max",
               lambda m, out, a, b: (textbook_share(m, a, b), textbook_share(m, b, a)),
-              _call(r"\max\left({0}, {1}\right)", "({1} > {0} || {1} !== {1} ? {1} : {0})")),
+              _call(r"\max\left({0}, {1}\right)", "({1} > {0} || {1} !== {1} ? {1} : {0})"),
+              native=lambda m, a, b: m.where((b > a) | (b != b), b, a)),
     Operation("minimum", minimum, lambda m, out, a, b: (share(m, b, a), share(m, a, b)),
               (LEFT, RIGHT), "min",
               lambda m, out, a, b: (textbook_share(m, b, a), textbook_share(m, a, b)),
-              _call(r"\min\left({0}, {1}\right)", "({1} < {0} || {1} !== {1} ? {1} : {0})")),
+              _call(r"\min\left({0}, {1}\right)", "({1} < {0} || {1} !== {1} ? {1} : {0})"),
+              native=lambda m, a, b: m.where((b < a) | (b != b), b, a)),
 )
 # fmt: on
 
@@ -336,6 +394,7 @@ def _power(exponent: float) -> Operation:
         spelling=spelling,
         precedence=POWER,
         constants=(exponent,),
+        native=lambda m, x: native_power(m, x, exponent),
     )
 
 
@@ -376,10 +435,31 @@ def _clip(low: float, high: float) -> Operation:
             f"({{0}} < {low_} ? {low_} : {{0}} > {high_} ? {high_} : {{0}})",
         ),
         constants=(low, high),
+        native=lambda m, x: m.where(x < low, low, m.where(x > high, high, x)),
     )
 
 
-FAMILIES: dict[str, Callable[..., Operation]] = {"power": power, "clip": clip}
+def detach() -> Operation:
+    """x itself, taken for a constant: no gradient flows back through it.
+
+    It has no place in the table: on purpose, its derivative is not that of its value.
+
+    >>> detach().forward(3.0), detach().partials(FLOATS, 3.0, 3.0)
+    (3.0, (0.0,))
+    """
+    return _DETACH
+
+
+_DETACH = Operation(
+    "detach",
+    lambda x: x,
+    lambda m, out, x: (0.0,),
+    spelling={"javascript": "({0})"},
+    native=lambda m, x: x,
+)
+
+FAMILIES: dict[str, Callable[..., Operation]] = {"power": power, "clip": clip, "detach": detach}
+"""What makes the operations that do not stand in the table, by their names."""
 
 
 def _latex(constant: float) -> str:
