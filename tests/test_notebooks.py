@@ -34,7 +34,11 @@ def test_it_runs_and_keeps_its_outputs(path: Path) -> None:
     nbformat.validate(stored)
     fresh = nbformat.read(path, as_version=4)
     client = nbclient.NotebookClient(
-        fresh, timeout=120, kernel_name="python3", resources={"metadata": {"path": str(DEMOS)}}
+        fresh,
+        timeout=120,
+        kernel_name="python3",
+        resources={"metadata": {"path": str(DEMOS)}},
+        coalesce_streams=True,  # a cell's text may come in pieces
     )
     client.execute()
     code = [
