@@ -165,7 +165,7 @@ class _Picture:
         self.shown = [place for place in range(len(self.order)) if place not in self.box_of]
         self.hidden = len(self.order) - len(self.shown)
         self.names = names
-        self.all_names, self.short_names = parameter_names(self.paths, names)
+        self.all_names, self.parameter_paths = parameter_names(self.paths, names)
         self.given = given_names(self.order, self.all_names)
         self.called = name_values(self.order, self.all_names)
 
@@ -272,8 +272,8 @@ class _Picture:
         value, name = self.order[place], self.called[self.order[place]]
         if value not in self.given:
             return ""
-        # Inside of the cluster of its module, w[1] says as much as layers[0].neurons[3].w[1].
-        return self.short_names.get(name, name) if self.paths[place] else name
+        path = self.paths[place]
+        return shortened(self.parameter_paths.get(name, name), path) if path else name
 
     def _tooltip(self, place: int) -> str:
         value, name = self.order[place], self.called[self.order[place]]
@@ -399,7 +399,7 @@ def module_paths(order: Sequence[Value]) -> list[tuple[ModuleCall, ...]]:
         paths[value] = path = (*around, *(call for call in returned_by if call not in around))
         for call in path:
             if id(call) not in inputs:
-                inputs[id(call)] = set(map(id, _values_in(call.inputs)))
+                inputs[id(call)] = set(map(id, call.inputs))
         for operand in value._prev:
             outside = tuple(call for call in path if id(operand) not in inputs[id(call)])
             known = paths.get(operand)
@@ -410,9 +410,10 @@ def module_paths(order: Sequence[Value]) -> list[tuple[ModuleCall, ...]]:
 def parameter_names(
     paths: Sequence[Sequence[ModuleCall]], names: Mapping[str, Any] | None
 ) -> tuple[dict[str, Any], dict[str, str]]:
-    """The caller's names, then those of parameters in the modules called; and those made short."""
+    """The caller's names, then those of parameters in the modules called; and what the latter are
+    called by their own model."""
     found: dict[str, Any] = dict(names or {})
-    short: dict[str, str] = {}
+    own: dict[str, str] = {}
     seen: set[int] = set()
     for path in paths:
         module = path[0].module() if path else None
@@ -423,8 +424,15 @@ def parameter_names(
                 while unique in found and found[unique] is not parameter:
                     unique += "′"  # two models may both have a layers[0]
                 found[unique] = parameter
-                short[unique] = name.rpartition(".")[2]
-    return found, short
+                own[unique] = name
+    return found, own
+
+
+def shortened(name: str, path: Sequence[ModuleCall]) -> str:
+    """The name of a parameter, from where it is drawn: in the cluster of its own neuron, w[1] says
+    as much as layers[0].neurons[3].w[1]; in that of a layer, the neuron has to be said."""
+    parts = name.split(".")
+    return ".".join(parts[min(max(len(path) - 1, 0), len(parts) - 1) :])
 
 
 def common(a: tuple[Any, ...], b: tuple[Any, ...]) -> tuple[Any, ...]:
@@ -433,16 +441,6 @@ def common(a: tuple[Any, ...], b: tuple[Any, ...]) -> tuple[Any, ...]:
     while same < min(len(a), len(b)) and a[same] is b[same]:
         same += 1
     return a[:same]
-
-
-def _values_in(x: Any) -> Iterator[Value]:
-    if isinstance(x, Value):
-        yield x
-    elif hasattr(x, "tolist"):  # an array
-        yield from _values_in(x.tolist())
-    elif isinstance(x, (list, tuple)):
-        for element in x:
-            yield from _values_in(element)
 
 
 def _open_levels(

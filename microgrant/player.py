@@ -35,10 +35,11 @@ from .draw import (
     common,
     module_paths,
     parameter_names,
+    shortened,
     sign,
 )
 from .engine import Value
-from .ops import OPERATIONS, Operation
+from .ops import FAMILIES, OPERATIONS, Operation
 from .record import (
     MISTAKES,
     MOST_WRITTEN_OUT,
@@ -201,12 +202,12 @@ class _Step:
         self, order: list[Value], names: Mapping[str, Any] | None, mistake: str | None
     ) -> None:
         calls = module_paths(order)
-        all_names, short = parameter_names(calls, names)
+        all_names, own = parameter_names(calls, names)
         self.record = record(order[-1], all_names, mistake)
         self.order = order
         self.names = [clean(node.name) for node in self.record.nodes]
         self.short = [
-            short.get(name, name) if path else name
+            shortened(own.get(name, name), path) if path else name
             for name, path in zip(self.names, calls, strict=True)
         ]
         called = name_values(order, all_names)
@@ -638,7 +639,7 @@ def _words(operation: Operation) -> dict[str, Any]:
     held = operation.arity <= len(_STAND_INS)
     signs = list(product((False, True) if held else (False,), repeat=operation.arity))
     numbers = product(_FORMS if held else _FORMS[:1], repeat=operation.arity)
-    own = operation is not OPERATIONS.get(operation.name) and not operation.constants
+    own = operation is not OPERATIONS.get(operation.name) and operation.name not in FAMILIES
     return {
         "symbol": clean(operation.symbol),
         "formula": _single([_formula(operation, minus) for minus in signs]),
