@@ -107,7 +107,7 @@ class NativeMachine(Machine):
         work = self.layout.instructions * number_of_rows
         if work > 2 * SEGMENT_WORK:
             segments = min(SEGMENTS, work // SEGMENT_WORK, number_of_rows)
-            self._run_segments(address(parameters), address(rows), number_of_rows, segments, out)
+            self._run_segments(parameters, rows, number_of_rows, segments, out)
             return out
         try:
             space = self.spare.pop()  # no other thread can get hold of the same
@@ -118,29 +118,31 @@ class NativeMachine(Machine):
         return out
 
     def _run_segments(
-        self, parameters: int, rows: int, number_of_rows: int, segments: int, out: Buffer
+        self, parameters: Buffer, rows: Buffer, number_of_rows: int, segments: int, out: Buffer
     ) -> None:
         """The rows in pieces, shared out among the cores."""
-        space, to = Workspace(self.layout, segments), address(out)
-        self.before(parameters, space.start, 0, 0, 0)
+        space = Workspace(self.layout, segments)
+        self.before(address(parameters), space.start, 0, 0, 0)
         bounds = [number_of_rows * i // segments for i in range(segments + 1)]
         workers = min(cores(), segments)
 
+        # It holds on to all of the memory: a second Ctrl-C may end this method before its threads.
         def work(worker: int) -> None:
             own = Workspace(self.layout, 0)
+            p, x, to = map(address, (parameters, rows, out))
             for i in range(worker, segments, workers):
                 sums = space.sums + i * self.layout.bytes_of_sums
-                piece = bounds[i], bounds[i + 1]
-                self.loop(parameters, space.start, own.vectors, sums, rows, *piece, to)
+                self.loop(p, space.start, own.vectors, sums, x, bounds[i], bounds[i + 1], to)
 
         others = [pool().submit(work, worker) for worker in range(1, workers)]
         try:
             work(0)
         finally:
-            wait(others)  # come what may: they work in memory that goes when this returns
+            wait(others)
         for other in others:
             other.result()
-        self.after(parameters, space.start, 0, space.sums, segments, number_of_rows, to)
+        p, to = address(parameters), address(out)
+        self.after(p, space.start, 0, space.sums, segments, number_of_rows, to)
 
 
 class Workspace:

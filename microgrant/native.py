@@ -206,8 +206,8 @@ class Compiled:
             warn(
                 f"a decision was made on Values of this graph ({'; '.join(lines)}). If it shaped "
                 "the graph, it is now the same for every row: use where(condition, a, b), relu, "
-                "maximum, abs or clip, which decide for each row. If it did not, compare the .data "
-                "instead, and record the graph anew",
+                "maximum, abs or clip, which decide for each row. If it did not, nothing is wrong "
+                "(compare .data, and this will not be said)",
                 DecisionWarning,
             )
 

@@ -15,15 +15,15 @@ import microgrant
 BENCHMARKS = Path(__file__).parent / "benchmarks"
 
 
-def eager(*options: str) -> "subprocess.CompletedProcess[str]":
-    command = [sys.executable, str(BENCHMARKS / "eager.py"), *options]
+def run(program: str, *options: str) -> "subprocess.CompletedProcess[str]":
+    command = [sys.executable, str(BENCHMARKS / program), *options]
     package = Path(microgrant.__file__).parent
     environment = os.environ | {"PYTHONPATH": str(package.parent)}  # the package that we test
     return subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
 
 
 def test_eager_compares_the_engines() -> None:
-    result = eager("--quick")
+    result = run("eager.py", "--quick")
     assert result.returncode == 0, result.stderr
     heading, *sections = result.stdout.split("\n\n")
 
@@ -53,8 +53,9 @@ def test_eager_compares_the_engines() -> None:
     assert "slots and tuples is left out: it was tried, and raised a RecursionError" in sections[-1]
 
 
-def test_eager_wants_at_least_one_sample() -> None:
-    result = eager("--repeat", "0")
+@pytest.mark.parametrize("program", ["eager.py", "native.py"])
+def test_benchmarks_want_at_least_one_sample(program: str) -> None:
+    result = run(program, "--repeat", "0")
     assert result.returncode == 2
     assert "--repeat takes a whole number from 1 on, but got 0" in result.stderr
 
@@ -66,3 +67,57 @@ def test_eager_notices_a_wrong_derivative(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr(slots_value.Value, "relu", lambda self: self)
     with pytest.raises(SystemExit, match="the engines disagree"):
         program.report(tasks[0], repeat=1)
+
+
+PEERS = {
+    "microgrant, native": "llvmlite",
+    "micrograd": "micrograd",
+    "NumPy by hand": "numpy",
+    "PyTorch": "torch",
+    "JAX jit": "jax",
+    "CasADi SX": "casadi",
+    "ddx-ad": "ddx",
+}
+
+
+def test_native_compares_all_that_are_installed() -> None:
+    result = run("native.py", "--quick")
+    assert result.returncode == 0, result.stderr
+    _, *sections = result.stdout.split("\n\n")
+    tables = [(section.partition(":")[0], section) for section in sections]
+    titles = ["Moons", "Moons with tanh", *["Wide"] * 2, "XOR", "Training", *["microgpt"] * 2]
+    assert [title for title, _ in tables] == [*titles, "Nodes", "Rows"]
+
+    for title, section in tables[:-2]:
+        assert "agree to within" in section
+        measured = []
+        for name, text in re.findall(r"^(\S.*?) {2,}([\d,. ]+)$", section, re.MULTILINE):
+            prepare, step, ratio, samples = (float(x.replace(",", "")) for x in text.split())
+            assert prepare >= 0
+            assert min(step, ratio) > 0
+            assert samples == 2
+            measured.append(name)
+        if title == "Moons":
+            assert {"microgrant, eager", "microgrant, Python"} <= {*measured}
+            for name, module in PEERS.items():
+                if importlib.util.find_spec(module):
+                    assert name in measured
+                else:
+                    assert re.search(f"^{name} is left out: .*pip install", section, re.MULTILINE)
+    if importlib.util.find_spec("llvmlite"):
+        assert all("to the power of" in section for _, section in tables[-2:])
+
+
+def test_native_notices_a_wrong_gradient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    program, networks, peers = map(importlib.import_module, ("native", "networks", "peers"))
+    task = program.on_network("XOR", networks.Network((2, 2, 1)), networks.XOR_ROWS)
+    honest = peers.microgrant_eager(peers.Work(networks.Network((2, 2, 1)), networks.XOR_ROWS))
+
+    def off(result: object) -> tuple[float, list[float]]:
+        loss, gradient = honest.read(result)
+        return loss, [*gradient[:-1], gradient[-1] * (1 + 1e-6)]
+
+    task.prepare = {"one": lambda: honest, "two": lambda: peers.Ready(honest.step, off)}
+    with pytest.raises(SystemExit, match="two and one disagree"):
+        program.report(task, repeat=1)
