@@ -31,10 +31,10 @@ __all__ = ["Machine", "NativeMachine", "PythonMachine", "TargetWarning", "machin
 Build: TypeAlias = Callable[[frozenset[str]], tuple[Program, list[Register]]]
 """Writes a program with the primitives of a target, and returns its outputs."""
 
-# A segment of rows is summed up by itself, and there are at most so many of them. How rows are cut
-# depends on their number alone, and so the results do not depend on the number of cores.
-SEGMENTS = 32
-SEGMENT_WORK = 2_000_000  # instructions, times rows: about a tenth of a millisecond
+# Many rows are cut into segments, each of which is summed up by itself. How they are cut depends on
+# the work alone, and so the results do not depend on the number of cores.
+SEGMENTS = (8, 16, 32)  # to be shared out evenly among 2, 4 or 8 cores
+SEGMENT_WORK = 1_000_000  # instructions times rows: some tens of microseconds
 
 INSTALL = "`pip install 'microgrant[native]'` brings native code"
 
@@ -105,8 +105,8 @@ class NativeMachine(Machine):
         """The outputs, by native code."""
         out = empty(self.outputs * number_of_rows if self.per_row else self.outputs)
         work = self.layout.instructions * number_of_rows
-        if work > 2 * SEGMENT_WORK:
-            segments = min(SEGMENTS, work // SEGMENT_WORK, number_of_rows)
+        if work >= SEGMENTS[0] * SEGMENT_WORK and number_of_rows >= SEGMENTS[-1]:
+            segments = max(n for n in SEGMENTS if work >= n * SEGMENT_WORK)
             self._run_segments(parameters, rows, number_of_rows, segments, out)
             return out
         try:

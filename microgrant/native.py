@@ -71,8 +71,8 @@ def compile(
 ) -> Step | Predictor:
     """The program of a recorded graph: a `Step` that trains, or a `Predictor`.
 
-    outputs: the loss of one example, to be differentiated; or a list of Values (or, without
-        parameters, one Value) to be predicted.
+    outputs: the loss of one example: then a `Step` comes out. Or what is to be predicted: a list of
+        Values or, without parameters, one Value.
     inputs: the leaves that differ from row to row, in the order of the columns.
     parameters: the leaves that training changes. Their `.data` is read at each call.
     target: "native" for machine code by LLVM, "python" for Python; "auto" is native where llvmlite

@@ -413,7 +413,7 @@ class Program:
         known = [self.found[id(x)] for x in (value, *value._prev)]
         try:
             partials = operation.partials(self._rules, *known)
-        except TypeError:  # a user's own rule, which works on floats only
+        except (TypeError, AttributeError):  # a rule of a user's, which works on floats only
             partials = tuple(self._find(partial, known) for partial in _opaque(operation))
         for operand, partial in zip(value._prev, partials, strict=True):
             yield operand, partial * upstream

@@ -111,7 +111,11 @@ def as_rows(buffer: Buffer, rows: int) -> Any:
 def as_array(x: Any) -> Any:
     """x in one piece, if it is an array of NumPy's, a tensor, or another thing of that kind."""
     np = numpy()
-    if np is None or not (hasattr(x, "__array__") or isinstance(x, memoryview)):
+    if np is None:
+        return None
+    if x.__class__ is np.ndarray and x.dtype is np.dtype(float) and x.flags.c_contiguous:
+        return x  # as it mostly is; what follows would take longer than a small step
+    if not (hasattr(x, "__array__") or isinstance(x, memoryview)):
         return None
     if isinstance(x, np.ma.MaskedArray) and np.ma.is_masked(x):
         raise ValueError("some numbers of the array are masked: fill them in or leave them out")

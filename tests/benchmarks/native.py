@@ -1,0 +1,432 @@
+"""How fast a compiled step is: microgrant beside C, NumPy, PyTorch, JAX, CasADi and ddx-ad.
+
+With this program you can
+
+- compare them all:                python tests/benchmarks/native.py
+- see in seconds that it works:    python tests/benchmarks/native.py --quick
+- run one of the tasks:            python tests/benchmarks/native.py --only moons
+- take more samples:               python tests/benchmarks/native.py --repeat 21
+- leave JAX its threads:           python tests/benchmarks/native.py --jax-as-it-comes
+
+A task is a step of training: the mean loss over some rows, and its gradient. First all who take
+part must have computed the same numbers; then they are timed in alternation, in one process and,
+where the system lets a process choose, on one core. `networks.py` has the work, and `peers.py`
+those who do it. Who cannot is left out, with the reason.
+
+Everybody has parameters and rows in the form that suits it best, and may leave the gradient in
+that form. JAX is told to work in the thread that calls it: on one core that is its fastest way.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import math
+import os
+import platform
+import statistics
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, field
+from functools import lru_cache
+from functools import partial as bind
+from pathlib import Path
+from typing import Any
+
+from networks import XOR_ROWS, Network, half_moon_rows, random_rows
+from peers import (
+    JAX_SETTINGS,
+    PARTICIPANTS,
+    LeftOutError,
+    Ready,
+    Work,
+    as_floats,
+    compiled,
+    load,
+    recorded,
+    refuse_what_takes_too_long,
+    versions,
+)
+
+import microgrant
+from microgrant.optim import SGD, Adam
+
+ALL_CORES = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
+
+SAMPLE = 0.02
+"""Seconds: a step that is shorter is repeated until a sample lasts about as long."""
+
+BUDGET = 10.0
+"""Seconds: who has spent as many on its samples takes no more of them."""
+
+STANDING = 0.0
+"""A learning rate: the arithmetic is all done, and each step computes the same as the first."""
+
+CLOSE = 1e-9
+"""How far two results may differ, relative to the largest number of the gradient (or the loss)."""
+
+
+# --- Measurements ---------------------------------------------------------------------------------
+
+
+@dataclass
+class Entry:
+    """One row of a table: a participant that is ready, and what was measured of it."""
+
+    name: str
+    ready: Ready
+    seconds_to_prepare: float
+    result: tuple[float, list[float]]
+    calls: int = 1  # in each sample
+    samples: list[float] = field(default_factory=list)
+
+    def sample(self) -> None:
+        """The mean of some calls in a row. Garbage that they leave is collected at their cost."""
+        step = self.ready.step
+        gc.collect()
+        start = time.perf_counter()
+        for _ in range(self.calls):
+            step()
+        self.samples.append((time.perf_counter() - start) / self.calls)
+
+    @property
+    def spent(self) -> float:
+        return sum(self.samples) * self.calls
+
+    @property
+    def median(self) -> float:
+        return statistics.median(self.samples)
+
+
+@dataclass
+class Task:
+    """A table: its title, how each participant gets ready, and what times are divided by."""
+
+    title: str
+    prepare: Mapping[str, Callable[[], Ready]]
+    unit: str = "step"
+    units_in_a_step: int = 1
+
+
+def on_network(title: str, network: Network, rows: list[list[float]]) -> Task:
+    work = Work(network, rows)
+    return Task(
+        f"{title}: {network}, {len(rows):,} rows",
+        {name: bind(participant, work) for name, participant in PARTICIPANTS.items()},
+    )
+
+
+def enter(name: str, prepare: Callable[[], Ready]) -> Entry:
+    """Prepare a participant, and let it take its first step, at which some still compile."""
+    start = time.perf_counter()
+    ready = prepare()
+    result = ready.step()
+    return Entry(name, ready, time.perf_counter() - start, ready.read(result))
+
+
+def difference(found: tuple[float, list[float]], expected: tuple[float, list[float]]) -> float:
+    """How far a loss and a gradient differ from others: nan or inf where they cannot be told."""
+    (loss, gradient), (expected_loss, expected_gradient) = found, expected
+    if len(gradient) != len(expected_gradient):
+        return math.inf
+    largest = max(map(abs, expected_gradient))
+    differences = [abs(g - e) / largest for g, e in zip(gradient, expected_gradient, strict=True)]
+    differences.append(abs(loss - expected_loss) / abs(expected_loss))
+    return math.nan if any(map(math.isnan, differences)) else max(differences)
+
+
+def check(entries: list[Entry]) -> None:
+    """Say how closely all results agree; end the program where they do not."""
+    first, *others = entries
+    largest = 0.0
+    for other in others:
+        off = difference(other.result, first.result)
+        if not off <= CLOSE:
+            raise SystemExit(f"{other.name} and {first.name} disagree: by {off:.1g}, relative")
+        largest = max(largest, off)
+    if others:
+        count = 1 + len(first.result[1])
+        print(f"the loss and all gradients ({count:,} numbers) agree to within {largest:.1g}")
+
+
+def measure(entries: list[Entry], repeat: int, cores_of: dict[str, int] | None = None) -> None:
+    """`repeat` samples of each, taken in turn; fewer of those that are slow.
+
+    cores_of: how many cores each may use; by default what the process uses anyway.
+    """
+    gc.collect()
+    gc.freeze()  # what the others hold is not to slow down whose garbage is collected
+    for turn in range(repeat + 1):
+        for entry in entries:
+            if len(entry.samples) >= repeat or entry.spent > BUDGET:
+                continue
+            with cores(cores_of[entry.name]) if cores_of else nullcontext():
+                entry.sample()
+            if turn == 0 and entry.median < SAMPLE:  # that was to learn how long a step takes
+                entry.calls = 1 + int(SAMPLE / entry.median)
+                entry.samples.clear()
+    gc.unfreeze()
+
+
+def report(task: Task, repeat: int) -> None:
+    print(f"\n{task.title}")
+    entries = []
+    for name, prepare in task.prepare.items():
+        try:
+            entries.append(enter(name, prepare))
+        except LeftOutError as reason:
+            print(f"{name} is left out: {reason}")
+    if not entries:
+        return
+    check(entries)
+    measure(entries, repeat)
+    print(f"{'':34}{'prepare s':>11}{'µs/' + task.unit:>14}{'ratio':>13}{'samples':>9}")
+    for entry in entries:
+        microseconds = entry.median / task.units_in_a_step * 1e6
+        print(
+            f"{entry.name:34}{entry.seconds_to_prepare:11.3f}{microseconds:14,.2f}"
+            f"{entry.median / entries[0].median:13,.2f}{len(entry.samples):9}"
+        )
+
+
+def exponent(xs: Sequence[float], ys: Sequence[float]) -> float:
+    """The power of x that y grows with: the slope of a line through the logarithms."""
+    return statistics.linear_regression([*map(math.log, xs)], [*map(math.log, ys)]).slope
+
+
+# --- Tasks ----------------------------------------------------------------------------------------
+
+
+def moons(quick: bool, repeat: int) -> None:
+    """The step of micrograd's demo."""
+    rows = half_moon_rows(20 if quick else 100)
+    report(on_network("Moons", Network((2, 4, 1) if quick else (2, 16, 16, 1)), rows), repeat)
+
+
+def tanh(quick: bool, repeat: int) -> None:
+    """The same with an activation that is a function of the C library."""
+    network = Network((2, 4, 1) if quick else (2, 16, 16, 1), hidden="tanh")
+    report(on_network("Moons with tanh", network, half_moon_rows(20 if quick else 100)), repeat)
+
+
+def wide(quick: bool, repeat: int) -> None:
+    """A graph of 15,830 nodes, over few rows and many."""
+    network = Network((4, 6, 6, 1) if quick else (16, 64, 64, 1), error="half square")
+    for count in (20, 60) if quick else (100, 10_000):
+        report(on_network("Wide", network, random_rows(count, network.sizes[0])), repeat)
+
+
+def xor(quick: bool, repeat: int) -> None:
+    """So little work that calling is what takes time."""
+    network = Network((2, 2, 1), hidden="sigmoid", output="sigmoid", error="half square")
+    report(on_network("XOR", network, XOR_ROWS), repeat)
+
+
+def training(quick: bool, repeat: int) -> None:
+    """A whole step of training with `Value`s, beside the gradient alone on arrays."""
+    network = Network((2, 4, 1) if quick else (2, 16, 16, 1))
+    work = Work(network, half_moon_rows(20 if quick else 100))
+    prepare = {
+        "step(rows) and SGD's step()": bind(trained, work),
+        "step(rows) alone": bind(stepped, work),
+        "microgrant, value_and_grad alone": bind(PARTICIPANTS["microgrant, native"], work),
+        "JAX jit, value_and_grad alone": bind(PARTICIPANTS["JAX jit"], work),
+    }
+    report(Task(f"Training: {network}, {len(work.rows)} rows", prepare), repeat)
+
+
+def trained(work: Work) -> Ready:
+    np = load("numpy")
+    step, parameters = compiled(work, "native")
+    optimizer = SGD(parameters, learning_rate=STANDING)
+    rows = np.array(work.rows)
+
+    def train() -> float:
+        optimizer.zero_grad()
+        loss = step(rows)
+        optimizer.step()
+        return loss
+
+    return Ready(train, lambda loss: (loss, [p.grad for p in parameters]))
+
+
+def stepped(work: Work) -> Ready:
+    np = load("numpy")
+    step, parameters = compiled(work, "native")
+    rows = np.array(work.rows)
+
+    def once() -> float:
+        for parameter in parameters:
+            parameter.grad = 0.0
+        return step(rows)
+
+    return Ready(once, lambda loss: (loss, [p.grad for p in parameters]))
+
+
+def gpt(quick: bool, repeat: int) -> None:
+    """The GPT of demos/microgpt.py, by batches of documents."""
+    sys.path.append(str(Path(__file__).parents[2] / "demos"))
+    microgpt = load("microgpt")
+    documents = microgpt.that_fit(microgpt.read_documents(microgpt.NAMES), 3 if quick else 8)
+    size = {"positions": 3, "width": 4, "heads": 2} if quick else {"positions": 8}
+    model = microgpt.GPT(microgpt.alphabet(documents), **size)
+    parameters = model.parameters()
+    numbers = [p.data for p in parameters]
+    nodes = len(microgrant.topological_order(model.loss([*map(microgrant.Value, model.row(""))])))
+
+    @lru_cache
+    def step_for(target: str) -> Any:
+        try:
+            return microgpt.compiled_step(model, target)
+        except ImportError as error:
+            raise LeftOutError(str(error)) from None
+
+    def on_arrays(target: str, rows: list[list[float]]) -> Ready:
+        array = load("numpy").array if target == "native" else list
+        flat, table, step = array(numbers), array(rows), step_for(target)
+        if target == "python":
+            refuse_what_takes_too_long(bind(step.value_and_grad, flat), rows)
+        return Ready(lambda: step.value_and_grad(flat, table), lambda result: as_floats(*result))
+
+    def with_adam(step: Callable[[list[list[float]]], float], rows: list[list[float]]) -> Ready:
+        refuse_what_takes_too_long(step, rows)
+        optimizer = Adam(parameters, learning_rate=STANDING)
+
+        def train() -> float:
+            optimizer.zero_grad()
+            loss = step(rows)
+            optimizer.step()
+            return loss
+
+        return Ready(train, lambda loss: (loss, [p.grad for p in parameters]))
+
+    for count in (1, 2) if quick else (1, 8, 64):
+        rows = [*map(model.row, documents[:count])]
+        prepare: dict[str, Callable[[], Ready]] = {
+            "microgrant, native": bind(on_arrays, "native", rows),
+            "microgrant, Python": bind(on_arrays, "python", rows),
+            "native, step(rows) and Adam": lambda rows=rows: with_adam(step_for("native"), rows),
+            "eager, and Adam": bind(with_adam, microgpt.eager_step(model), rows),
+        }
+        title = f"microgpt: {nodes:,} nodes, {len(parameters):,} parameters, documents: {count}"
+        report(Task(title, prepare, unit="document", units_in_a_step=count), repeat)
+
+
+def by_nodes(quick: bool, repeat: int) -> None:
+    """How the time to compile, and the time of a step, grow with the graph."""
+    widths, count = ((4, 8), 20) if quick else ((12, 24, 44, 64, 96, 132), 100)
+    print(f"\nNodes: 16-w-w-1 relu, half square loss, {count} rows, native")
+    sizes, compiling, stepping = [], [], []
+    print(f"{'w':>6}{'nodes':>10}{'prepare s':>12}{'µs/step':>14}{'ns/node and row':>18}")
+    for width in widths:
+        work = Work(Network((16, width, width, 1), error="half square"), random_rows(count, 16))
+        entry = enter("native", bind(PARTICIPANTS["microgrant, native"], work))
+        measure([entry], repeat)
+        sizes.append(len(microgrant.topological_order(recorded(work)[0])))
+        compiling.append(entry.seconds_to_prepare)
+        stepping.append(entry.median)
+        print(
+            f"{width:6}{sizes[-1]:10,}{compiling[-1]:12.3f}{stepping[-1] * 1e6:14,.1f}"
+            f"{stepping[-1] / sizes[-1] / count * 1e9:18.3f}"
+        )
+    print(f"the time to prepare grows with nodes to the power of {exponent(sizes, compiling):.2f}")
+    print(f"the time of a step grows with nodes to the power of {exponent(sizes, stepping):.2f}")
+
+
+def by_rows(quick: bool, repeat: int) -> None:
+    """How the time of a step grows with rows, on one core and on two."""
+    counts = [20, 60] if quick else [100, 1_000, 10_000, 100_000]
+    tables = {Network((2, 4, 1) if quick else (2, 16, 16, 1)): counts}
+    if not quick:
+        tables[Network((16, 64, 64, 1), error="half square")] = counts[:-1]
+    for network, counts in tables.items():
+        grow(network, counts, repeat)
+
+
+def grow(network: Network, counts: Sequence[int], repeat: int) -> None:
+    print(f"\nRows: {network}, native")
+    available = {"1 core": 1, "2 cores": 2} if len(ALL_CORES) > 1 else {"as it comes": 1}
+    print(f"{'rows':>8}" + "".join(f"{'µs, ' + name:>18}" for name in available) + f"{'ratio':>8}")
+    medians = []
+    for count in counts:
+        ready = PARTICIPANTS["microgrant, native"](
+            Work(network, random_rows(count, network.sizes[0]))
+        )
+        entries = [Entry(name, ready, 0.0, (0.0, [])) for name in available]
+        measure(entries, repeat, available)
+        times = [entry.median for entry in entries]
+        medians.append(times[0])
+        print(
+            f"{count:8,}"
+            + "".join(f"{time * 1e6:18,.1f}" for time in times)
+            + f"{times[0] / times[-1]:8.2f}"
+        )
+    print(f"the first of them grows with rows to the power of {exponent(counts, medians):.2f}")
+
+
+TASKS = {
+    "moons": moons,
+    "tanh": tanh,
+    "wide": wide,
+    "xor": xor,
+    "training": training,
+    "gpt": gpt,
+    "nodes": by_nodes,
+    "rows": by_rows,
+}
+
+
+@contextmanager
+def cores(count: int) -> Iterator[None]:
+    """Run on so many cores, where the system lets a process choose."""
+    if not ALL_CORES:
+        yield
+        return
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, ALL_CORES[:count])
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description="Take the same steps of training with microgrant, compiled, and with others.",
+    )
+    parser.add_argument(
+        "--repeat", type=int, metavar="N", help="samples of each row (default: 9; 2 if quick)"
+    )
+    parser.add_argument("--quick", action="store_true", help="tiny networks and few samples")
+    parser.add_argument("--only", choices=TASKS, metavar="TASK", help=f"one of {', '.join(TASKS)}")
+    parser.add_argument(
+        "--jax-as-it-comes", action="store_true", help="leave JAX its threads, and all cores"
+    )
+    options = parser.parse_args()
+    repeat = (2 if options.quick else 9) if options.repeat is None else options.repeat
+    if repeat < 1:
+        parser.error(f"--repeat takes a whole number from 1 on, but got {repeat}")
+
+    for library in ("OMP", "OPENBLAS", "MKL"):  # before NumPy is imported, which looks at them
+        os.environ[f"{library}_NUM_THREADS"] = "1"
+    print(f"Python {platform.python_version()}, {platform.machine()}; {', '.join(versions())}")
+    print(f"medians of {repeat} samples, fewer where a step takes seconds")
+    print("prepare: to build, trace or compile, and a first step; ratio: to the first row")
+    if hasattr(os, "getloadavg"):
+        print(f"load of the machine before: {os.getloadavg()[0]:.1f}")
+    if options.jax_as_it_comes:
+        del JAX_SETTINGS["jax_cpu_enable_async_dispatch"]
+    with cores(len(ALL_CORES) if options.jax_as_it_comes else 1):
+        for name, task in TASKS.items():
+            if options.only in (None, name):
+                try:
+                    task(options.quick, repeat)
+                except LeftOutError as reason:
+                    print(f"{name} is left out: {reason}")
+                sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main()
