@@ -12,6 +12,8 @@ With this package you can
 from . import losses as losses
 from . import nn as nn
 from . import optim as optim
+from . import saving as saving
+from . import training as training
 from .conditions import Condition as Condition
 from .derivatives import define as define
 from .derivatives import grad as grad

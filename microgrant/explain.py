@@ -27,6 +27,7 @@ from typing import Any
 from .conditions import Choice
 from .draw import module_paths, parameter_names
 from .engine import Value
+from .files import write_file
 from .ops import OPERATIONS, Operation
 from .record import (
     Contribution,
@@ -144,8 +145,6 @@ class Explanation(Record):
         target = Path(path)
         if target.suffix.lower() not in PAGES:
             raise ValueError(f"the page is a file .html, but got {target.name!r}")
-        from .rendering import write_file  # here, because it imports Graphviz
-
         write_file(target, self._page(title).encode())
         return target
 

@@ -24,7 +24,9 @@ from typing import Any
 
 import graphviz
 
-__all__ = ["FORMATS", "Drawing", "NoGraphvizError", "bundled_graphviz", "write_file"]
+from .files import write_file
+
+__all__ = ["FORMATS", "Drawing", "NoGraphvizError", "bundled_graphviz"]
 
 FORMATS = ("svg", "png", "pdf", "dot")
 # What a `dot` that is missing, broken or not to be executed makes the package graphviz raise.
@@ -164,33 +166,3 @@ def _quiet_fontconfig() -> Iterator[None]:
             for line in said.read().decode(errors="replace").splitlines():
                 if not line.startswith("Fontconfig"):
                     print(line, file=sys.stderr)
-
-
-def write_file(target: Path, data: bytes) -> None:
-    """Write beside the target, then move: there is the old file or the new one, never half of one.
-
-    An OSError says what is wrong with the folder or the file.
-    """
-    try:
-        _write_beside(Path(os.path.realpath(target)), data)
-    except OSError as error:  # about a file that the user never named
-        raise type(error)(error.errno, error.strerror, str(target)) from None
-
-
-def _write_beside(target: Path, data: bytes) -> None:
-    handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name[:50]}.")
-    beside = Path(name)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-        beside.chmod(target.stat().st_mode & 0o777 if target.exists() else 0o666 & ~_umask())
-        os.replace(beside, target)
-    except BaseException:
-        beside.unlink(missing_ok=True)
-        raise
-
-
-def _umask() -> int:
-    mask = os.umask(0)  # the only way to read it is to set it
-    os.umask(mask)
-    return mask

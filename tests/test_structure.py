@@ -22,17 +22,38 @@ PUBLIC_MODULES = ["microgrant", *(f"microgrant.{name}" for name in MODULES if na
 
 # A module may import those that stand before it.
 ORDER = (
-    *("printing", "elementary", "ops", "symbolic", "modes", "conditions", "engine", "derivatives"),
+    *(
+        "printing",
+        "files",
+        "elementary",
+        "ops",
+        "symbolic",
+        "modes",
+        "conditions",
+        "engine",
+        "derivatives",
+    ),
     *("module", "nn", "losses", "optim", "gradcheck", "pickling", "expression"),
     *("program", "source", "llvm", "tables", "machine", "native"),
     *("examples", "history", "evaluation", "runners", "training"),
-    *("files", "plain", "blueprint", "saving", "export"),
+    *("plain", "blueprint", "saving", "onnx_graph", "onnx_program", "onnx_layers", "export"),
     *("record", "rendering", "draw", "player", "terminal", "explain"),
     *("__init__", "__main__"),
 )
 
 # What `import microgrant` does not import, installed or not.
-OPTIONAL = {"graphviz", "pygraphviz", "numpy", "llvmlite", "matplotlib", "tqdm", "IPython"}
+OPTIONAL = {
+    "graphviz",
+    "pygraphviz",
+    "numpy",
+    "llvmlite",
+    "matplotlib",
+    "tqdm",
+    "torch",
+    "onnx",
+    "onnxruntime",
+    "IPython",
+}
 
 
 def imports(source: str) -> Iterator[str]:
