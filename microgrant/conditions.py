@@ -268,16 +268,24 @@ def whole_order(*roots: Any, visited: dict[int, Any] | None = None) -> list[Any]
     return order
 
 
+class Through(str):
+    """The line of a decision on something that was computed from a leaf, and not on the leaf."""
+
+    __slots__ = ()
+
+
 def note_decision(condition: Condition) -> None:
     """Note on all that a condition depends on which line of the user's program decides on it.
 
     What is noted already is not walked through again: in all, each Value is visited once.
     """
     line = ""
-    stack = list(sources(condition))
+    stack = [(x, True) for x in sources(condition)]
     while stack:
-        x = stack.pop()
-        if not hasattr(x, "_decided_at"):
+        x, compared = stack.pop()
+        known = getattr(x, "_decided_at", None)
+        if known is None or (compared and isinstance(known, Through)):
             line = line or modes.users_line()
-            x._decided_at = line
-            stack.extend(sources(x))
+            further = sources(x)
+            x._decided_at = line if compared or further else Through(line)
+            stack.extend((each, isinstance(x, Condition)) for each in further)

@@ -243,6 +243,11 @@ def define(
     )
 
     def function(*operands: Number) -> Value:
+        if len(operands) > 1 == operation.arity:
+            raise TypeError(
+                f"{name} takes 1 operand, but got {len(operands)}: say define(…, "
+                f"arity={len(operands)}) if it is to take as many"
+            )
         return apply(operation, *operands)
 
     function.__name__ = function.__qualname__ = name

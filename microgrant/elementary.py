@@ -31,7 +31,7 @@ SMALLEST_NORMAL = 2.0**-1022
 # exp(r) - 1 = r + r²/2! + …, to r¹³: the rest is below 4e-18 for |r| ≤ ln(2)/2.
 EXPONENTIAL = [1 / math.factorial(n) for n in range(1, 14)]
 # log((1 + s)/(1 - s)) = 2s + 2s³/3 + 2s⁵/5 + …: what follows the 2s, divided by s.
-LOGARITHM = [2 / n for n in range(3, 25, 2)]
+LOGARITHM = [2 / n for n in range(3, 23, 2)]
 
 
 def series(coefficients: Sequence[float], x: Any) -> Any:

@@ -14,7 +14,7 @@ import inspect
 import math
 import random
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from numbers import Integral, Real
 from typing import Any
@@ -301,7 +301,7 @@ def _settings(space: Mapping[str, Any], trials: int | None, seed: int) -> list[d
     drawn = [name for name, choices in space.items() if callable(choices)]
     if drawn and trials is None:
         raise ValueError(f"{drawn[0]} is drawn at random: how many trials are to be made?")
-    listed = {name: examples(x, name) for name, x in space.items() if name not in drawn}
+    listed = {name: _choices(name, x) for name, x in space.items() if name not in drawn}
     generator = random.Random(seed)
     combinations = range(math.prod(map(len, listed.values())))
     if trials is None:
@@ -311,6 +311,16 @@ def _settings(space: Mapping[str, Any], trials: int | None, seed: int) -> list[d
     else:
         places = generator.sample(combinations, min(trials, len(combinations)))
     return [_combination(space, listed, place, generator) for place in places]
+
+
+def _choices(name: str, given: Any) -> list[Any]:
+    """The choices for a setting, as a list."""
+    if not isinstance(given, Iterable) or isinstance(given, (str, bytes)):
+        raise TypeError(f"{name} needs a list of choices, but got {shown(given)}")
+    choices = list(given)
+    if not choices:
+        raise ValueError(f"{name} needs at least one choice, but its list is empty")
+    return choices
 
 
 def _combination(

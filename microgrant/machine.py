@@ -224,9 +224,10 @@ def machine_for(
         own = [x.operation.name for x in needed(outputs) if isinstance(x.operation, Operation)]
         if not own:
             return NativeMachine(program, outputs, inputs, per_row)
-        reason = f"your own operation {own[0]!r} is written in Python, so this runs as Python"
+        reason = f"your own operation {own[0]!r} is written in Python"
         if target == "native":
-            raise ValueError(reason)
+            raise ValueError(f'{reason}: its target is "python", or "auto"')
+        reason += ", so this runs as Python"
     if reason and not quiet:
         warn(reason, TargetWarning)
     _, outputs = build(PRIMITIVES)

@@ -17,8 +17,10 @@ from __future__ import annotations
 from array import array
 from collections.abc import Callable, Sequence
 from functools import cached_property
+from math import isfinite
 from typing import Any, Literal, NoReturn, TypeAlias, overload
 
+from . import modes
 from .conditions import whole_order
 from .engine import NO_GRADIENT, Value, shown
 from .machine import Machine, machine_for
@@ -86,7 +88,12 @@ def compile(
     row; an ``if x > 0:`` is not, and gets a `DecisionWarning`. It cannot be seen where the number
     was taken out first, as in ``if x.data > 0:``, nor in how often a loop ran.
 
-    A ValueError or TypeError says which input or parameter is no leaf of the graph.
+    A ValueError or TypeError says which input is not in the graph, or which parameter is no leaf.
+    Parameters that the outputs do not depend on get no gradient, as in `Value.backward`; if none of
+    them is in the graph, that is an error.
+
+    The numbers are those of the eager engine, to rounding. Only where inf or nan come up, and what
+    is the same for all rows was computed once for all of them, one may stand for the other.
 
     >>> from microgrant import Value, compile
     >>> w, b = Value(0.5, "w"), Value(0.0, "b")
@@ -115,6 +122,8 @@ def compile(
 class Compiled:
     """What `Step` and `Predictor` have in common: a graph, and the programs made of it."""
 
+    _run: Machine
+
     def __init__(
         self,
         roots: Sequence[Value],
@@ -137,6 +146,7 @@ class Compiled:
             if isinstance(x, Value) and x._operation is None
             if id(x) not in given and not hasattr(x, "_constant")
         ]
+        self._check_parameters()
 
     def _check_inputs(self) -> None:
         graph = {id(x) for x in self._order}
@@ -147,16 +157,27 @@ class Compiled:
             if id(x) not in graph:
                 raise ValueError(
                     f"the graph does not contain {which('inputs', place, x)}: is it the very Value "
-                    "that the outputs were computed from? If they do not depend on it, leave it out"
+                    "that the outputs were computed from, outside of no_grad()? If they do not "
+                    "depend on it, leave it out"
                 )
+
+    def _check_parameters(self) -> None:
+        graph = {id(x) for x in self._order}
+        # Without other leaves, there is no other model that could have been meant.
+        others = self._frozen and len(self._order) > 1
+        if others and self._parameters and not any(id(p) in graph for p in self._parameters):
+            raise ValueError(
+                "the graph contains none of the parameters: are they those of the model that the "
+                "outputs were computed from?"
+            )
 
     def _check_noise(self) -> None:
         given = {id(x) for x in self._inputs}
         if any(isinstance(x, Noise) and id(x) not in given for x in self._order):
             raise ValueError(
                 "the graph holds random numbers that Dropout drew, which would be the same for "
-                "every row and every step: list noise_in(outputs) among the inputs, or call "
-                "model.eval() before recording"
+                "every row and every step: list microgrant.nn.noise_in(outputs) among the "
+                "inputs, or call model.eval() before recording"
             )
 
     def _check_frozen(self) -> None:
@@ -186,7 +207,7 @@ class Compiled:
 
     def _recorded(self, primitives: frozenset[str]) -> Program:
         program = Program(primitives)
-        program.record(self._order, self._inputs, self._parameters)
+        program.record(self._order, self._inputs, self._parameters, self._frozen)
         return program
 
     def _source(self, outputs_of: Outputs, per_row: bool) -> str:
@@ -197,17 +218,20 @@ class Compiled:
         return source.text
 
     def _warn_of_decisions(self, program: Program) -> None:
+        # What reached a parameter by way of a result, such as an earlier loss, says nothing here.
         lines = {
-            x._decided_at: None
+            str(x._decided_at): None
             for x in self._order
             if hasattr(x, "_decided_at") and program.found[id(x)].operation != "constant"
+            if program.found[id(x)].operation != "parameter" or type(x._decided_at) is str
         }
         if lines:
             warn(
                 f"a decision was made on Values of this graph ({'; '.join(lines)}). If it shaped "
-                "the graph, it is now the same for every row: use where(condition, a, b), relu, "
-                "maximum, abs or clip, which decide for each row. If it did not, nothing is wrong "
-                "(compare .data, and this will not be said)",
+                "the graph, it is now the same for every row: use relu, maximum, abs, clip, or "
+                "where(condition, a, b) with &, | and ~ in its condition instead of and, or, not: "
+                "these decide for each row. If it did not, nothing is wrong (compare .data, and "
+                "this will not be said)",
                 DecisionWarning,
             )
 
@@ -224,6 +248,10 @@ class Compiled:
         """The numbers of the parameters as they are now."""
         self._check_frozen()
         return array("d", [p._data for p in self._parameters])
+
+    def __repr__(self) -> str:
+        made = f"{len(self._inputs)} inputs, {len(self._parameters)} parameters"
+        return f"<{type(self).__name__} of {made}, target {self._run.target!r}>"
 
     def __reduce__(self) -> NoReturn:
         raise TypeError(
@@ -271,7 +299,9 @@ class Step(Compiled):
             Nothing, if there are no inputs.
         """
         buffer, count = self._rows(rows)
-        loss, *gradients = self._run.run(self._present(), buffer, count).tolist()
+        out = self._run.run(self._present(), buffer, count)
+        check_anomaly(out)
+        loss, *gradients = out.tolist()
         out_of_reach = self._out_of_reach
         for p, gradient in zip(self._parameters, gradients, strict=True):
             old = p.grad
@@ -293,6 +323,7 @@ class Step(Compiled):
         buffer, count = self._rows(rows)
         given = flat(parameters, len(self._parameters), "parameters")
         out = self._run.run(given, buffer, count)
+        check_anomaly(out)
         return float(out[0]), out[1:]
 
     def value(self, rows: Any = None) -> float:
@@ -301,7 +332,9 @@ class Step(Compiled):
         The first call compiles the forward pass by itself.
         """
         buffer, count = self._rows(rows)
-        return float(self._forward.run(self._present(), buffer, count)[0])
+        out = self._forward.run(self._present(), buffer, count)
+        check_anomaly(out)
+        return float(out[0])
 
     @cached_property
     def _forward(self) -> Machine:
@@ -356,6 +389,15 @@ class Predictor(Compiled):
     def source(self) -> str:
         """The program in Python: a function ``run(parameters, rows)``, for the outputs of rows."""
         return self._source(self._outputs, per_row=True)
+
+
+def check_anomaly(out: Buffer) -> None:
+    """Inside of ``with detect_anomaly():``, an error for a nan or an inf in the mean results."""
+    if modes.open_blocks and modes.inside("detect_anomaly") and not all(map(isfinite, out)):
+        raise modes.AnomalyError(
+            "the mean loss or a mean gradient of this compiled step is nan or inf: record and run "
+            "the rows one by one inside detect_anomaly(), and it names the line"
+        )
 
 
 def checked_leaves(name: str, given: Any) -> list[Value]:

@@ -5,7 +5,8 @@ With this module you can
 - make a network:                model = MLP(2, [16, 16, 1])
 - run it on one example:         score = model([0.5, -1.0])
 - change all that it has learned: for p in model.parameters(): p.data -= 0.01 * p.grad
-- put modules in a row:          Sequential(Conv2d(1, 4, 3), MaxPool2d(2), Flatten(), Layer(36, 10))
+- put modules in a row:          Sequential(Conv2d(1, 4, 3, activation="relu"), MaxPool2d(2),
+                                            Flatten(), Layer(36, 10, activation="linear"))
 - read a sequence:               states = RNN(2, 8)(sequence)
 - drop units in training only:   Dropout(0.5); model.eval(); model.train()
 - write a module of your own:    subclass `Module`; keep Values, modules and lists of them in

@@ -313,9 +313,18 @@ class Program:
     # --- From a graph ---------------------------------------------------------------------------
 
     def record(
-        self, order: Sequence[Any], inputs: Sequence[Value], parameters: Sequence[Value]
+        self,
+        order: Sequence[Any],
+        inputs: Sequence[Value],
+        parameters: Sequence[Value],
+        frozen: Iterable[tuple[Value, float]] = (),
     ) -> None:
-        """Append the forward pass: `order` is what `whole_order` gives."""
+        """Append the forward pass: `order` is what `whole_order` gives.
+
+        frozen: the numbers of other leaves, where their present ones are not what is wanted.
+        """
+        for leaf, number in frozen:
+            self.found[id(leaf)] = self.constant(number)
         for kind, leaves in (("input", inputs), ("parameter", parameters)):
             for place, leaf in enumerate(leaves):
                 self.found[id(leaf)] = self.leaf(kind, place, leaf.label)

@@ -212,6 +212,9 @@ def runner_for(eager: Eager, rows: list[list[float]], target: str) -> Eager:
         raise ValueError(f'the target is "auto", "native", "python" or "eager", but got {target!r}')
     if target == "eager":
         return eager
+    for p in eager.parameters:  # what was decided on them before now did not shape what comes
+        if hasattr(p, "_decided_at"):
+            del p._decided_at
     runner, reason = eager, ""
     with warnings.catch_warnings(record=True) as found:
         warnings.simplefilter("always")

@@ -95,6 +95,8 @@ def load(path: str | os.PathLike[str], *, modules: Iterable[type[Module]] = ()) 
     numbers that `random` gives you, it is as if nothing had been loaded.
     """
     kinds = dict(OWN)
+    if isinstance(modules, type):
+        raise TypeError(f"modules is a list of classes: modules=[{modules.__name__}]")
     for kind in modules:
         add_kind(kind, kinds)
     with _naming(path):

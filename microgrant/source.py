@@ -33,7 +33,8 @@ TOTAL = {
 }
 SIGNS = ("add", "sub", "mul", "neg")  # spelled by Python's own signs
 LONGEST = 6  # operations in a line
-RESERVED = {"parameters", "rows", "results", "number_of_rows", "inf", "nan", "m", "run", "len", "_"}
+RESERVED = {"parameters", "rows", "results", "number_of_rows", "inf", "nan", "m", "run", "len"}
+RESERVED |= {"_", "where"}  # `where` would be read as the operation by `symbolic.spell`
 
 
 class PythonWriter:

@@ -54,9 +54,9 @@ class ChoiceProgram:
 
 
 def random_choices(seed: int) -> ChoiceProgram:
-    """A program of 5 to 45 lines; its last line depends on every leaf and on every line."""
+    """A program of 5 to 30 lines; its last line depends on every leaf and on every line."""
     rng = random.Random(seed)
-    length = rng.randint(5, 45)
+    length = rng.randint(5, 30)
     leaves = tuple(rng.uniform(-3, 3) for _ in range(rng.randint(2, 6)))
     constants = (rng.choice((2.0, 0.5, -1.0)), rng.uniform(-3, 3))
     slots = [*leaves, *constants]

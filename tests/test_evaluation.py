@@ -300,8 +300,14 @@ def test_a_training_of_no_epoch_has_no_score() -> None:
     [
         (scored, {}, {}, TypeError, "space names the settings and their choices, but got dict {}"),
         (scored, [1], {}, TypeError, "space names the settings and their choices, but got list"),
-        (scored, {"rate": 0.1, "width": [1]}, {}, TypeError, "rate is a list with one entry"),
-        (scored, {"rate": [], "width": [1]}, {}, ValueError, "rate is empty"),
+        (
+            scored,
+            {"rate": 0.1, "width": [1]},
+            {},
+            TypeError,
+            "rate needs a list of choices, but got",
+        ),
+        (scored, {"rate": [], "width": [1]}, {}, ValueError, "rate needs at least one choice"),
         (scored, {"rate": [1], "depth": [1]}, {}, TypeError, "does not take the settings rate, de"),
         (scored, {"rate": [1]}, {}, TypeError, "does not take the settings rate: missing"),
         (scored, {"rate": len, "width": [1]}, {}, ValueError, "rate is drawn at random: how many"),
