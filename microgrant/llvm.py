@@ -285,6 +285,8 @@ class Writer:
         # Means stand first among the scalars, so that a loop can fill them in.
         self.means = [x.index for x in used if x.operation == "mean"]
         self.scalar_slot = {index: slot for slot, index in enumerate(self.means)}
+        self.sums = -(-len(self.means) // width) * width  # in whole vectors; the last may idle
+        self.scalars = self.sums
         # Inputs stand first among the vectors, and the results of a row follow them.
         self.vector_slot = {x.index: x.operands[0] for x in used if x.operation == "input"}
         self.vectors = inputs + (len(outputs) if per_row else 0)
@@ -302,8 +304,10 @@ class Writer:
         """The array, and the place in it, of a number that is the same for all rows."""
         if register.operation == "parameter":
             return "parameters", register.operands[0]
-        slot = self.scalar_slot.setdefault(register.index, len(self.scalar_slot))
-        return "scalars", slot
+        if register.index not in self.scalar_slot:
+            self.scalar_slot[register.index] = self.scalars
+            self.scalars += 1
+        return "scalars", self.scalar_slot[register.index]
 
     def stage(self, name: str, kind: Kind, wanted: Callable[[Register], bool]) -> list[Part]:
         """The parts of one stage: cut where they are full, and before the backward pass."""
@@ -438,13 +442,41 @@ class Writer:
         )
 
     def end(self, parts: Sequence[Part]) -> str:
-        """The function that divides the sums by the number of rows, and does what is left."""
-        kind = self.vector
+        """The function that divides the sums by the number of rows, and does what is left.
+
+        It adds up the lanes of as many vectors at once as a vector has lanes: neighbours are added
+        pair by pair, until one vector holds a total in each lane.
+        """
+        width, t = self.vector.width, self.vector.number
+        starts, loads = [], []
+        for k in range(width):
+            starts.append(f"%v{k} = phi {t} [zeroinitializer, %head], [%w{k}, %adding]")
+            loads += [
+                f"%o{k} = add i64 %offset1, {k}",
+                f"%p{k} = getelementptr {t}, ptr %sums, i64 %o{k}",
+                f"%u{k} = load {t}, ptr %p{k}",
+                f"%w{k} = fadd {t} %v{k}, %u{k}",
+            ]
+        sides = [", ".join(f"i32 {lane}" for lane in range(side, 2 * width, 2)) for side in (0, 1)]
+        totals = [f"%v{k}" for k in range(width)]
+        adding = []
+        while len(totals) > 1:
+            for x, y in zip(totals[::2], totals[1::2], strict=True):
+                for name, side in zip("lr", sides, strict=True):
+                    adding.append(
+                        f"{x}{name} = shufflevector {t} {x}, {t} {y}, <{width} x i32> <{side}>"
+                    )
+                adding.append(f"{x}t = fadd {t} {x}l, {x}r")
+            totals = [f"{x}t" for x in totals[::2]]
         return END.format(
             memory=MEMORY,
-            vector=kind.number,
-            suffix=kind.suffix,
-            means=len(self.means),
+            vector=t,
+            width=width,
+            starts="\n".join(starts),
+            loads="\n".join(loads),
+            adding="\n".join(adding),
+            total=totals[0],
+            sums=self.sums,
             calls=calls(parts),
         )
 
@@ -520,30 +552,30 @@ ret void
 
 END = """define void @after({memory}, i64 %segments, double %n, ptr noalias %out) #0 {{
 start:
+%n1 = insertelement {vector} poison, double %n, i64 0
+%ns = shufflevector {vector} %n1, {vector} poison, <{width} x i32> zeroinitializer
 br label %head
 head:
 %mean = phi i64 [0, %start], [%following, %done]
-%more = icmp slt i64 %mean, {means}
+%more = icmp slt i64 %mean, {sums}
 br i1 %more, label %add, label %finish
 add:
 %segment = phi i64 [0, %head], [%nextsegment, %adding]
-%v = phi {vector} [zeroinitializer, %head], [%w, %adding]
+{starts}
 %moresegments = icmp slt i64 %segment, %segments
 br i1 %moresegments, label %adding, label %done
 adding:
-%offset = mul i64 %segment, {means}
+%offset = mul i64 %segment, {sums}
 %offset1 = add i64 %offset, %mean
-%from = getelementptr {vector}, ptr %sums, i64 %offset1
-%u = load {vector}, ptr %from
-%w = fadd {vector} %v, %u
+{loads}
 %nextsegment = add i64 %segment, 1
 br label %add
 done:
-%total = call reassoc double @llvm.vector.reduce.fadd.{suffix}(double -0.0, {vector} %v)
-%quotient = fdiv double %total, %n
+{adding}
+%quotient = fdiv {vector} {total}, %ns
 %to = getelementptr double, ptr %scalars, i64 %mean
-store double %quotient, ptr %to
-%following = add i64 %mean, 1
+store {vector} %quotient, ptr %to
+%following = add i64 %mean, {width}
 br label %head
 finish:
 {calls}
@@ -574,7 +606,6 @@ def declarations(width: int) -> Iterator[str]:
             if native.startswith("llvm."):
                 operands = ", ".join([t] * (2 if native in TWO_OPERANDS else 1))
                 yield f"declare {t} @{native}.{kind.suffix}({operands})"
-    yield f"declare double @llvm.vector.reduce.fadd.{kind.suffix}(double, {t})"
 
 
 def footer(width: int) -> str:
@@ -598,9 +629,9 @@ def translate(
     text = writer.translate()
     layout = Layout(
         width=width,
-        scalars=len(writer.scalar_slot),
+        scalars=writer.scalars,
         vectors=writer.vectors,
-        sums=len(writer.means),
+        sums=writer.sums,
         instructions=len(writer.computed),
     )
     run = RUN.format(

@@ -55,6 +55,9 @@ WORTH_COMPILING = 100  # inputs to predict; fewer are done before the compiler i
 FUNCTIONS = {
     "model": "a Module or a function of one input",
     "loss": "a function of outputs and a target, such as losses.cross_entropy",
+    "penalty": "a function of the parameters, such as lambda ps: 1e-4 * l2(ps)",
+    "schedule": "a function of the number of the step, as those in microgrant.optim",
+    "metric": "a function of outputs and targets, such as accuracy",
 }
 
 
@@ -84,7 +87,7 @@ def fit(
     seed: int = 0,
     target: str = "auto",
     progress: bool | None = None,
-    resume: State | None = None,
+    resume: State | History | None = None,
 ) -> History:
     """Train a model on examples: forward, loss, backward, update, and again.
 
@@ -112,7 +115,7 @@ def fit(
     target: "auto", "native", "python" or "eager": what is to run. The numbers are the same.
     progress: a bar on stderr, by tqdm (the extra `lessons`): True for always, False for never;
         by default where tqdm is installed, and not before two seconds have gone by.
-    resume: the `state` of the history of a training that was stopped, to go on from there as if it
+    resume: the history of a training that was stopped, or its `state`, to go on from there as if it
         had never been. All else is to be as it was; `epochs` counts from the beginning.
 
     Ctrl-C ends the training after the last complete step, and the history so far is returned, with
@@ -137,7 +140,10 @@ def fit(
     >>> print(f"{line.w[0]:.3f} {line.b:.3f}")
     2.000 1.000
     """
-    for name, function in (("model", model), ("loss", loss)):
+    functions = {"model": model, "loss": loss}
+    given = {"penalty": penalty, "schedule": schedule, "metric": metric}
+    functions |= {name: function for name, function in given.items() if function is not None}
+    for name, function in functions.items():
         if not callable(function):
             raise TypeError(f"the {name} is {FUNCTIONS[name]}, but got {shown(function)}")
     seed, epochs = _whole("seed", seed, least=None), _whole("epochs", epochs)
@@ -171,7 +177,7 @@ def fit(
             seed=seed,
         )
         if resume is not None:
-            course.resume(resume)
+            course.resume(resume.state if isinstance(resume, History) else resume)
         return course.run(progress)
 
 

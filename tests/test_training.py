@@ -1218,3 +1218,18 @@ def test_tables_are_data_like_lists() -> None:
     assert found[0] == found[1]
     [(xs, ys), _] = split(Table(XS), CURVE, (0.5, 0.5))
     assert [XS[CURVE.index(y)] for y in ys] == xs.tolist()
+
+
+@pytest.mark.parametrize("name", ["penalty", "schedule", "metric"])
+def test_a_number_is_no_function(name: str) -> None:
+    settings: dict[str, Any] = {name: 0.1}
+    with pytest.raises(TypeError, match=f"the {name} is a function of .*, but got float 0.1"):
+        fit(network(), mean_squared_error, (XS, CURVE), epochs=1, **settings)
+
+
+def test_a_history_can_be_resumed_as_it_is() -> None:
+    whole, parts = network(), network()
+    fit(whole, mean_squared_error, (XS, CURVE), epochs=3, target="eager")
+    first = fit(parts, mean_squared_error, (XS, CURVE), epochs=2, target="eager")
+    fit(parts, mean_squared_error, (XS, CURVE), epochs=3, target="eager", resume=first)
+    assert [p.data for p in parts.parameters()] == [p.data for p in whole.parameters()]
