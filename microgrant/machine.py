@@ -87,8 +87,8 @@ class NativeMachine(Machine):
     ) -> None:
         super().__init__(len(outputs), per_row)
         processor = host()
-        self.text, self.layout = llvm.translate(program, outputs, inputs, per_row, processor.width)
-        self.engine = processor.engine(self.text)
+        text, self.layout = llvm.translate(program, outputs, inputs, per_row, processor.width)
+        self.engine = processor.engine(text)
         number, pointer = ctypes.c_int64, ctypes.c_void_p
         memory = [pointer] * 4
         self.all = self._function("run", [pointer, pointer, pointer, number, pointer])
