@@ -115,7 +115,8 @@ def raise_to(a: float, b: float) -> float:
         magnitude = inf
     except ValueError:  # zero to a negative power, or a negative base to a fraction
         magnitude = inf if a == 0 else nan
-    negative = math.copysign(1.0, a) < 0 and abs(math.fmod(b, 2)) == 1
+    odd = math.isfinite(b) and abs(math.fmod(b, 2)) == 1
+    negative = odd and math.copysign(1.0, a) < 0
     return -magnitude if negative else magnitude
 
 
