@@ -15,9 +15,8 @@ from __future__ import annotations
 import ctypes
 import os
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor, wait
 from functools import lru_cache
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from . import llvm
 from .modes import warn
@@ -25,6 +24,9 @@ from .ops import Operation
 from .program import Program, Register, needed
 from .source import PRIMITIVES, python_source
 from .tables import Buffer, address, empty, nested
+
+if TYPE_CHECKING:
+    from concurrent.futures import ThreadPoolExecutor
 
 __all__ = ["Machine", "NativeMachine", "PythonMachine", "TargetWarning", "machine_for"]
 
@@ -121,6 +123,8 @@ class NativeMachine(Machine):
         self, parameters: Buffer, rows: Buffer, number_of_rows: int, segments: int, out: Buffer
     ) -> None:
         """The rows in pieces, shared out among the cores."""
+        from concurrent.futures import wait  # here, as not everybody has so many rows
+
         space = Workspace(self.layout, segments)
         self.before(address(parameters), space.start, 0, 0, 0)
         bounds = [number_of_rows * i // segments for i in range(segments + 1)]
@@ -196,6 +200,8 @@ def cores() -> int:
 
 @lru_cache(maxsize=1)
 def pool() -> ThreadPoolExecutor:
+    from concurrent.futures import ThreadPoolExecutor
+
     return ThreadPoolExecutor(max(1, cores() - 1), thread_name_prefix="microgrant")
 
 

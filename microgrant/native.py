@@ -136,48 +136,48 @@ class Compiled:
         self._inputs = checked_leaves("inputs", inputs)
         self._parameters = checked_leaves("parameters", parameters)
         self._columns = [x.label for x in self._inputs]
-        self._check_inputs()
-        self._check_noise()
-        given = {id(x) for x in (*self._inputs, *self._parameters)}
+        # In a dictionary, as sets have an order that differs from run to run.
+        leaves = dict.fromkeys(
+            x for x in self._order if isinstance(x, Value) and x._operation is None
+        )
+        self._check_inputs(leaves)
         # What an operator made a leaf of, such as the 2 of 2 * x, cannot be changed by anybody.
+        given = {*self._inputs, *self._parameters}
         self._frozen = [
-            (x, x._data)
-            for x in self._order
-            if isinstance(x, Value) and x._operation is None
-            if id(x) not in given and not hasattr(x, "_constant")
+            (x, x._data) for x in leaves if x not in given and not hasattr(x, "_constant")
         ]
-        self._check_parameters()
+        self._check_parameters(leaves)
 
-    def _check_inputs(self) -> None:
-        graph = {id(x) for x in self._order}
-        parameters = {id(x) for x in self._parameters}
+    @property
+    def target(self) -> str:
+        """What runs: "native" or "python"."""
+        return self._run.target
+
+    def _check_inputs(self, leaves: dict[Value, None]) -> None:
+        inputs, parameters = set(self._inputs), set(self._parameters)
         for place, x in enumerate(self._inputs):
-            if id(x) in parameters:
+            if x in parameters:
                 raise ValueError(f"{which('inputs', place, x)} is among the parameters as well")
-            if id(x) not in graph:
+            if x not in leaves:
                 raise ValueError(
                     f"the graph does not contain {which('inputs', place, x)}: is it the very Value "
                     "that the outputs were computed from, outside of no_grad()? If they do not "
                     "depend on it, leave it out"
                 )
-
-    def _check_parameters(self) -> None:
-        graph = {id(x) for x in self._order}
-        # Without other leaves, there is no other model that could have been meant.
-        others = self._frozen and len(self._order) > 1
-        if others and self._parameters and not any(id(p) in graph for p in self._parameters):
-            raise ValueError(
-                "the graph contains none of the parameters: are they those of the model that the "
-                "outputs were computed from?"
-            )
-
-    def _check_noise(self) -> None:
-        given = {id(x) for x in self._inputs}
-        if any(isinstance(x, Noise) and id(x) not in given for x in self._order):
+        if any(isinstance(x, Noise) and x not in inputs for x in leaves):
             raise ValueError(
                 "the graph holds random numbers that Dropout drew, which would be the same for "
                 "every row and every step: list microgrant.nn.noise_in(outputs) among the "
                 "inputs, or call model.eval() before recording"
+            )
+
+    def _check_parameters(self, leaves: dict[Value, None]) -> None:
+        # Without other leaves, there is no other model that could have been meant.
+        others = self._frozen and len(self._order) > 1
+        if others and self._parameters and leaves.keys().isdisjoint(self._parameters):
+            raise ValueError(
+                "the graph contains none of the parameters: are they those of the model that the "
+                "outputs were computed from?"
             )
 
     def _check_frozen(self) -> None:
@@ -251,7 +251,7 @@ class Compiled:
 
     def __repr__(self) -> str:
         made = f"{len(self._inputs)} inputs, {len(self._parameters)} parameters"
-        return f"<{type(self).__name__} of {made}, target {self._run.target!r}>"
+        return f"<{type(self).__name__} of {made}, target {self.target!r}>"
 
     def __reduce__(self) -> NoReturn:
         raise TypeError(
@@ -261,10 +261,7 @@ class Compiled:
 
 
 class Step(Compiled):
-    """Forward and backward over many rows; `compile` makes it.
-
-    target: what runs, "native" or "python".
-    """
+    """Forward and backward over many rows; `compile` makes it."""
 
     def __init__(
         self,
@@ -280,7 +277,6 @@ class Step(Compiled):
             )
         self._out_of_reach: set[Value] = set()  # no gradient gets to these
         self._run = self._machine(self._loss_and_gradients, per_row=False)
-        self.target: str = self._run.target
 
     def _loss_and_gradients(self, program: Program) -> list[Register]:
         [loss] = self._roots
@@ -353,10 +349,7 @@ class Step(Compiled):
 
 
 class Predictor(Compiled):
-    """The outputs of a graph for many rows; `compile` makes it.
-
-    target: what runs, "native" or "python".
-    """
+    """The outputs of a graph for many rows; `compile` makes it."""
 
     def __init__(
         self,
@@ -368,7 +361,6 @@ class Predictor(Compiled):
         self._single = isinstance(outputs, Value)
         super().__init__(checked_outputs(outputs), inputs, parameters, target)
         self._run = self._machine(self._outputs, per_row=True)
-        self.target: str = self._run.target
 
     def _outputs(self, program: Program) -> list[Register]:
         return [program.found[id(root)] for root in self._roots]

@@ -287,11 +287,11 @@ class Program:
         return result
 
     def _find(
-        self, operation: str | Operation, operands: Sequence[Any], stage: int | None = None
+        self,
+        operation: str | Operation,
+        registers: tuple[Register, ...],
+        stage: int | None = None,
     ) -> Register:
-        registers = tuple(
-            x if x.__class__ is Register else self.constant(float(x)) for x in operands
-        )
         places = [x.index for x in registers]
         if operation in ("add", "mul"):
             places.sort()  # a + b is b + a, to the last bit
@@ -419,7 +419,7 @@ class Program:
             yield operation.if_true, self.emit("where", chosen, upstream, 0.0)
             yield operation.if_false, self.emit("where", chosen, 0.0, upstream)
             return
-        known = [self.found[id(x)] for x in (value, *value._prev)]
+        known = tuple(self.found[id(x)] for x in (value, *value._prev))
         try:
             partials = operation.partials(self._rules, *known)
         except (TypeError, AttributeError):  # a rule of a user's, which works on floats only
