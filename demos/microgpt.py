@@ -41,7 +41,8 @@ from statistics import fmean
 from typing import Any, TypeAlias
 
 import microgrant
-from microgrant import Value, native, nn
+from microgrant import Value, nn
+from microgrant.compiler import step as native
 from microgrant.losses import cross_entropy
 from microgrant.optim import Adam, linear
 

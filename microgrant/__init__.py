@@ -14,26 +14,46 @@ from . import nn as nn
 from . import optim as optim
 from . import saving as saving
 from . import training as training
-from .conditions import Condition as Condition
-from .derivatives import define as define
-from .derivatives import grad as grad
-from .derivatives import where as where
-from .draw import draw as draw
-from .engine import Value as Value
-from .engine import apply as apply
-from .engine import topological_order as topological_order
-from .explain import Explanation as Explanation
-from .explain import explain as explain
-from .gradcheck import GradientError as GradientError
-from .gradcheck import gradcheck as gradcheck
-from .machine import TargetWarning as TargetWarning
-from .modes import AnomalyError as AnomalyError
-from .modes import detect_anomaly as detect_anomaly
-from .modes import no_grad as no_grad
-from .native import DecisionWarning as DecisionWarning
-from .native import Predictor as Predictor
-from .native import Step as Step
-from .native import compile as compile
-from .pickling import FlatGraph as FlatGraph
+from .compiler import DecisionWarning, Predictor, Step, TargetWarning, compile
+from .engine import (
+    AnomalyError,
+    Condition,
+    FlatGraph,
+    GradientError,
+    Value,
+    apply,
+    define,
+    detect_anomaly,
+    grad,
+    gradcheck,
+    no_grad,
+    topological_order,
+    where,
+)
+from .views import Explanation, draw, explain
 
 __version__ = "0.1.0"
+
+__all__ = [
+    "AnomalyError",
+    "Condition",
+    "DecisionWarning",
+    "Explanation",
+    "FlatGraph",
+    "GradientError",
+    "Predictor",
+    "Step",
+    "TargetWarning",
+    "Value",
+    "apply",
+    "compile",
+    "define",
+    "detect_anomaly",
+    "draw",
+    "explain",
+    "grad",
+    "gradcheck",
+    "no_grad",
+    "topological_order",
+    "where",
+]

@@ -20,12 +20,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from . import __version__
-from .draw import THEMES, draw
-from .engine import Value, topological_order
-from .explain import PAGES, Explanation, explain
+from .engine.value import Value, topological_order
 from .expression import MAX_NODES, evaluate
-from .record import MISTAKES, name_values
-from .rendering import FORMATS, NoGraphvizError
+from .views.drawing import THEMES, draw
+from .views.events import MISTAKES, name_values
+from .views.explanation import PAGES, Explanation, explain
+from .views.rendering import FORMATS, NoGraphvizError
 
 NEURON = "tanh(w1*x1 + w2*x2 + b)"
 NEURON_VALUES = ("x1=2", "x2=0", "w1=-3", "w2=1", "b=6.8813735870195432")

@@ -22,7 +22,7 @@ from contextlib import suppress
 from functools import reduce
 from typing import Any, SupportsIndex, TypeAlias
 
-from .engine import Number, Value, as_number, as_value, shown
+from .engine.value import Number, Value, as_number, as_value, shown
 
 __all__ = [
     "binary_cross_entropy",

@@ -18,8 +18,8 @@ import math
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, ClassVar, TypeAlias
 
-from .engine import NO_GRADIENT, Value, as_number, shown
-from .ops import clip
+from .engine.value import NO_GRADIENT, Value, as_number, shown
+from .ops.table import clip
 
 __all__ = [
     "SGD",

@@ -20,7 +20,7 @@ from typing import Any
 from graphs import LARGEST, MICROGRANT, SAFE, absolute_adjoints, arity_of
 
 from microgrant import Value, where
-from microgrant.conditions import RELATIONS
+from microgrant.engine import RELATIONS
 from microgrant.ops import FLOATS, clip, power
 
 EXPONENTS = (0.0, 1.0, 2.0, 3.0, -1.0, -2.0, 0.5, -0.5, 2.5, -0.3)

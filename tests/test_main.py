@@ -13,9 +13,8 @@ import pytest
 
 from microgrant import Value
 from microgrant.__main__ import main
-from microgrant.draw import THEMES
 from microgrant.expression import MAX_DEPTH, MAX_LENGTH, MAX_NODES
-from microgrant.record import record
+from microgrant.views import THEMES, record
 
 # As it stands in the README.
 COMMAND = ["tanh(w1*x1 + w2*x2 + b)", "x1=2", "x2=0", "w1=-3", "w2=1", "b=6.8813735870195432"]

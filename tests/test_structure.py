@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import importlib
 import inspect
+import pydoc
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -17,29 +18,39 @@ import pytest
 import microgrant
 
 PACKAGE = Path(microgrant.__file__).parent
-MODULES = sorted(path.stem for path in PACKAGE.glob("*.py"))
-PUBLIC_MODULES = ["microgrant", *(f"microgrant.{name}" for name in MODULES if name[0] != "_")]
 
-# A module may import those that stand before it.
-ORDER = (
-    *(
-        "printing",
-        "files",
-        "elementary",
-        "ops",
-        "symbolic",
-        "modes",
-        "conditions",
-        "engine",
-        "derivatives",
-    ),
-    *("module", "nn", "losses", "optim", "gradcheck", "pickling", "expression"),
-    *("program", "source", "llvm", "tables", "machine", "native"),
-    *("examples", "history", "evaluation", "runners", "training"),
-    *("plain", "blueprint", "saving", "onnx_graph", "onnx_program", "onnx_layers", "export"),
-    *("record", "rendering", "draw", "player", "terminal", "explain"),
-    *("__init__", "__main__"),
+
+def name_of(path: Path) -> str:
+    """engine/value.py is engine.value, and engine/__init__.py is engine."""
+    return ".".join(path.relative_to(PACKAGE).with_suffix("").parts).removesuffix(".__init__")
+
+
+MODULES = sorted(map(name_of, PACKAGE.rglob("*.py")))
+PUBLIC_MODULES = ["microgrant", *(f"microgrant.{x}" for x in MODULES if "__" not in x)]
+
+# From the ground up: a room may import those that stand in a line above its own. In one line, and
+# so in neither one's way, are those that do not know each other.
+PACKAGES = (
+    ("files", "ops"),
+    ("engine",),
+    ("nn", "losses", "optim", "expression"),
+    ("compiler", "views", "saving"),
+    ("training", "export"),
+    ("__init__",),
+    ("__main__",),
 )
+# Inside of a package, a module may import those that stand before it.
+ROOMS = {
+    "ops": "numbers vectors table words",
+    "engine": "modes conditions value derivatives checking pickling",
+    "nn": "arguments module neurons images noise sequences",
+    "compiler": "program source llvm tables machine step",
+    "views": "events rendering drawing player.document player terminal explanation",
+    "training": "examples history evaluation runners fitting",
+    "saving": "plain blueprint models",
+    "export": "kinds onnx_graph onnx_program onnx_layers onnx_file pytorch",
+}
+ORDER = {package: (*rooms.split(), "__init__") for package, rooms in ROOMS.items()}
 
 # What `import microgrant` does not import, installed or not.
 OPTIONAL = {
@@ -56,14 +67,17 @@ OPTIONAL = {
 }
 
 
-def imports(source: str) -> Iterator[str]:
-    """The modules of the package that a source imports, at any depth of its code."""
+def imports(source: str, module: str) -> Iterator[str]:
+    """The modules of the package that a source imports, at any depth of its code.
+
+    module: where the source stands: "engine.value", or "engine.__init__".
+    """
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):
             paths = [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
-            base = "microgrant" if node.level else ""
-            path = ".".join(filter(None, [base, node.module]))
+            around = ["microgrant", *module.split(".")][: -node.level] if node.level else []
+            path = ".".join([*around, *filter(None, [node.module])])
             # `from . import draw` names a module; `from .draw import Style` does not.
             paths = [f"{path}.{alias.name}" for alias in node.names]
         else:
@@ -71,40 +85,89 @@ def imports(source: str) -> Iterator[str]:
         for path in paths:
             package, _, rest = path.partition(".")
             if package == "microgrant":
-                name = rest.partition(".")[0]
-                yield name if name in MODULES else "__init__"
+                while rest and rest not in MODULES:
+                    rest = rest.rpartition(".")[0]
+                yield rest or "__init__"
+
+
+def full_name(module: str) -> str:
+    """Of a package, its __init__: what `imports` takes for the place of a source."""
+    folder = PACKAGE / module.replace(".", "/")
+    return f"{module}.__init__" if folder.is_dir() else module
 
 
 @pytest.mark.parametrize("name", MODULES)
 def test_imports_point_towards_ops(name: str) -> None:
-    assert name in ORDER, f"{name}.py has no place in ORDER yet: put it after what it imports"
-    before = ORDER[: ORDER.index(name)]
-    for imported in imports((PACKAGE / f"{name}.py").read_text(encoding="utf-8")):
-        assert imported in before, f"{name}.py imports {imported}"
+    where = full_name(name)
+    package, _, room = where.partition(".")
+    lines = [line for line, packages in enumerate(PACKAGES) if package in packages]
+    assert lines, f"{package} has no place in PACKAGES yet: put it below what it imports"
+    below = [x for packages in PACKAGES[: lines[0]] for x in packages]
+    path = PACKAGE / f"{where.replace('.', '/')}.py"
+    for imported in imports(path.read_text(encoding="utf-8"), where):
+        its_package, _, its_room = imported.partition(".")
+        if its_package != package:
+            assert its_package in below, f"{name} imports {imported}"
+        elif package in ORDER:
+            order = ORDER[package]
+            place = room.removesuffix(".__init__")
+            assert place in order, f"{name} has no place in ROOMS yet: put it after what it imports"
+            assert its_room in order[: order.index(place)], f"{name} imports {imported}"
 
 
 @pytest.mark.parametrize(
     ("statement", "expected"),
     [
-        ("from .draw import draw", ["draw"]),
-        ("from . import nn", ["nn"]),
+        ("from .drawing import draw", ["views.drawing"]),
+        ("from . import drawing", ["views.drawing"]),
+        ("from ..engine.value import Value", ["engine.value"]),
+        ("from .. import nn", ["nn"]),
+        ("from ..engine import Value, grad", ["engine", "engine"]),
         ("import microgrant.engine", ["engine"]),
         ("from microgrant.ops import power, clip", ["ops", "ops"]),
         ("from microgrant import Value", ["__init__"]),
         ("import microgrant", ["__init__"]),
-        ("def f():\n    from .engine import Value", ["engine"]),
+        ("def f():\n    from ..engine.value import Value", ["engine.value"]),
         ("import math, graphviz", []),
         ("from __future__ import annotations", []),
     ],
     ids=lambda x: x if isinstance(x, str) else "",
 )
 def test_imports_are_found(statement: str, expected: list[str]) -> None:
-    assert [*imports(statement)] == [name for name in expected if name in {*MODULES, "__init__"}]
+    assert [*imports(statement, "views.explanation")] == expected
 
 
-@pytest.mark.parametrize("name", ["ops", "symbolic", "engine", "nn"])
+@pytest.mark.parametrize("package", ORDER)
+def test_a_package_hands_on_names_and_defines_nothing(package: str) -> None:
+    source = (PACKAGE / package / "__init__.py").read_text(encoding="utf-8")
+    docstring, *rest = ast.parse(source).body
+    assert isinstance(docstring, ast.Expr)
+    for statement in rest:
+        if not isinstance(statement, ast.ImportFrom):
+            assert isinstance(statement, (ast.Assign, ast.AugAssign))
+            assert "__all__" in ast.unparse(statement)
+    public = set(importlib.import_module(f"microgrant.{package}").__all__)
+    files = {path.stem for path in (PACKAGE / package).iterdir()}
+    assert not public & files, "a name is a function or a module, and never both"
+
+
+def test_a_star_gives_public_names_and_no_module() -> None:
+    names: dict[str, object] = {}
+    exec("from microgrant import *", names)
+    names.pop("__builtins__")
+    assert sorted(names) == sorted(microgrant.__all__)
+    assert not any(map(inspect.ismodule, names.values()))
+    assert "whole_order" not in names
+    assert "class Value" in pydoc.plain(pydoc.render_doc(microgrant))
+
+
+CORE = [x for x in MODULES if x.split(".")[0] in ("ops", "engine", "nn")]
+
+
+@pytest.mark.parametrize("name", [x for x in CORE if x != "engine.conditions"])
 def test_the_core_needs_the_standard_library_only(name: str) -> None:
-    for node in ast.walk(ast.parse((PACKAGE / f"{name}.py").read_text(encoding="utf-8"))):
+    path = PACKAGE / f"{full_name(name).replace('.', '/')}.py"
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             found = [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom) and not node.level:
@@ -149,7 +212,5 @@ def test_what_is_public_is_listed_once(name: str) -> None:
 
 
 def public_names(module: ModuleType) -> list[str]:
-    """`__all__`; for the package, which re-exports name by name, what it has."""
-    if module is microgrant:
-        return [n for n, x in vars(module).items() if n[0] != "_" and not inspect.ismodule(x)]
+    """What a module says that it offers."""
     return list(module.__all__)

@@ -1,0 +1,14 @@
+"""Compile the recorded step: the graph that was drawn becomes the program that trains.
+
+With this package you can
+
+- compile the loss of one example:           step = compile(loss, inputs=[*x, y], parameters=ps)
+- run the step over many examples:           mean_loss = step(rows)
+- read what was compiled:                    print(step.source)
+- compile a predictor:                       predict = compile(score, inputs=x); predict(rows)
+"""
+
+from .machine import TargetWarning
+from .step import DecisionWarning, Predictor, Step, compile
+
+__all__ = ["DecisionWarning", "Predictor", "Step", "TargetWarning", "compile"]

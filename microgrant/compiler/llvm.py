@@ -1,0 +1,643 @@
+"""A program as LLVM IR: the text from which llvmlite makes native code.
+
+With this module you can
+
+- write the text:      translate(instructions, outputs, …)
+- turn it into code:   assemble(text)
+
+Each scalar of the recorded graph becomes one vector register whose lanes are rows: the program of
+one example runs over 2, 4 or 8 of them at once. What is the same for all rows stays a scalar. The
+instructions are cut into functions of a few hundred, since compilers take more than twice as long
+for a function of twice the size; numbers that outlive their function are kept in a workspace.
+
+The arithmetic is that of IEEE 754, without any of the liberties called fast-math. Only in the
+backward pass may a product be added without being rounded first (a fused multiply-add): a gradient
+is never compared with anything, so that nothing can turn on the difference.
+
+LLVM: Lattner and Adve, "LLVM: A compilation framework for lifelong program analysis and
+transformation", CGO 2004; https://llvm.org/docs/LangRef.html describes the text.
+"""
+
+from __future__ import annotations
+
+import struct
+from bisect import bisect_left
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+from ..engine.conditions import RELATIONS
+from ..ops.table import OPERATIONS
+from .program import AFTER, ONCE, ROW, Program, Register, needed
+
+__all__ = ["ALIGNMENT", "PRIMITIVES", "Layout", "translate"]
+
+INSTRUCTIONS = {
+    name: operation.native
+    for name, operation in OPERATIONS.items()
+    if isinstance(operation.native, str)
+} | {"round": "llvm.rint", "copysign": "llvm.copysign"}
+# Made of other operations like the rest, but called: their text is long.
+CALLED = ("exp", "expm1", "log", "log1p")
+PRIMITIVES = frozenset({*INSTRUCTIONS, *CALLED})
+TWO_OPERANDS = ("llvm.pow", "llvm.copysign")
+ALIGNMENT = 64  # of the memory, in bytes: the size of the longest vectors
+# Instructions in a function: long ones run a little faster, but take more than their share of time
+# to compile.
+SHORT, LONG, LARGE_PROGRAM = 200, 2_000, 5_000
+FAST = frozenset({"fadd", "fsub", "fmul"})  # what may be fused
+
+ORDERED = {"<": "olt", "<=": "ole", ">": "ogt", ">=": "oge", "==": "oeq", "!=": "une"}
+LOGIC = {"and": "and", "or": "or"}
+BOOLEAN = frozenset({*RELATIONS, "and", "or", "not"})
+
+# Adding it to a small whole number leaves that number in the last bits of the sum.
+ALIGN = 1.5 * 2.0**52
+ONE_BITS, FRACTION_BITS, ALIGN_BITS = 0x3FF << 52, (1 << 52) - 1, 0x433 << 52
+
+MEMORY = "ptr noalias %parameters, ptr noalias %scalars, ptr noalias %vectors, ptr noalias %sums"
+PASSED = "ptr %parameters, ptr %scalars, ptr %vectors, ptr %sums"
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How much memory a translated program needs: so many scalars, vectors and sums of vectors.
+
+    width: how many numbers a vector holds.
+    instructions: how many instructions it has.
+    """
+
+    width: int
+    scalars: int
+    vectors: int
+    sums: int
+    instructions: int
+
+    @property
+    def first_vector(self) -> int:
+        """Where the vectors begin, in bytes: after the scalars, and aligned."""
+        return -(-8 * self.scalars // ALIGNMENT) * ALIGNMENT
+
+    @property
+    def first_sum(self) -> int:
+        """Where the sums begin, in bytes."""
+        return self.first_vector + 8 * self.width * self.vectors
+
+    @property
+    def bytes_of_sums(self) -> int:
+        """How many bytes the sums take."""
+        return 8 * self.width * self.sums
+
+
+class Kind:
+    """Scalars, or vectors of them: how a type is spelled."""
+
+    def __init__(self, width: int) -> None:
+        self.width = width
+        self.suffix = f"v{width}f64" if width > 1 else "f64"
+        self.number, self.whole, self.truth = (
+            f"<{width} x {scalar}>" if width > 1 else scalar for scalar in ("double", "i64", "i1")
+        )
+
+    def constant(self, number: float) -> str:
+        return self.repeated("double", "0x" + struct.pack(">d", number).hex().upper())
+
+    def bits(self, pattern: int) -> str:
+        return self.repeated("i64", str(pattern))
+
+    def repeated(self, scalar: str, text: str) -> str:
+        return text if self.width == 1 else f"splat ({scalar} {text})"
+
+
+def instruction(
+    kind: Kind, register: Register, operands: Sequence[str], fused: bool
+) -> Iterator[str]:
+    """The lines that compute a register, under the name of %r and its index."""
+    operation, out, t = register.operation, f"%r{register.index}", kind.number
+    if operation in ORDERED:
+        yield f"{out} = fcmp {ORDERED[operation]} {t} {operands[0]}, {operands[1]}"
+    elif operation in LOGIC:
+        yield f"{out} = {LOGIC[operation]} {kind.truth} {operands[0]}, {operands[1]}"
+    elif operation == "not":
+        yield f"{out} = xor {kind.truth} {operands[0]}, {kind.repeated('i1', 'true')}"
+    elif operation == "where":
+        condition, yes, no = operands
+        yield f"{out} = select {kind.truth} {condition}, {t} {yes}, {t} {no}"
+    elif operation in CALLED:
+        yield f"{out} = call {t} @{operation}.{kind.suffix}({t} {operands[0]})"
+    elif operation in INSTRUCTIONS:
+        native = INSTRUCTIONS[operation]
+        if native.startswith("llvm."):
+            arguments = ", ".join(f"{t} {x}" for x in operands)
+            yield f"{out} = call {t} @{native}.{kind.suffix}({arguments})"
+        else:
+            flag = " contract" if fused and native in FAST else ""
+            yield f"{out} = {native}{flag} {t} {', '.join(operands)}"
+    else:
+        yield from layout_of_float(kind, str(operation), out, operands[0])
+
+
+def layout_of_float(kind: Kind, operation: str, out: str, x: str) -> Iterator[str]:
+    """What `microgrant.ops.vectors` asks of the bits of a float."""
+    t, i = kind.number, kind.whole
+    if operation == "power_of_two":
+        yield f"{out}a = fadd {t} {x}, {kind.constant(ALIGN)}"
+        yield f"{out}b = bitcast {t} {out}a to {i}"
+        yield f"{out}c = shl {i} {out}b, {kind.bits(52)}"
+        yield f"{out}d = add {i} {out}c, {kind.bits(ONE_BITS)}"
+    elif operation == "exponent":
+        yield f"{out}a = bitcast {t} {x} to {i}"
+        yield f"{out}b = lshr {i} {out}a, {kind.bits(52)}"
+        yield f"{out}c = or {i} {out}b, {kind.bits(ALIGN_BITS)}"
+        yield f"{out}e = bitcast {i} {out}c to {t}"
+        yield f"{out} = fsub {t} {out}e, {kind.constant(2.0**52 + 1023)}"
+        return
+    elif operation == "mantissa":
+        yield f"{out}a = bitcast {t} {x} to {i}"
+        yield f"{out}b = and {i} {out}a, {kind.bits(FRACTION_BITS)}"
+        yield f"{out}d = or {i} {out}b, {kind.bits(ONE_BITS)}"
+    else:
+        raise NotImplementedError(f"native code for the operation {operation!r}")
+    yield f"{out} = bitcast {i} {out}d to {t}"
+
+
+@lru_cache(maxsize=64)
+def called_function(name: str, width: int) -> str:
+    """The text of exp and its like, from the same rule that the table has for them."""
+    kind = Kind(width)
+    program = Program(PRIMITIVES)
+    x = program.leaf("parameter", 0)
+    result = program.expanded(name, x)
+    lines = [f"define internal {kind.number} @{name}.{kind.suffix}({kind.number} %x) #0 {{"]
+    names: dict[int, str] = {x.index: "%x"}
+    for register in needed([result]):
+        if register.operation == "constant":
+            names[register.index] = kind.constant(register.operands[0])
+        elif not register.leaf:
+            names[register.index] = f"%r{register.index}"
+            operands = [names[o.index] for o in register.operands]
+            lines += instruction(kind, register, operands, fused=True)
+    return "\n".join([*lines, f"ret {kind.number} {names[result.index]}", "}"])
+
+
+class Part:
+    """A function under construction, all of it on vectors or all on scalars."""
+
+    def __init__(self, writer: Writer, name: str, kind: Kind) -> None:
+        self.writer, self.name, self.kind = writer, name, kind
+        self.lines: list[str] = []
+        self.names: dict[int, str] = {}
+
+    def use(self, register: Register) -> str:
+        """The text of an operand: a constant, a name known in this part, or one loaded now."""
+        if register.operation == "constant":
+            return self.kind.constant(register.operands[0])
+        if register.index not in self.names:
+            self.names[register.index] = self.loaded(register)
+        return self.names[register.index]
+
+    def loaded(self, register: Register) -> str:
+        name, lines = f"%r{register.index}", self.lines
+        boolean = register.operation in BOOLEAN
+        number = f"{name}n" if boolean else name
+        if register.stage == ROW:
+            slot = self.writer.vector_slot[register.index]
+            lines.append(f"{number}p = getelementptr {self.kind.number}, ptr %vectors, i64 {slot}")
+            lines.append(f"{number} = load {self.kind.number}, ptr {number}p")
+        else:
+            array, slot = self.writer.scalar_place(register)
+            scalar = number if self.kind.width == 1 else f"{number}s"
+            lines.append(f"{number}p = getelementptr double, ptr %{array}, i64 {slot}")
+            lines.append(
+                f"{scalar} = load double, ptr {number}p, !invariant.load !0"
+                if self.kind.width > 1
+                else f"{scalar} = load double, ptr {number}p"
+            )
+            if self.kind.width > 1:
+                t = self.kind.number
+                lines.append(f"{number}i = insertelement {t} poison, double {scalar}, i64 0")
+                lines.append(
+                    f"{number} = shufflevector {t} {number}i, {t} poison, "
+                    f"<{self.kind.width} x i32> zeroinitializer"
+                )
+        if boolean:
+            zero = self.kind.constant(0.0)
+            lines.append(f"{name} = fcmp une {self.kind.number} {number}, {zero}")
+        return name
+
+    def compute(self, register: Register, fused: bool) -> None:
+        operands = [self.use(x) for x in register.operands]
+        self.lines += instruction(self.kind, register, operands, fused)
+        self.names[register.index] = f"%r{register.index}"
+
+    def store(self, register: Register, array: str, slot: int, tag: str) -> None:
+        """Keep a number for later parts, or hand it out."""
+        t, text = self.kind.number, self.use(register)
+        if register.operation in BOOLEAN:
+            one, zero = self.kind.constant(1.0), self.kind.constant(0.0)
+            self.lines.append(f"{tag}n = select {self.kind.truth} {text}, {t} {one}, {t} {zero}")
+            text = f"{tag}n"
+        self.lines.append(f"{tag}p = getelementptr {t}, ptr %{array}, i64 {slot}")
+        self.lines.append(f"store {t} {text}, ptr {tag}p")
+
+    def add_to_sum(self, register: Register, slot: int) -> None:
+        """Add the lanes that hold a row to the sum of a mean."""
+        t, tag, text = self.kind.number, f"%m{slot}", self.use(register.operands[0])
+        self.lines += [
+            f"{tag}p = getelementptr {t}, ptr %sums, i64 {slot}",
+            f"{tag}o = load {t}, ptr {tag}p",
+            f"{tag}s = fadd contract {t} {tag}o, {text}",
+            f"{tag}n = select {self.kind.truth} %mask, {t} {tag}s, {t} {tag}o",
+            f"store {t} {tag}n, ptr {tag}p",
+        ]
+
+    def text(self) -> str:
+        head = []
+        if self.kind.width > 1:
+            w = self.kind.width
+            head = [
+                f"%count1 = insertelement <{w} x i64> poison, i64 %count, i64 0",
+                f"%counts = shufflevector <{w} x i64> %count1, <{w} x i64> poison, "
+                f"<{w} x i32> zeroinitializer",
+                f"%mask = icmp ult <{w} x i64> {lanes(w)}, %counts",
+            ]
+        body = "\n".join([*head, *self.lines])
+        return (
+            f"define internal void @{self.name}({MEMORY}, ptr noalias %out, i64 %count) #0 {{\n"
+            f"{body}\nret void\n}}"
+        )
+
+
+def lanes(width: int) -> str:
+    return "<" + ", ".join(f"i64 {lane}" for lane in range(width)) + ">"
+
+
+class Writer:
+    """The whole text: parts for each stage, and the functions that run them over the rows."""
+
+    def __init__(
+        self, program: Program, outputs: Sequence[Register], inputs: int, per_row: bool, width: int
+    ) -> None:
+        self.program, self.outputs, self.inputs, self.per_row = program, outputs, inputs, per_row
+        self.scalar, self.vector = Kind(1), Kind(width)
+        used = needed(outputs)
+        self.computed = [x for x in used if not x.leaf]
+        # Means stand first among the scalars, so that a loop can fill them in.
+        self.means = [x.index for x in used if x.operation == "mean"]
+        self.scalar_slot = {index: slot for slot, index in enumerate(self.means)}
+        self.sums = -(-len(self.means) // width) * width  # in whole vectors; the last may idle
+        self.scalars = self.sums
+        # Inputs stand first among the vectors, and the results of a row follow them.
+        self.vector_slot = {x.index: x.operands[0] for x in used if x.operation == "input"}
+        self.vectors = inputs + (len(outputs) if per_row else 0)
+        self.free: list[int] = []
+        self.part_size = LONG if len(self.computed) < LARGE_PROGRAM else SHORT
+        self.crossing = {
+            operand.index
+            for x in self.computed
+            if x.stage != ONCE
+            for operand in x.operands
+            if operand.stage != ROW
+        } | {x.index for x in outputs}
+
+    def scalar_place(self, register: Register) -> tuple[str, int]:
+        """The array, and the place in it, of a number that is the same for all rows."""
+        if register.operation == "parameter":
+            return "parameters", register.operands[0]
+        if register.index not in self.scalar_slot:
+            self.scalar_slot[register.index] = self.scalars
+            self.scalars += 1
+        return "scalars", self.scalar_slot[register.index]
+
+    def stage(self, name: str, kind: Kind, wanted: Callable[[Register], bool]) -> list[Part]:
+        """The parts of one stage: cut where they are full, and before the backward pass."""
+        registers = [x for x in self.computed if wanted(x)]
+        first = bisect_left([x.index for x in registers], self.program.forward)
+        cuts = [
+            half[start : start + self.part_size]
+            for half in (registers[:first], registers[first:])
+            for start in range(0, len(half), self.part_size)
+        ]
+        last_use = {
+            operand.index: place
+            for place, cut in enumerate(cuts)
+            for register in cut
+            for operand in register.operands
+        }
+        ending: dict[int, list[int]] = {}
+        parts = []
+        for place, cut in enumerate(cuts):
+            part = Part(self, f"{name}{place}", kind)
+            for register in cut:
+                if register.operation == "mean":
+                    part.add_to_sum(register, self.scalar_slot[register.index])
+                    continue
+                part.compute(register, fused=register.index >= self.program.forward)
+                last = last_use.get(register.index, -1)
+                if kind is self.vector and last > place:
+                    slot = self.free_vector()
+                    self.vector_slot[register.index] = slot
+                    ending.setdefault(last, []).append(slot)
+                    part.store(register, "vectors", slot, f"%k{register.index}")
+                elif kind is self.scalar and (last > place or register.index in self.crossing):
+                    part.store(register, *self.scalar_place(register), f"%k{register.index}")
+            if self.per_row and kind is self.vector:
+                here = {register.index for register in cut}
+                self.results(part, (x for x in enumerate(self.outputs) if x[1].index in here))
+            parts.append(part)
+            self.free += ending.pop(place, [])
+        return parts
+
+    def called(self) -> set[tuple[str, int]]:
+        """Which of the functions in `CALLED` there have to be, for scalars and for vectors."""
+        found = {
+            (str(x.operation), self.vector.width if x.stage == ROW else 1)
+            for x in self.computed
+            if x.operation in CALLED
+        }
+        return found | {("log", width) for name, width in found if name == "log1p"}
+
+    def free_vector(self) -> int:
+        """A place of the workspace that nothing needs any more, or a new one."""
+        if self.free:
+            return self.free.pop()
+        self.vectors += 1
+        return self.vectors - 1
+
+    def results(self, part: Part, outputs: Iterable[tuple[int, Register]]) -> None:
+        """Hand out results; those of rows by way of the workspace."""
+        for place, register in outputs:
+            if self.per_row:
+                part.store(register, "vectors", self.inputs + place, f"%o{place}")
+            else:
+                part.store(register, "out", place, f"%o{place}")
+
+    def handing_out(self) -> list[Part]:
+        """The parts that hand out what no row computes."""
+        kind = self.vector if self.per_row else self.scalar
+        left = [
+            (place, x)
+            for place, x in enumerate(self.outputs)
+            if not self.per_row or x.leaf or x.stage != ROW
+        ]
+        parts = []
+        for start in range(0, len(left), self.part_size):
+            part = Part(self, f"result{start}", kind)
+            self.results(part, left[start : start + self.part_size])
+            parts.append(part)
+        return parts
+
+    def translate(self) -> str:
+        once = self.stage("once", self.scalar, lambda x: x.stage == ONCE)
+        row = self.stage("row", self.vector, lambda x: x.stage == ROW or x.operation == "mean")
+        after = self.stage(
+            "after", self.scalar, lambda x: x.stage == AFTER and x.operation != "mean"
+        )
+        (row if self.per_row else after).extend(self.handing_out())
+        width = self.vector.width
+        called = [called_function(name, w) for name, w in sorted(self.called())]
+        functions = [part.text() for part in (*once, *row, *after)]
+        return "\n\n".join(
+            [
+                *declarations(width),
+                *called,
+                *functions,
+                BEFORE.format(memory=MEMORY, calls=calls(once)),
+                self.loop(row),
+                self.end(after),
+            ]
+        )
+
+    def loop(self, parts: Sequence[Part]) -> str:
+        """The function that runs over the rows from %begin to %end."""
+        width, vector, k = self.vector.width, self.vector.number, self.inputs
+        rows: list[str] = []
+        gather: list[str] = []
+        for lane in range(width):
+            # Lanes beyond the last row compute the last one again, and are left out of the sums.
+            rows += [
+                f"%i{lane} = add i64 %row, {lane}",
+                f"%c{lane} = icmp slt i64 %i{lane}, %end",
+                f"%j{lane} = select i1 %c{lane}, i64 %i{lane}, i64 %last",
+                f"%q{lane} = mul i64 %j{lane}, {k}",
+                f"%x{lane} = getelementptr double, ptr %rows, i64 %q{lane}",
+            ]
+            before = "poison" if lane == 0 else f"%g{lane - 1}"
+            gather += [
+                f"%a{lane} = getelementptr double, ptr %x{lane}, i64 %column",
+                f"%l{lane} = load double, ptr %a{lane}",
+                f"%g{lane} = insertelement {vector} {before}, double %l{lane}, i64 {lane}",
+            ]
+        return LOOP.format(
+            memory=MEMORY,
+            rows="\n".join(rows),
+            gather="\n".join(gather),
+            vector=vector,
+            width=width,
+            columns=k,
+            last=f"%g{width - 1}",
+            calls=calls(parts, "%count"),
+            outputs=len(self.outputs) if self.per_row else 0,
+            first_output=self.inputs * width,
+        )
+
+    def end(self, parts: Sequence[Part]) -> str:
+        """The function that divides the sums by the number of rows, and does what is left.
+
+        It adds up the lanes of as many vectors at once as a vector has lanes: neighbours are added
+        pair by pair, until one vector holds a total in each lane.
+        """
+        width, t = self.vector.width, self.vector.number
+        starts, loads = [], []
+        for k in range(width):
+            starts.append(f"%v{k} = phi {t} [zeroinitializer, %head], [%w{k}, %adding]")
+            loads += [
+                f"%o{k} = add i64 %offset1, {k}",
+                f"%p{k} = getelementptr {t}, ptr %sums, i64 %o{k}",
+                f"%u{k} = load {t}, ptr %p{k}",
+                f"%w{k} = fadd {t} %v{k}, %u{k}",
+            ]
+        sides = [", ".join(f"i32 {lane}" for lane in range(side, 2 * width, 2)) for side in (0, 1)]
+        totals = [f"%v{k}" for k in range(width)]
+        adding = []
+        while len(totals) > 1:
+            for x, y in zip(totals[::2], totals[1::2], strict=True):
+                for name, side in zip("lr", sides, strict=True):
+                    adding.append(
+                        f"{x}{name} = shufflevector {t} {x}, {t} {y}, <{width} x i32> <{side}>"
+                    )
+                adding.append(f"{x}t = fadd {t} {x}l, {x}r")
+            totals = [f"{x}t" for x in totals[::2]]
+        return END.format(
+            memory=MEMORY,
+            vector=t,
+            width=width,
+            starts="\n".join(starts),
+            loads="\n".join(loads),
+            adding="\n".join(adding),
+            total=totals[0],
+            sums=self.sums,
+            calls=calls(parts),
+        )
+
+
+def calls(parts: Sequence[Part], count: str = "0") -> str:
+    return "\n".join(f"call void @{part.name}({PASSED}, ptr %out, i64 {count})" for part in parts)
+
+
+BEFORE = """define void @before({memory}, ptr noalias %out) #0 {{
+{calls}
+ret void
+}}"""
+
+# For each block of rows: gather the columns into vectors, run the parts, scatter the results.
+LOOP = """define void @loop(
+{memory}, ptr noalias %rows, i64 %begin, i64 %end, ptr noalias %out) #0 {{
+start:
+%last = sub i64 %end, 1
+br label %head
+head:
+%row = phi i64 [%begin, %start], [%following, %done]
+%more = icmp slt i64 %row, %end
+br i1 %more, label %block, label %finish
+block:
+%left = sub i64 %end, %row
+%full = icmp sgt i64 %left, {width}
+%count = select i1 %full, i64 {width}, i64 %left
+{rows}
+br label %gather
+gather:
+%column = phi i64 [0, %block], [%nextcolumn, %fetch]
+%morecolumns = icmp slt i64 %column, {columns}
+br i1 %morecolumns, label %fetch, label %compute
+fetch:
+{gather}
+%place = getelementptr {vector}, ptr %vectors, i64 %column
+store {vector} {last}, ptr %place
+%nextcolumn = add i64 %column, 1
+br label %gather
+compute:
+{calls}
+br label %scatter
+scatter:
+%lane = phi i64 [0, %compute], [%nextlane, %lanedone]
+%morelanes = icmp slt i64 %lane, %count
+br i1 %morelanes, label %result, label %done
+result:
+%output = phi i64 [0, %scatter], [%nextoutput, %copy]
+%moreoutputs = icmp slt i64 %output, {outputs}
+br i1 %moreoutputs, label %copy, label %lanedone
+copy:
+%offset = mul i64 %output, {width}
+%offset1 = add i64 %offset, {first_output}
+%offset2 = add i64 %offset1, %lane
+%from = getelementptr double, ptr %vectors, i64 %offset2
+%number = load double, ptr %from
+%therow = add i64 %row, %lane
+%target = mul i64 %therow, {outputs}
+%target1 = add i64 %target, %output
+%to = getelementptr double, ptr %out, i64 %target1
+store double %number, ptr %to
+%nextoutput = add i64 %output, 1
+br label %result
+lanedone:
+%nextlane = add i64 %lane, 1
+br label %scatter
+done:
+%following = add i64 %row, {width}
+br label %head
+finish:
+ret void
+}}"""
+
+END = """define void @after({memory}, i64 %segments, double %n, ptr noalias %out) #0 {{
+start:
+%n1 = insertelement {vector} poison, double %n, i64 0
+%ns = shufflevector {vector} %n1, {vector} poison, <{width} x i32> zeroinitializer
+br label %head
+head:
+%mean = phi i64 [0, %start], [%following, %done]
+%more = icmp slt i64 %mean, {sums}
+br i1 %more, label %add, label %finish
+add:
+%segment = phi i64 [0, %head], [%nextsegment, %adding]
+{starts}
+%moresegments = icmp slt i64 %segment, %segments
+br i1 %moresegments, label %adding, label %done
+adding:
+%offset = mul i64 %segment, {sums}
+%offset1 = add i64 %offset, %mean
+{loads}
+%nextsegment = add i64 %segment, 1
+br label %add
+done:
+{adding}
+%quotient = fdiv {vector} {total}, %ns
+%to = getelementptr double, ptr %scalars, i64 %mean
+store {vector} %quotient, ptr %to
+%following = add i64 %mean, {width}
+br label %head
+finish:
+{calls}
+ret void
+}}"""
+
+
+RUN = """declare void @llvm.memset.p0.i64(ptr, i8, i64, i1)
+
+define void @run(ptr %memory, ptr %parameters, ptr %rows, i64 %n, ptr %out) #0 {{
+%scalars = getelementptr i8, ptr %memory, i64 0
+%vectors = getelementptr i8, ptr %memory, i64 {first_vector}
+%sums = getelementptr i8, ptr %memory, i64 {first_sum}
+call void @llvm.memset.p0.i64(ptr align 64 %sums, i8 0, i64 {bytes_of_sums}, i1 false)
+call void @before({passed}, ptr %out)
+call void @loop({passed}, ptr %rows, i64 0, i64 %n, ptr %out)
+%number = sitofp i64 %n to double
+call void @after({passed}, i64 1, double %number, ptr %out)
+ret void
+}}"""
+
+
+def declarations(width: int) -> Iterator[str]:
+    """The functions of LLVM's own that may be called."""
+    for kind in (Kind(1), Kind(width)):
+        t = kind.number
+        for native in (*INSTRUCTIONS.values(),):
+            if native.startswith("llvm."):
+                operands = ", ".join([t] * (2 if native in TWO_OPERANDS else 1))
+                yield f"declare {t} @{native}.{kind.suffix}({operands})"
+
+
+def footer(width: int) -> str:
+    bits = str(64 * width)
+    return (
+        f'attributes #0 = {{ nounwind "min-legal-vector-width"="{bits}" '
+        f'"prefer-vector-width"="{bits}" }}\n!0 = !{{}}'
+    )
+
+
+def translate(
+    program: Program, outputs: Sequence[Register], inputs: int, per_row: bool, width: int
+) -> tuple[str, Layout]:
+    """The text of a program, and the memory that it needs.
+
+    It defines ``before``, which computes what is the same for all rows; ``loop``, which runs over
+    rows; ``after``, which makes means of their sums and hands out the outputs; and ``run``, which
+    does all three. With `per_row` the outputs are those of each row.
+    """
+    writer = Writer(program, outputs, inputs, per_row, width)
+    text = writer.translate()
+    layout = Layout(
+        width=width,
+        scalars=writer.scalars,
+        vectors=writer.vectors,
+        sums=writer.sums,
+        instructions=len(writer.computed),
+    )
+    run = RUN.format(
+        first_vector=layout.first_vector,
+        first_sum=layout.first_sum,
+        bytes_of_sums=layout.bytes_of_sums,
+        passed=PASSED,
+    )
+    return f"{text}\n\n{run}\n\n{footer(width)}", layout

@@ -1,0 +1,240 @@
+"""What runs a program: machine code made by LLVM, or Python.
+
+With this module you can
+
+- build what runs best here:     machine = machine_for(build, "auto", …)
+- run it over rows:              outputs = machine.run(parameters, rows, number_of_rows)
+
+The machines compute the same. The native one is for any number of threads at once, and uses several
+itself where there are many rows; the interpreter does not hold it up, as the code runs outside of
+Python's global lock.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from ..engine.modes import warn
+from ..ops.table import Operation
+from . import llvm
+from .program import Program, Register, needed
+from .source import PRIMITIVES, python_source
+from .tables import Buffer, address, empty, nested
+
+if TYPE_CHECKING:
+    from concurrent.futures import ThreadPoolExecutor
+
+__all__ = ["Machine", "NativeMachine", "PythonMachine", "TargetWarning", "machine_for"]
+
+Build: TypeAlias = Callable[[frozenset[str]], tuple[Program, list[Register]]]
+"""Writes a program with the primitives of a target, and returns its outputs."""
+
+# Many rows are cut into segments, each of which is summed up by itself. How they are cut depends on
+# the work alone, and so the results do not depend on the number of cores.
+SEGMENTS = (8, 16, 32)  # to be shared out evenly among 2, 4 or 8 cores
+SEGMENT_WORK = 1_000_000  # instructions times rows: some tens of microseconds
+
+INSTALL = "`pip install 'microgrant[native]'` brings native code"
+
+
+class TargetWarning(UserWarning):
+    """The program runs as Python, though native code was to be had."""
+
+
+class Machine:
+    """A program that can be run."""
+
+    target: str
+
+    def __init__(self, outputs: int, per_row: bool) -> None:
+        self.outputs, self.per_row = outputs, per_row
+
+    def run(self, parameters: Buffer, rows: Buffer, number_of_rows: int) -> Buffer:
+        """The outputs; with `per_row` those of each row, one row after the other."""
+        raise NotImplementedError
+
+
+class PythonMachine(Machine):
+    """Runs the text that `microgrant.compiler.source` writes."""
+
+    target = "python"
+
+    def __init__(
+        self, outputs: Sequence[Register], inputs: int, parameters: int, per_row: bool
+    ) -> None:
+        super().__init__(len(outputs), per_row)
+        self.function = python_source(outputs, inputs, parameters, per_row).function()
+
+    def run(self, parameters: Buffer, rows: Buffer, number_of_rows: int) -> Buffer:
+        """The outputs, by Python."""
+        given = nested(rows, number_of_rows)
+        results = self.function(parameters.tolist(), given)
+        numbers = [x for row in results for x in row] if self.per_row else results
+        out = empty(len(numbers))
+        out[:] = type(out)("d", numbers) if hasattr(out, "typecode") else numbers
+        return out
+
+
+class NativeMachine(Machine):
+    """Runs the code that LLVM makes of the text of `microgrant.compiler.llvm`."""
+
+    target = "native"
+
+    def __init__(
+        self, program: Program, outputs: Sequence[Register], inputs: int, per_row: bool
+    ) -> None:
+        super().__init__(len(outputs), per_row)
+        processor = host()
+        text, self.layout = llvm.translate(program, outputs, inputs, per_row, processor.width)
+        self.engine = processor.engine(text)
+        number, pointer = ctypes.c_int64, ctypes.c_void_p
+        memory = [pointer] * 4
+        self.all = self._function("run", [pointer, pointer, pointer, number, pointer])
+        self.before = self._function("before", [*memory, pointer])
+        self.loop = self._function("loop", [*memory, pointer, number, number, pointer])
+        self.after = self._function("after", [*memory, number, ctypes.c_double, pointer])
+        self.spare: list[Workspace] = []
+
+    def _function(self, name: str, arguments: list[Any]) -> Callable[..., None]:
+        prototype = ctypes.CFUNCTYPE(None, *arguments)
+        return prototype(self.engine.get_function_address(name))
+
+    def run(self, parameters: Buffer, rows: Buffer, number_of_rows: int) -> Buffer:
+        """The outputs, by native code."""
+        out = empty(self.outputs * number_of_rows if self.per_row else self.outputs)
+        work = self.layout.instructions * number_of_rows
+        if work >= SEGMENTS[0] * SEGMENT_WORK and number_of_rows >= SEGMENTS[-1]:
+            segments = max(n for n in SEGMENTS if work >= n * SEGMENT_WORK)
+            self._run_segments(parameters, rows, number_of_rows, segments, out)
+            return out
+        try:
+            space = self.spare.pop()  # no other thread can get hold of the same
+        except IndexError:
+            space = Workspace(self.layout, 1)
+        self.all(space.start, address(parameters), address(rows), number_of_rows, address(out))
+        self.spare.append(space)
+        return out
+
+    def _run_segments(
+        self, parameters: Buffer, rows: Buffer, number_of_rows: int, segments: int, out: Buffer
+    ) -> None:
+        """The rows in pieces, shared out among the cores."""
+        from concurrent.futures import wait  # here, as not everybody has so many rows
+
+        space = Workspace(self.layout, segments)
+        self.before(address(parameters), space.start, 0, 0, 0)
+        bounds = [number_of_rows * i // segments for i in range(segments + 1)]
+        workers = min(cores(), segments)
+
+        # It holds on to all of the memory: a second Ctrl-C may end this method before its threads.
+        def work(worker: int) -> None:
+            own = Workspace(self.layout, 0)
+            p, x, to = map(address, (parameters, rows, out))
+            for i in range(worker, segments, workers):
+                sums = space.sums + i * self.layout.bytes_of_sums
+                self.loop(p, space.start, own.vectors, sums, x, bounds[i], bounds[i + 1], to)
+
+        others = [pool().submit(work, worker) for worker in range(1, workers)]
+        try:
+            work(0)
+        finally:
+            wait(others)
+        for other in others:
+            other.result()
+        p, to = address(parameters), address(out)
+        self.after(p, space.start, 0, space.sums, segments, number_of_rows, to)
+
+
+class Workspace:
+    """Memory for one run: scalars, vectors, and sums for each segment of the rows, all 0."""
+
+    def __init__(self, layout: llvm.Layout, segments: int) -> None:
+        size = layout.first_sum + segments * layout.bytes_of_sums
+        self.memory = ctypes.create_string_buffer(size + llvm.ALIGNMENT)
+        self.start = -(-ctypes.addressof(self.memory) // llvm.ALIGNMENT) * llvm.ALIGNMENT
+        self.vectors = self.start + layout.first_vector
+        self.sums = self.start + layout.first_sum
+
+
+class Host:
+    """The processor of this machine, as LLVM sees it. Needs llvmlite."""
+
+    def __init__(self) -> None:
+        import llvmlite.binding as binding
+
+        for initialize in ("initialize_native_target", "initialize_native_asmprinter"):
+            getattr(binding, initialize)()
+        features = binding.get_host_cpu_features()
+        self.width = 8 if features.get("avx512f") else 4 if features.get("avx") else 2
+        self.features = features.flatten()
+        self.binding = binding
+
+    def engine(self, text: str) -> Any:
+        """The native code of a text, to be asked for addresses of functions."""
+        binding = self.binding
+        module = binding.parse_assembly(text)
+        machine = binding.Target.from_default_triple().create_target_machine(
+            cpu=binding.get_host_cpu_name(), features=self.features, opt=1, jit=True
+        )
+        engine = binding.create_mcjit_compiler(module, machine)
+        engine.finalize_object()
+        return engine
+
+
+@lru_cache(maxsize=1)
+def host() -> Host:
+    """The processor; an ImportError if llvmlite is missing."""
+    return Host()
+
+
+def cores() -> int:
+    """How many cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+@lru_cache(maxsize=1)
+def pool() -> ThreadPoolExecutor:
+    from concurrent.futures import ThreadPoolExecutor
+
+    return ThreadPoolExecutor(max(1, cores() - 1), thread_name_prefix="microgrant")
+
+
+if hasattr(os, "register_at_fork"):  # the threads of a pool do not come along into a new process
+    os.register_at_fork(after_in_child=pool.cache_clear)
+
+
+def machine_for(
+    build: Build, target: str, inputs: int, parameters: int, per_row: bool, quiet: bool
+) -> Machine:
+    """The machine for a target; with "auto" the native one, where there is one.
+
+    An ImportError says what to install when "native" is asked for in vain. With "auto", a
+    `TargetWarning` says why the program runs as Python, unless it is to be `quiet`.
+    """
+    reason = ""
+    if target != "python":
+        try:
+            host()
+        except ImportError:
+            if target == "native":
+                raise ImportError(f"native code needs llvmlite: {INSTALL}") from None
+            reason = f"llvmlite is not installed, so this runs as Python: {INSTALL}"
+    if target != "python" and not reason:
+        program, outputs = build(llvm.PRIMITIVES)
+        own = [x.operation.name for x in needed(outputs) if isinstance(x.operation, Operation)]
+        if not own:
+            return NativeMachine(program, outputs, inputs, per_row)
+        reason = f"your own operation {own[0]!r} is written in Python"
+        if target == "native":
+            raise ValueError(f'{reason}: its target is "python", or "auto"')
+        reason += ", so this runs as Python"
+    if reason and not quiet:
+        warn(reason, TargetWarning)
+    _, outputs = build(PRIMITIVES)
+    return PythonMachine(outputs, inputs, parameters, per_row)

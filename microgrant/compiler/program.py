@@ -1,0 +1,501 @@
+"""A recorded graph as a straight-line program: the forward pass, then the backward pass.
+
+With this module you can
+
+- write the graph of one example down as instructions:   program = Program(); program.record(…)
+- append its backward pass:                              program.differentiate(…)
+
+It is the table of operations that writes both halves. A `Register` is a number that the program
+will have computed; arithmetic on registers appends instructions, and so a rule of
+`microgrant.ops`, run on registers instead of numbers, appends the instructions of a derivative.
+What is known when the program is written is computed at once, and what was computed before is used
+again.
+
+The program runs over many rows (examples) in one go. What depends on no input is the same for all
+of them, and is computed once; hence the three stages of a register:
+
+- ONCE: made of parameters and constants, before the first row;
+- ROW: made of inputs, for each row;
+- AFTER: made of means over all rows.
+
+The mean of a thing that is the same for all rows is the thing itself. So the gradient of the mean
+loss is collected like any other gradient, and `mean` is the only way out of a row.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
+from functools import lru_cache
+from functools import partial as bind
+from types import SimpleNamespace
+from typing import Any, TypeAlias
+
+from ..engine.conditions import RELATIONS, Choice, Condition
+from ..engine.value import Value
+from ..ops.table import FAMILIES, FLOATS, OPERATIONS, Operation
+
+__all__ = ["AFTER", "ONCE", "ROW", "Program", "Register", "needed"]
+
+ONCE, ROW, AFTER = range(3)
+
+Number: TypeAlias = "Register | float"
+
+# What a program computes beside the operations of the table, all of it on numbers.
+FOLDED: dict[str, Callable[..., Any]] = {
+    **RELATIONS,
+    "and": lambda a, b: a and b,
+    "or": lambda a, b: a or b,
+    "not": lambda a: not a,
+    "where": FLOATS.where,
+    "copysign": math.copysign,
+    **{operation.name: operation.forward for operation in OPERATIONS.values()},
+}
+# What the elementary functions ask of the layout of a float.
+LAYOUT = ("round", "power_of_two", "exponent", "mantissa")
+LEAVES = ("constant", "parameter", "input")
+
+
+class Register:
+    """A number of the program: a leaf, or what an instruction computes from other registers.
+
+    operation: the name of what computes it; "constant", "parameter" or "input" for a leaf; an
+        `Operation` for one that a user defined.
+    operands: the registers that it takes; of a leaf, its number or its place in the list.
+    stage: ONCE, ROW or AFTER.
+    index: its place in the program; operands come before results.
+    name: the label of the Value that it stands for, if it has one.
+    gradient_of: the register whose gradient it is.
+    """
+
+    __slots__ = (
+        "gradient_of",
+        "index",
+        "name",
+        "operands",
+        "operation",
+        "program",
+        "stage",
+    )
+
+    def __init__(
+        self,
+        program: Program,
+        operation: str | Operation,
+        operands: tuple[Any, ...],
+        stage: int,
+        index: int,
+    ) -> None:
+        self.program = program
+        self.operation = operation
+        self.operands = operands
+        self.stage = stage
+        self.index = index
+        self.name = ""
+        self.gradient_of: Register | None = None
+
+    @property
+    def leaf(self) -> bool:
+        """Whether it is given, and not computed."""
+        return self.operation in LEAVES
+
+    def __add__(self, other: Number) -> Register:
+        return self.program.emit("add", self, other)
+
+    def __radd__(self, other: Number) -> Register:
+        return self.program.emit("add", other, self)
+
+    def __sub__(self, other: Number) -> Register:
+        return self.program.emit("sub", self, other)
+
+    def __rsub__(self, other: Number) -> Register:
+        return self.program.emit("sub", other, self)
+
+    def __mul__(self, other: Number) -> Register:
+        return self.program.emit("mul", self, other)
+
+    def __rmul__(self, other: Number) -> Register:
+        return self.program.emit("mul", other, self)
+
+    def __truediv__(self, other: Number) -> Register:
+        return self.program.emit("div", self, other)
+
+    def __rtruediv__(self, other: Number) -> Register:
+        return self.program.emit("div", other, self)
+
+    def __pow__(self, other: Number) -> Register:
+        return self.program.power(self, other)
+
+    def __rpow__(self, other: Number) -> Register:
+        return self.program.power(other, self)
+
+    def __neg__(self) -> Register:
+        return self.program.emit("neg", self)
+
+    def __abs__(self) -> Register:
+        return self.program.emit("abs", self)
+
+    def __lt__(self, other: Number) -> Register:
+        return self.program.emit("<", self, other)
+
+    def __le__(self, other: Number) -> Register:
+        return self.program.emit("<=", self, other)
+
+    def __gt__(self, other: Number) -> Register:
+        return self.program.emit(">", self, other)
+
+    def __ge__(self, other: Number) -> Register:
+        return self.program.emit(">=", self, other)
+
+    # A rule asks `x == 0` of its operands, so `==` appends an instruction like the others.
+    def __eq__(self, other: object) -> Register:  # type: ignore[override]
+        return self.program.emit("==", self, other)
+
+    def __ne__(self, other: object) -> Register:  # type: ignore[override]
+        return self.program.emit("!=", self, other)
+
+    def __or__(self, other: Register) -> Register:
+        return self.program.emit("or", self, other)
+
+    def __and__(self, other: Register) -> Register:
+        return self.program.emit("and", self, other)
+
+    def __invert__(self) -> Register:
+        return self.program.emit("not", self)
+
+    def __bool__(self) -> bool:
+        raise TypeError("a rule decides with m.where(condition, yes, no), and not with `if`")
+
+    __hash__ = object.__hash__
+
+
+class Program:
+    """Instructions in the order in which they run.
+
+    primitives: the operations that the target computes by itself; the others are spelled with
+        those, as the table says.
+    """
+
+    def __init__(self, primitives: Container[str]) -> None:
+        self.registers: list[Register] = []
+        self.forward: float = math.inf  # where the backward pass begins
+        self.primitives = primitives
+        self.found: dict[int, Register] = {}  # by the id of a Value or a condition of the graph
+        self._known: dict[tuple[Any, ...], Register] = {}
+        self._constants: dict[str, Register] = {}
+        functions = {name: bind(self.emit, name) for name in (*FOLDED, *LAYOUT)}
+        # What a rule finds in `m`. In the rules of derivatives, a power whose exponent is known is
+        # one of the family of powers; how those are computed is said by their native rules.
+        self._native = SimpleNamespace(**functions)
+        self._rules = SimpleNamespace(**functions | {"pow": self.power})
+
+    def close(self) -> None:
+        """Let go of the registers, which refer back to the program: so nothing is left behind."""
+        vars(self).clear()
+
+    # --- Writing instructions -------------------------------------------------------------------
+
+    def constant(self, number: float) -> Register:
+        """A register that holds a number from the start."""
+        key = repr(number)  # tells -0.0 from 0.0, and finds nan again
+        if key not in self._constants:
+            self._constants[key] = self._append("constant", (number,), ONCE)
+        return self._constants[key]
+
+    def leaf(self, kind: str, place: int, name: str = "") -> Register:
+        """The register of an input or of a parameter, by its place in their list."""
+        register = self._append(kind, (place,), ROW if kind == "input" else ONCE)
+        register.name = name
+        return register
+
+    def emit(self, operation: str, *given: Any) -> Register:
+        """The register of an operation on others; found again, if it was computed before."""
+        operands = tuple(x if x.__class__ is Register else self.constant(float(x)) for x in given)
+        simplified = self._simplified(operation, operands)
+        return self._instruction(operation, operands) if simplified is None else simplified
+
+    def power(self, base: Number, exponent: Number) -> Register:
+        """A power; with an exponent that is known, the one of the family of powers."""
+        known = _known(exponent)
+        if known is None:
+            return self.emit("pow", base, exponent)
+        return self.apply(FAMILIES["power"](known), base)
+
+    def apply(self, operation: Operation, *operands: Any) -> Register:
+        """Any operation: an entry of the table, of a family, or a user's own."""
+        if OPERATIONS.get(operation.name) is operation:
+            return self.emit(operation.name, *operands)
+        known = [_known(x) for x in operands]
+        if None not in known:
+            return self.constant(operation.forward(*known))
+        if callable(operation.native):
+            result: Register = operation.native(self._native, *operands)
+            return result
+        return self._find(operation, operands)
+
+    def mean(self, register: Register) -> Register:
+        """The mean over all rows."""
+        if register.stage != ROW:
+            return register
+        return self._find("mean", (register,), AFTER)
+
+    def _simplified(self, operation: str, operands: tuple[Register, ...]) -> Register | None:
+        """What needs no instruction: only what is exact for every number, inf and nan included."""
+        a = operands[0]
+        known = [_known(x) for x in operands]
+        if None not in known and operation in FOLDED:
+            result = FOLDED[operation](*known)
+            return self.constant(float(result))
+        if operation == "where":
+            yes, no = operands[1:]
+            if known[0] is not None:
+                return yes if known[0] else no
+            # Not where a row chooses: who takes what is asked of its condition again.
+            return yes if yes is no and a.stage != ROW else None
+        if operation in ("and", "or"):
+            for x, truth in ((a, known[1]), (operands[1], known[0])):
+                if truth is not None:
+                    return x if bool(truth) == (operation == "and") else self.constant(truth)
+        elif operation == "mul":
+            for x, factor in ((a, known[1]), (operands[1], known[0])):
+                if factor == 1.0:
+                    return x
+                if factor == -1.0:
+                    return self.emit("neg", x)
+        elif operation == "div" and known[1] is not None:
+            if known[1] == 1.0:
+                return a
+            if abs(math.frexp(known[1])[0]) == 0.5 and 1e-300 < abs(known[1]) < 1e300:
+                return self.emit("mul", a, 1.0 / known[1])  # a power of two: as exact
+        elif operation == "sub" and known[1] == 0.0 and math.copysign(1.0, known[1]) > 0:
+            return a
+        elif operation in ("neg", "abs") and a.operation == "neg":
+            return a.operands[0] if operation == "neg" else self.emit("abs", a.operands[0])
+        return None
+
+    def _instruction(self, operation: str, operands: tuple[Register, ...]) -> Register:
+        if operation in self.primitives or operation not in OPERATIONS:
+            return self._find(operation, operands)
+        return self.expanded(operation, *operands)
+
+    def expanded(self, operation: str, *operands: Register) -> Register:
+        """An operation of the table, made of others as its native rule says."""
+        rule = OPERATIONS[operation].native
+        if not callable(rule):
+            return self._find(operation, operands)
+        result: Register = rule(self._native, *operands)
+        return result
+
+    def _find(
+        self,
+        operation: str | Operation,
+        registers: tuple[Register, ...],
+        stage: int | None = None,
+    ) -> Register:
+        places = [x.index for x in registers]
+        if operation in ("add", "mul"):
+            places.sort()  # a + b is b + a, to the last bit
+        key = (operation, *places)
+        found = self._known.get(key)
+        if found is None:
+            if stage is None:  # no instruction mixes rows with what is made of means over them
+                stage = max(x.stage for x in registers)
+            found = self._known[key] = self._append(operation, registers, stage)
+        return found
+
+    def _append(
+        self, operation: str | Operation, operands: tuple[Any, ...], stage: int
+    ) -> Register:
+        register = Register(self, operation, operands, stage, len(self.registers))
+        self.registers.append(register)
+        return register
+
+    # --- From a graph ---------------------------------------------------------------------------
+
+    def record(
+        self,
+        order: Sequence[Any],
+        inputs: Sequence[Value],
+        parameters: Sequence[Value],
+        frozen: Iterable[tuple[Value, float]] = (),
+    ) -> None:
+        """Append the forward pass: `order` is what `whole_order` gives.
+
+        frozen: the numbers of other leaves, where their present ones are not what is wanted.
+        """
+        for leaf, number in frozen:
+            self.found[id(leaf)] = self.constant(number)
+        for kind, leaves in (("input", inputs), ("parameter", parameters)):
+            for place, leaf in enumerate(leaves):
+                self.found[id(leaf)] = self.leaf(kind, place, leaf.label)
+        for x in order:
+            if id(x) not in self.found:
+                self.found[id(x)] = self._recorded(x)
+
+    def _recorded(self, x: Value | Condition) -> Register:
+        """The register of a Value or a condition whose operands have theirs."""
+        if isinstance(x, Condition):
+            return self.emit(x.relation, *map(self._compared, x.operands))
+        operation = x._operation
+        if operation is None:
+            return self.constant(x._data)
+        if isinstance(operation, Choice):
+            operands = (operation.condition, operation.if_true, operation.if_false)
+            register = self.emit("where", *(self.found[id(y)] for y in operands))
+        else:
+            register = self.apply(operation, *(self.found[id(y)] for y in x._prev))
+        register.name = register.name or x.label
+        return register
+
+    def _compared(self, x: Any) -> Register | float:
+        """An operand of a condition: a Value, a condition, or a number of any kind."""
+        if id(x) in self.found:
+            return self.found[id(x)]
+        try:
+            return float(x)
+        except OverflowError:  # an integer too large for a float is larger than all of them
+            return math.inf if x > 0 else -math.inf
+
+    def differentiate(
+        self, root: Value, order: Sequence[Any], parameters: Sequence[Value]
+    ) -> list[Register | None]:
+        """Append the backward pass: the mean gradient of each parameter; None for one out of reach.
+
+        It is the chain rule as in `Value.backward`: in reverse topological order, each result hands
+        on to its operands its own gradient times the partial derivatives.
+        """
+        self.forward = len(self.registers)
+        values = [x for x in order if isinstance(x, Value)]
+        reach = {id(p) for p in parameters}  # what depends on a parameter; the rest needs none
+        for value in values:
+            if any(id(x) in reach for x in branches(value)):
+                reach.add(id(value))
+        taken = self._taken(root, values)
+        gradients: dict[int, Register] = {}
+        parts: dict[int, list[Register | None]] = {id(root): [self.constant(1.0), None]}
+        for value in reversed(values):
+            operation = value._operation
+            if id(value) not in parts or id(value) not in reach:
+                continue
+            upstream = self._total(parts.pop(id(value)), self.found[id(value)])
+            if operation is None:
+                gradients[id(value)] = upstream
+                continue
+            for operand, contribution in self._contributions(value, operation, upstream):
+                if id(operand) not in reach:
+                    continue
+                if id(value) in taken:
+                    when = self._for_all_rows(taken[id(value)], self.found[id(value)])
+                    contribution = self.emit("where", when, contribution, 0.0)
+                # What is the same for all rows is kept apart: see `_total`.
+                varies = contribution.stage == ROW
+                sums = parts.setdefault(id(operand), [None, None])
+                known = sums[varies]
+                sums[varies] = contribution if known is None else known + contribution
+        return [gradients.get(id(p)) for p in parameters]
+
+    def _for_all_rows(self, taken: Register, register: Register) -> Register:
+        """Whether a Value has a part in the step: of one made once, whether any row takes it."""
+        if register.stage == ROW or taken.stage != ROW:
+            return taken
+        return self.mean(self.emit("where", taken, 1.0, 0.0)) > 0.0
+
+    def _total(self, parts: list[Register | None], register: Register) -> Register:
+        """The gradient of a register: of one made once for all rows, the mean over the rows."""
+        once, row = parts
+        if row is not None and register.stage == ONCE:
+            row = self.mean(row)
+        total: Any = row if once is None else once if row is None else once + row
+        if total.index >= self.forward and not total.leaf and total.gradient_of is None:
+            total.gradient_of = register
+        return total  # type: ignore[no-any-return]
+
+    def _contributions(
+        self, value: Value, operation: Operation, upstream: Register
+    ) -> Iterator[tuple[Value, Register]]:
+        """What a Value hands on to each of its operands."""
+        if isinstance(operation, Choice):
+            chosen = self.found[id(operation.condition)]
+            yield operation.if_true, self.emit("where", chosen, upstream, 0.0)
+            yield operation.if_false, self.emit("where", chosen, 0.0, upstream)
+            return
+        known = tuple(self.found[id(x)] for x in (value, *value._prev))
+        try:
+            partials = operation.partials(self._rules, *known)
+        except (TypeError, AttributeError):  # a rule of a user's, which works on floats only
+            partials = tuple(self._find(partial, known) for partial in _opaque(operation))
+        for operand, partial in zip(value._prev, partials, strict=True):
+            yield operand, partial * upstream
+
+    def _taken(self, root: Value, values: Sequence[Value]) -> dict[int, Register]:
+        """For each Value that only some rows would have recorded: whether this row does.
+
+        A branch that `where` does not take is computed all the same, but has no part in the step:
+        its gradient, which may be nan, must not reach what it was computed from.
+        """
+        if not any(isinstance(value._operation, Choice) for value in values):
+            return {}
+        always = self.constant(1.0)
+        taken: dict[int, Register] = {id(root): always}
+        for value in reversed(values):
+            here = taken.get(id(value))
+            if here is None:
+                continue
+            for operand, when in self._ways(value, always):
+                both = when if here is always else here if when is always else here & when
+                known = taken.get(id(operand))
+                if known is not None and both is not always:
+                    both = known if known is always else known | both
+                taken[id(operand)] = both
+        return {key: when for key, when in taken.items() if when is not always}
+
+    def _ways(self, value: Value, always: Register) -> list[tuple[Value, Register]]:
+        """The operands of a Value, and when it takes each."""
+        operation = value._operation
+        if not isinstance(operation, Choice):
+            return [(operand, always) for operand in value._prev]
+        chosen = self.found[id(operation.condition)]
+        return [(operation.if_true, chosen), (operation.if_false, ~chosen)]
+
+
+@lru_cache(maxsize=256)
+def _opaque(operation: Operation) -> tuple[Operation, ...]:
+    """The partial derivatives as operations of their own, on the result and the operands."""
+
+    def partial(place: int) -> Operation:
+        return Operation(
+            f"{operation.name}_partial_{place}",
+            lambda *numbers: float(operation.partials(FLOATS, *numbers)[place]),
+            operation.partials,
+            (*operation.domain, (-3.0, 3.0)),
+        )
+
+    return tuple(partial(place) for place in range(operation.arity))
+
+
+def _known(x: Any) -> float | None:
+    """The number, if it is known when the program is written."""
+    if x.__class__ is Register:
+        return float(x.operands[0]) if x.operation == "constant" else None
+    return float(x)
+
+
+def branches(value: Value) -> tuple[Value, ...]:
+    """What a Value may pass a gradient on to: of a recorded `where`, both branches."""
+    operation = value._operation
+    if isinstance(operation, Choice):
+        return operation.if_true, operation.if_false
+    return value._prev
+
+
+def needed(outputs: Iterable[Register]) -> list[Register]:
+    """The registers that the outputs are computed from, in the order of the program."""
+    found: dict[int, Register] = {}
+    waiting = list(outputs)
+    while waiting:
+        register = waiting.pop()
+        if register.index not in found:
+            found[register.index] = register
+            if not register.leaf:
+                waiting.extend(register.operands)
+    return [found[index] for index in sorted(found)]

@@ -1,0 +1,440 @@
+"""Compile the recorded step: the graph that was drawn becomes the program that trains.
+
+With this module you can
+
+- compile the loss of one example:           step = compile(loss, inputs=[*x, y], parameters=ps)
+- run the step over many examples:           mean_loss = step(rows)
+- have it as a function of plain arrays:     loss, gradient = step.value_and_grad(numbers, rows)
+- read what was compiled:                    print(step.source)
+- compile a predictor:                       predict = compile(score, inputs=x); predict(rows)
+
+With llvmlite (``pip install 'microgrant[native]'``) the program runs as native code, several rows
+at once, and many rows on all cores; without it, as the Python text of `source`.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Callable, Sequence
+from functools import cached_property
+from math import isfinite
+from typing import Any, Literal, NoReturn, TypeAlias, overload
+
+from ..engine import modes
+from ..engine.conditions import whole_order
+from ..engine.modes import warn
+from ..engine.value import NO_GRADIENT, Value, shown
+from ..nn import Noise
+from .machine import Machine, machine_for
+from .program import Program, Register
+from .source import PRIMITIVES, python_source
+from .tables import Buffer, as_rows, empty, flat, table
+
+__all__ = ["DecisionWarning", "Predictor", "Step", "compile"]
+
+Target: TypeAlias = Literal["auto", "native", "python"]
+Outputs: TypeAlias = Callable[[Program], list[Register]]
+
+
+class DecisionWarning(UserWarning):
+    """Python decided something by a number that differs from row to row."""
+
+
+@overload
+def compile(
+    outputs: Value, inputs: Sequence[Value], parameters: Sequence[Value], *, target: Target = ...
+) -> Step: ...
+@overload
+def compile(
+    outputs: Value,
+    inputs: Sequence[Value] = ...,
+    *,
+    parameters: Sequence[Value],
+    target: Target = ...,
+) -> Step: ...
+@overload
+def compile(
+    outputs: Value, inputs: Sequence[Value] = ..., parameters: None = ..., *, target: Target = ...
+) -> Predictor: ...
+@overload
+def compile(
+    outputs: Sequence[Value],
+    inputs: Sequence[Value] = ...,
+    parameters: Sequence[Value] | None = ...,
+    *,
+    target: Target = ...,
+) -> Predictor: ...
+def compile(
+    outputs: Value | Sequence[Value],
+    inputs: Sequence[Value] = (),
+    parameters: Sequence[Value] | None = None,
+    *,
+    target: Target = "auto",
+) -> Step | Predictor:
+    """The program of a recorded graph: a `Step` that trains, or a `Predictor`.
+
+    outputs: the loss of one example: then a `Step` comes out. Or what is to be predicted: a list of
+        Values or, without parameters, one Value.
+    inputs: the leaves that differ from row to row, in the order of the columns.
+    parameters: the leaves that training changes. Their `.data` is read at each call.
+    target: "native" for machine code by LLVM, "python" for Python; "auto" is native where llvmlite
+        is installed.
+
+    All other leaves are constants, with the numbers that they hold now: to call a step after one of
+    them was changed is an error.
+
+    What Python decided while the graph was recorded stays decided for every row. `relu`,
+    `maximum`, `abs`, `clip` and ``where(x > 0, …)`` are part of the graph and decide anew for each
+    row; an ``if x > 0:`` is not, and gets a `DecisionWarning`. It cannot be seen where the number
+    was taken out first, as in ``if x.data > 0:``, nor in how often a loop ran.
+
+    A ValueError or TypeError says which input is not in the graph, or which parameter is no leaf.
+    Parameters that the outputs do not depend on get no gradient, as in `Value.backward`; if none of
+    them is in the graph, that is an error.
+
+    The numbers are those of the eager engine, to rounding. Only where inf or nan come up, and what
+    is the same for all rows was computed once for all of them, one may stand for the other.
+
+    >>> from microgrant import Value, compile
+    >>> w, b = Value(0.5, "w"), Value(0.0, "b")
+    >>> x, y = Value(0.0, "x"), Value(0.0, "y")
+    >>> loss = (w * x + b - y) ** 2
+    >>> step = compile(loss, inputs=[x, y], parameters=[w, b])
+    >>> for _ in range(200):
+    ...     mean_loss = step([[0, 1], [1, 3], [2, 5]])  # points of the line y = 2x + 1
+    ...     for p in (w, b):
+    ...         p.data -= 0.2 * p.grad
+    ...         p.grad = 0.0
+    >>> print(f"{mean_loss:.6f} {w.data:.3f} {b.data:.3f}")
+    0.000000 2.000 1.000
+    >>> predict = compile(w * x + b, inputs=[x])
+    >>> first, second = predict([[10], [20]])
+    >>> print(f"{first:.2f} {second:.2f}")
+    21.00 41.00
+    """
+    if target not in ("auto", "native", "python"):
+        raise ValueError(f'the target is "auto", "native" or "python", but got {target!r}')
+    if isinstance(outputs, Value) and parameters is not None:
+        return Step(outputs, inputs, parameters, target)
+    return Predictor(outputs, inputs, parameters or (), target)
+
+
+class Compiled:
+    """What `Step` and `Predictor` have in common: a graph, and the programs made of it."""
+
+    _run: Machine
+
+    def __init__(
+        self,
+        roots: Sequence[Value],
+        inputs: Sequence[Value],
+        parameters: Sequence[Value],
+        target: Target,
+    ) -> None:
+        self._order = whole_order(*roots)
+        self._roots, self._wanted = roots, target
+        self._inputs = checked_leaves("inputs", inputs)
+        self._parameters = checked_leaves("parameters", parameters)
+        self._columns = [x.label for x in self._inputs]
+        # In a dictionary, as sets have an order that differs from run to run.
+        leaves = dict.fromkeys(
+            x for x in self._order if isinstance(x, Value) and x._operation is None
+        )
+        self._check_inputs(leaves)
+        # What an operator made a leaf of, such as the 2 of 2 * x, cannot be changed by anybody.
+        given = {*self._inputs, *self._parameters}
+        self._frozen = [
+            (x, x._data) for x in leaves if x not in given and not hasattr(x, "_constant")
+        ]
+        self._check_parameters(leaves)
+
+    @property
+    def target(self) -> str:
+        """What runs: "native" or "python"."""
+        return self._run.target
+
+    def _check_inputs(self, leaves: dict[Value, None]) -> None:
+        inputs, parameters = set(self._inputs), set(self._parameters)
+        for place, x in enumerate(self._inputs):
+            if x in parameters:
+                raise ValueError(f"{which('inputs', place, x)} is among the parameters as well")
+            if x not in leaves:
+                raise ValueError(
+                    f"the graph does not contain {which('inputs', place, x)}: is it the very Value "
+                    "that the outputs were computed from, outside of no_grad()? If they do not "
+                    "depend on it, leave it out"
+                )
+        if any(isinstance(x, Noise) and x not in inputs for x in leaves):
+            raise ValueError(
+                "the graph holds random numbers that Dropout drew, which would be the same for "
+                "every row and every step: list microgrant.nn.noise_in(outputs) among the "
+                "inputs, or call model.eval() before recording"
+            )
+
+    def _check_parameters(self, leaves: dict[Value, None]) -> None:
+        # Without other leaves, there is no other model that could have been meant.
+        others = self._frozen and len(self._order) > 1
+        if others and self._parameters and leaves.keys().isdisjoint(self._parameters):
+            raise ValueError(
+                "the graph contains none of the parameters: are they those of the model that the "
+                "outputs were computed from?"
+            )
+
+    def _check_frozen(self) -> None:
+        for leaf, number in self._frozen:
+            if leaf._data.hex() != number.hex():  # tells -0.0 from 0.0, and not nan from nan
+                raise ValueError(
+                    f"{leaf.label or 'a leaf of the graph'} was {number} when this was compiled, "
+                    f"and is {leaf._data} now: list it among the inputs or parameters, or compile "
+                    "again"
+                )
+
+    def _machine(self, outputs_of: Outputs, per_row: bool, quiet: bool = False) -> Machine:
+        programs = []
+
+        def build(primitives: frozenset[str]) -> tuple[Program, list[Register]]:
+            program = self._recorded(primitives)
+            programs.append(program)
+            return program, outputs_of(program)
+
+        counts = len(self._inputs), len(self._parameters)
+        machine = machine_for(build, self._wanted, *counts, per_row, quiet)
+        if not quiet:
+            self._warn_of_decisions(programs[0])
+        for program in programs:
+            program.close()
+        return machine
+
+    def _recorded(self, primitives: frozenset[str]) -> Program:
+        program = Program(primitives)
+        program.record(self._order, self._inputs, self._parameters, self._frozen)
+        return program
+
+    def _source(self, outputs_of: Outputs, per_row: bool) -> str:
+        program = self._recorded(PRIMITIVES)
+        outputs = outputs_of(program)
+        source = python_source(outputs, len(self._inputs), len(self._parameters), per_row)
+        program.close()
+        return source.text
+
+    def _warn_of_decisions(self, program: Program) -> None:
+        # What reached a parameter by way of a result, such as an earlier loss, says nothing here.
+        lines = {
+            str(x._decided_at): None
+            for x in self._order
+            if hasattr(x, "_decided_at") and program.found[id(x)].operation != "constant"
+            if program.found[id(x)].operation != "parameter" or type(x._decided_at) is str
+        }
+        if lines:
+            warn(
+                f"a decision was made on Values of this graph ({'; '.join(lines)}). If it shaped "
+                "the graph, it is now the same for every row: use relu, maximum, abs, clip, or "
+                "where(condition, a, b) with &, | and ~ in its condition instead of and, or, not: "
+                "these decide for each row. If it did not, nothing is wrong (compare .data, and "
+                "this will not be said)",
+                DecisionWarning,
+            )
+
+    def _rows(self, rows: Any) -> tuple[Buffer, int]:
+        if self._columns:
+            if rows is None:
+                raise TypeError(f"rows is missing: a table of {len(self._columns)} columns")
+            return table(rows, self._columns)
+        if rows is not None:
+            raise TypeError("this was compiled without inputs, so it takes no rows")
+        return empty(0), 1
+
+    def _present(self) -> Buffer:
+        """The numbers of the parameters as they are now."""
+        self._check_frozen()
+        return array("d", [p._data for p in self._parameters])
+
+    def __repr__(self) -> str:
+        made = f"{len(self._inputs)} inputs, {len(self._parameters)} parameters"
+        return f"<{type(self).__name__} of {made}, target {self.target!r}>"
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError(
+            f"a compiled {type(self).__name__} belongs to the process that made it: save the model "
+            "instead, and compile where it is needed"
+        )
+
+
+class Step(Compiled):
+    """Forward and backward over many rows; `compile` makes it."""
+
+    def __init__(
+        self,
+        loss: Value,
+        inputs: Sequence[Value],
+        parameters: Sequence[Value],
+        target: Target = "auto",
+    ) -> None:
+        super().__init__([loss], inputs, parameters, target)
+        if not self._parameters:
+            raise ValueError(
+                "parameters is empty, so there is nothing to train; leave it out for a predictor"
+            )
+        self._out_of_reach: set[Value] = set()  # no gradient gets to these
+        self._run = self._machine(self._loss_and_gradients, per_row=False)
+
+    def _loss_and_gradients(self, program: Program) -> list[Register]:
+        [loss] = self._roots
+        mean_loss = program.mean(program.found[id(loss)])
+        mean_loss.name = mean_loss.name or "loss"
+        gradients = program.differentiate(loss, self._order, self._parameters)
+        found = zip(self._parameters, gradients, strict=True)
+        self._out_of_reach = {p for p, gradient in found if gradient is None}
+        zero = program.constant(0.0)
+        return [mean_loss, *(zero if gradient is None else gradient for gradient in gradients)]
+
+    def __call__(self, rows: Any = None) -> float:
+        """The mean loss over the rows; their mean gradient is added to each parameter's `.grad`.
+
+        rows: a table of numbers, one column for each input: a list of lists, an array, a tensor.
+            Nothing, if there are no inputs.
+        """
+        buffer, count = self._rows(rows)
+        out = self._run.run(self._present(), buffer, count)
+        check_anomaly(out)
+        loss, *gradients = out.tolist()
+        out_of_reach = self._out_of_reach
+        for p, gradient in zip(self._parameters, gradients, strict=True):
+            old = p.grad
+            if old is not NO_GRADIENT and old is not None:
+                p.grad = old + gradient
+            elif not out_of_reach or p not in out_of_reach:
+                p.grad = gradient
+        return loss  # type: ignore[no-any-return]
+
+    def value_and_grad(self, parameters: Any, rows: Any = None) -> tuple[float, Buffer]:
+        """The mean loss and its gradient for parameters given as numbers; no Value is touched.
+
+        parameters: a flat list or array, in the order in which they were compiled.
+
+        The gradient comes as an array of NumPy's, or of the standard library's where NumPy is not
+        installed.
+        """
+        self._check_frozen()
+        buffer, count = self._rows(rows)
+        given = flat(parameters, len(self._parameters), "parameters")
+        out = self._run.run(given, buffer, count)
+        check_anomaly(out)
+        return float(out[0]), out[1:]
+
+    def value(self, rows: Any = None) -> float:
+        """The mean loss over the rows, without the backward pass.
+
+        The first call compiles the forward pass by itself.
+        """
+        buffer, count = self._rows(rows)
+        out = self._forward.run(self._present(), buffer, count)
+        check_anomaly(out)
+        return float(out[0])
+
+    @cached_property
+    def _forward(self) -> Machine:
+        [loss] = self._roots
+        return self._machine(
+            lambda program: [program.mean(program.found[id(loss)])], per_row=False, quiet=True
+        )
+
+    @cached_property
+    def source(self) -> str:
+        """The program in Python: the forward pass, then the backward pass.
+
+        A function ``run(parameters, rows)``, which returns the mean loss and the mean gradients.
+        """
+        return self._source(self._loss_and_gradients, per_row=False)
+
+
+class Predictor(Compiled):
+    """The outputs of a graph for many rows; `compile` makes it."""
+
+    def __init__(
+        self,
+        outputs: Value | Sequence[Value],
+        inputs: Sequence[Value],
+        parameters: Sequence[Value] = (),
+        target: Target = "auto",
+    ) -> None:
+        self._single = isinstance(outputs, Value)
+        super().__init__(checked_outputs(outputs), inputs, parameters, target)
+        self._run = self._machine(self._outputs, per_row=True)
+
+    def _outputs(self, program: Program) -> list[Register]:
+        return [program.found[id(root)] for root in self._roots]
+
+    def __call__(self, rows: Any = None) -> Buffer:
+        """The outputs for each row: one number, or a row of them if a list of Values was compiled.
+
+        rows: a table of numbers, one column for each input. Nothing, if there are no inputs: then
+            what comes out belongs to a single row.
+
+        An array of NumPy's; without NumPy, an array of the standard library's or a list of lists.
+        """
+        buffer, count = self._rows(rows)
+        out = self._run.run(self._present(), buffer, count)
+        return out if self._single else as_rows(out, count)
+
+    @cached_property
+    def source(self) -> str:
+        """The program in Python: a function ``run(parameters, rows)``, for the outputs of rows."""
+        return self._source(self._outputs, per_row=True)
+
+
+def check_anomaly(out: Buffer) -> None:
+    """Inside of ``with detect_anomaly():``, an error for a nan or an inf in the mean results."""
+    if modes.open_blocks and modes.inside("detect_anomaly") and not all(map(isfinite, out)):
+        raise modes.AnomalyError(
+            "the mean loss or a mean gradient of this compiled step is nan or inf: record and run "
+            "the rows one by one inside detect_anomaly(), and it names the line"
+        )
+
+
+def checked_leaves(name: str, given: Any) -> list[Value]:
+    """A list of different leaves, or an error that says which of them is not one."""
+    try:
+        values = list(given)
+    except TypeError:
+        raise TypeError(f"{name} is a list of Values, but got {shown(given)}") from None
+    seen = set()
+    for place, x in enumerate(values):
+        if not isinstance(x, Value):
+            raise TypeError(f"{name} is a list of Values, but {name}[{place}] is {shown(x)}")
+        if x._operation is not None:
+            raise ValueError(
+                f"{which(name, place, x)} was computed by {x._operation.name}: give the leaves "
+                "that it was computed from"
+            )
+        if hasattr(x, "_constant"):
+            raise ValueError(
+                f"{which(name, place, x)} is a constant of the graph: make it a Value of its own"
+            )
+        if id(x) in seen:
+            raise ValueError(f"{which(name, place, x)} is listed twice")
+        seen.add(id(x))
+    return values
+
+
+def checked_outputs(outputs: Any) -> list[Value]:
+    """The Values to be compiled, as a list."""
+    if isinstance(outputs, Value):
+        return [outputs]
+    try:
+        values = list(outputs)
+    except TypeError:
+        raise TypeError(
+            f"compile needs a Value or a list of Values, but got {shown(outputs)}"
+        ) from None
+    for place, x in enumerate(values):
+        if not isinstance(x, Value):
+            raise TypeError(f"compile needs Values, but outputs[{place}] is {shown(x)}")
+    if not values:
+        raise ValueError("compile needs at least one Value, but outputs is empty")
+    return values
+
+
+def which(name: str, place: int, value: Value) -> str:
+    label = f" ({value.label})" if value.label else ""
+    return f"{name}[{place}]{label}"

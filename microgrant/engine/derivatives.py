@@ -1,0 +1,272 @@
+"""Derivatives as results, of any order, and operations of your own.
+
+With this module you can
+
+- differentiate without touching `.grad`:    grad(loss, [w, b])
+- differentiate derivatives again:           grad(loss, [w, b], create_graph=True)
+- take one branch of two:                    where(x > 0, x.log(), 0.0)
+- let no gradient through:                  detach(x)
+- add an operation of your own:              define("gaussian", forward, partials)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial as bind
+from types import SimpleNamespace
+from typing import Any, Literal, overload
+
+from ..ops.table import FAMILIES, FLOATS, OPERATIONS, Operation, Rule
+from ..ops.table import detach as detached
+from . import modes
+from .conditions import Choice, Condition, note_decision
+from .value import Number, Value, apply, as_number, as_value, shown, topological_order
+
+__all__ = ["VALUES", "define", "detach", "grad", "where"]
+
+
+def _where_in_a_rule(condition: object, yes: Number, no: Number) -> Number:
+    """`where` on what a rule computes with: a number that is chosen for good stays a number."""
+    if isinstance(condition, Condition):
+        return where(condition, yes, no)
+    return yes if condition else no
+
+
+VALUES = SimpleNamespace(
+    where=_where_in_a_rule,
+    **{name: bind(apply, operation) for name, operation in OPERATIONS.items()}
+    | {"pow": lambda base, exponent: as_value(base) ** exponent},
+)
+"""The algebra of Values: what a rule finds in ``m`` for derivatives of derivatives."""
+
+
+@overload
+def grad(y: Value, xs: Value, create_graph: Literal[False] = False) -> float: ...
+@overload
+def grad(y: Value, xs: Sequence[Value], create_graph: Literal[False] = False) -> list[float]: ...
+@overload
+def grad(y: Value, xs: Value, create_graph: Literal[True]) -> Value: ...
+@overload
+def grad(y: Value, xs: Sequence[Value], create_graph: Literal[True]) -> list[Value]: ...
+@overload
+def grad(y: Value, xs: Value | Sequence[Value], create_graph: bool) -> Any: ...
+def grad(y: Value, xs: Value | Sequence[Value], create_graph: bool = False) -> Any:
+    """dy/dx for one x or for a list of them; no `.grad` is touched.
+
+    With `create_graph` the derivatives are Values with graphs of their own, and can be
+    differentiated again, to any order. Where y does not depend on x, the derivative is 0.
+
+    >>> x = Value(2.0)
+    >>> y = x**3
+    >>> grad(y, x)
+    12.0
+    >>> first = grad(y, x, create_graph=True)
+    >>> second = grad(first, x, create_graph=True)
+    >>> second.data, grad(second, x)
+    (12.0, 6.0)
+    """
+    try:
+        wanted = [xs] if isinstance(xs, Value) else list(xs)
+    except TypeError:
+        raise TypeError(f"grad needs a Value or a list of them, but xs is {shown(xs)}") from None
+    for name, value in [("y", y), *(("xs", x) for x in wanted)]:
+        if not isinstance(value, Value):
+            raise TypeError(f"grad needs Values, but {name} is or holds {shown(value)}")
+    order = topological_order(y)
+    if create_graph:
+        gradients = _gradients(order, Value(1.0), _differentiable_partials)
+        found = [gradients.get(x, 0.0) for x in wanted]
+        results = [x if isinstance(x, Value) else Value(x) for x in found]
+    else:
+        if modes.open_blocks and modes.inside("detect_anomaly"):
+            modes.check_gradients(order, 1.0)
+        gradients = _gradients(order, 1.0)
+        results = [gradients.get(x, 0.0) for x in wanted]
+    return results[0] if isinstance(xs, Value) else results
+
+
+def _recorded_partials(node: Value, operation: Operation) -> Sequence[float]:
+    return node._partials
+
+
+def _differentiable_partials(node: Value, operation: Operation) -> Sequence[Number]:
+    """The local derivatives again, this time as Values: the same rule, in another algebra."""
+    changed = False
+    if isinstance(operation, Choice):
+        changed = not operation.condition.unchanged()
+        if _matters(operation):  # the other branch is left out of the derivative for good
+            note_decision(operation.condition)
+    try:
+        partials = operation.partials(VALUES, node, *node._prev)
+    except TypeError as error:
+        raise TypeError(
+            f"the partials of {operation.name} work on floats only ({error}): for derivatives of "
+            "derivatives, write them with the functions of m, as m.exp(x) instead of math.exp(x)"
+        ) from error
+    data = operation.forward(*(operand._data for operand in node._prev))
+    numbers = (x._data if isinstance(x, Value) else x for x in partials)
+    now_and_then = zip((data, *numbers), (node._data, *node._partials), strict=True)
+    # nan is not equal to itself
+    if changed or any(now != then and then == then for now, then in now_and_then):
+        raise ValueError(
+            f"the .data of {node!r} or of an operand was changed after the forward pass: "
+            "record the graph again before asking for derivatives with create_graph=True"
+        )
+    return partials
+
+
+def _matters(choice: Choice) -> bool:
+    """Whether a derivative depends on it: one between constants has the derivative 0 anyway."""
+    stack = [choice]
+    while stack:
+        choice = stack.pop()
+        for branch in (choice.if_true, choice.if_false):
+            if isinstance(branch._operation, Choice):
+                stack.append(branch._operation)
+            elif not hasattr(branch, "_constant"):
+                return True
+    return False
+
+
+def _gradients(
+    order: list[Value],
+    seed: Any,
+    partials_of: Callable[[Value, Operation], Sequence[Any]] = _recorded_partials,
+) -> dict[Value, Any]:
+    """The derivatives of the last of `order`: the chain rule again, kept outside of the graph."""
+    gradients: dict[Value, Any] = {order[-1]: seed}
+    for node in reversed(order):
+        operation = node._operation
+        if operation is None or node not in gradients:
+            continue
+        upstream = gradients[node]
+        for operand, partial in zip(node._prev, partials_of(node, operation), strict=True):
+            unchanged = partial.__class__ is float and partial == 1.0  # needs no node in the graph
+            contribution = upstream if unchanged else partial * upstream
+            known = gradients.get(operand)
+            gradients[operand] = contribution if known is None else known + contribution
+    return gradients
+
+
+def where(condition: object, if_true: Number, if_false: Number) -> Value:
+    """One of two values; the gradient goes to the one that is taken, and never to the other.
+
+    So ``where(x > 0, x.log(), 0.0)`` has the derivative 0, and not nan, at x = 0.
+
+    condition: a comparison of Values; or several, combined with ``&``, ``|`` and ``~``. (A Value
+        stands for "is not 0".) The choice is recorded: what is compiled from the graph chooses anew
+        for other numbers. (Derivatives with `create_graph` follow the branch taken, for good.)
+        Or plain True or False: then the result is one of the two.
+
+    >>> x = Value(0.0)
+    >>> y = where(x > 0, x.log(), 0.0)
+    >>> grad(y, [x])
+    [0.0]
+    """
+    if isinstance(condition, Value):
+        condition = condition != 0
+    if not isinstance(condition, Condition):
+        return as_value(if_true if condition else if_false)
+    choice = Choice(condition, as_value(if_true), as_value(if_false))
+    taken: Value = choice.taken
+    # A nan or inf that is passed on did not come up here: `apply` would say so.
+    out = Value(taken._data)
+    if not (modes.open_blocks and modes.inside("no_grad")):
+        out._record(choice, [taken], [1.0])
+        if modes.open_blocks and modes.inside("detect_anomaly"):
+            out._made_at = modes.users_line()
+    return out
+
+
+def detach(value: Number) -> Value:
+    """The same number, but no gradient flows back through it.
+
+    For a loss that depends on a number without pulling at what that was computed from. It is
+    recorded, so that a compiled step computes the number anew; of ``Value(x.data)`` it would not.
+
+    >>> x = Value(3.0)
+    >>> y = x * detach(x)
+    >>> y.backward()
+    >>> y.data, x.grad
+    (9.0, 3.0)
+    """
+    return apply(detached(), value)
+
+
+def define(
+    name: str,
+    forward: Callable[..., float],
+    partials: Rule,
+    *,
+    arity: int | None = None,
+    domain: Sequence[tuple[float, float]] | None = None,
+    symbol: str = "",
+    spelling: Mapping[str, str] | None = None,
+) -> Callable[..., Value]:
+    """An operation of your own: a function of Values that is recorded, drawn and differentiated.
+
+    forward: its value, from `arity` floats to a float.
+    partials: its rule: ``partials(m, out, *operands)`` returns a tuple with one partial derivative
+        for each operand. Written with plain operators and the functions of ``m`` (m.exp, m.where,
+        m.div, and the others of the table), it also serves derivatives of derivatives and the
+        words under a drawing; written with `math` it serves floats only.
+    arity: how many operands it takes: one, unless `domain` says otherwise.
+    domain: for each operand an interval in which it is smooth; by default -3 to 3.
+    symbol: its sign in a drawing, if that is not its name.
+    spelling: its value in "text", "python", "latex" and "javascript", such as "exp(-{0}²)"; with
+        JavaScript, the page of a step can recompute it.
+
+    `gradcheck` checks it. The chain rule itself is as in Griewank and Walther, "Evaluating
+    Derivatives", 2nd edition, SIAM 2008, section 3.2.
+
+    >>> import math
+    >>> gaussian = define("gaussian", lambda x: math.exp(-x * x), lambda m, out, x: (-2 * x * out,))
+    >>> x = Value(0.5)
+    >>> y = gaussian(x)
+    >>> y.backward()
+    >>> print(f"{y:.4f} {x.grad:.4f}")
+    0.7788 -0.7788
+    """
+    if not isinstance(name, str) or not name.isidentifier():
+        raise ValueError(f"the name of an operation is a Python identifier, but got {name!r}")
+    if name in OPERATIONS or name in FAMILIES:
+        raise ValueError(f"the table has an operation {name!r} already: choose another name")
+
+    if arity is None:
+        arity = 1 if domain is None else len(domain)
+    if arity < 1:
+        raise ValueError(f"an operation has at least one operand, but arity is {arity}")
+    if domain is not None and len(domain) != arity:
+        raise ValueError(
+            f"the domain has an interval for each operand, but arity is {arity} and "
+            f"the domain has {len(domain)}"
+        )
+
+    def checked_forward(*operands: float) -> float:
+        return as_number(forward(*operands))
+
+    def checked_partials(m: Any, out: Any, *operands: Any) -> tuple[Any, ...]:
+        rule = partials(m, out, *operands)
+        if not isinstance(rule, tuple) or len(rule) != len(operands):
+            raise ValueError(
+                f"the partials of {name} are to be a tuple of {len(operands)}, "
+                f"one for each operand, but they are {rule!r}"
+            )
+        return tuple(map(as_number, rule)) if m is FLOATS else rule
+
+    intervals = ((-3.0, 3.0),) * arity if domain is None else tuple(domain)
+    operation = Operation(
+        name, checked_forward, checked_partials, intervals, symbol, None, spelling or {}
+    )
+
+    def function(*operands: Number) -> Value:
+        if len(operands) > 1 == operation.arity:
+            raise TypeError(
+                f"{name} takes 1 operand, but got {len(operands)}: say define(…, "
+                f"arity={len(operands)}) if it is to take as many"
+            )
+        return apply(operation, *operands)
+
+    function.__name__ = function.__qualname__ = name
+    function.__doc__ = f"The operation {name}, recorded in the graph."
+    return function

@@ -1,0 +1,155 @@
+"""Modes of recording: nothing at all, or with a check for the first nan or inf.
+
+With this module you can
+
+- record nothing for a while:        with no_grad(): ...
+- find where a nan or inf comes up:  with detect_anomaly(): ...
+
+A mode holds for the thread that is inside of its block, and for nobody else.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import sys
+import threading
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+from ..ops.table import Operation
+
+__all__ = ["AnomalyError", "detect_anomaly", "no_grad"]
+
+
+Node: TypeAlias = Any  # a Value: the engine stands on this module, and not the other way round
+# A frame is ours if its file lies anywhere in the package, the folder above this one.
+PACKAGE = os.path.join(os.path.dirname(os.path.dirname(__file__)), "")
+
+
+@dataclass(eq=False)
+class _Block:
+    """A ``with`` block. It is open or closed for everybody: a generator may enter it in one thread
+    and leave it in another, or after blocks that began later."""
+
+    mode: str
+    open: bool = True
+
+
+_blocks: ContextVar[tuple[_Block, ...]] = ContextVar("blocks", default=())
+# How many blocks are open, in all threads. While it is 0, an operation need not look for those of
+# its own thread, which takes longer than adding two numbers.
+open_blocks = 0
+_lock = threading.Lock()
+
+
+@contextmanager
+def _mode(mode: str) -> Iterator[None]:
+    global open_blocks
+    block = _Block(mode)
+    _blocks.set((*(other for other in _blocks.get() if other.open), block))
+    with _lock:
+        open_blocks += 1
+    try:
+        yield
+    finally:
+        block.open = False
+        with _lock:
+            open_blocks -= 1
+
+
+def inside(mode: str) -> bool:
+    """Whether this thread is inside of a block of a mode."""
+    return any(block.open and block.mode == mode for block in _blocks.get())
+
+
+def no_grad() -> AbstractContextManager[None]:
+    """Inside ``with no_grad():``, operations compute values and record nothing.
+
+    >>> from microgrant import Value
+    >>> x = Value(3.0)
+    >>> with no_grad():
+    ...     y = x * x
+    >>> y.data, y._prev
+    (9.0, ())
+    """
+    return _mode("no_grad")
+
+
+class AnomalyError(FloatingPointError):
+    """A nan or an inf came up inside ``with detect_anomaly():``."""
+
+
+def detect_anomaly() -> AbstractContextManager[None]:
+    """Inside ``with detect_anomaly():``, the first nan or inf raises an `AnomalyError`.
+
+    It names the operation, its operands, and the line of your program that made the node, in the
+    forward pass and in `backward`. No gradient is touched when `backward` raises. It costs time:
+    use it to find a mistake, not to train.
+
+    >>> from microgrant import Value
+    >>> with detect_anomaly():
+    ...     y = Value(0.0, label="x").log()
+    Traceback (most recent call last):
+        ...
+    microgrant.engine.modes.AnomalyError: log(x = 0.0) is -inf, made by <doctest ...>, line 2
+    """
+    return _mode("detect_anomaly")
+
+
+def users_line() -> str:
+    """The line of the user's program that called this package: "file, line N"."""
+    frame = sys._getframe(1)
+    while frame.f_back is not None and frame.f_code.co_filename.startswith(PACKAGE):
+        frame = frame.f_back
+    return f"{frame.f_code.co_filename}, line {frame.f_lineno}"
+
+
+def warn(message: str, category: type[Warning]) -> None:
+    """Warn, pointing at the line of the user's program that called this package."""
+    level, frame = 1, sys._getframe(0)
+    while frame.f_back is not None and frame.f_code.co_filename.startswith(PACKAGE):
+        frame, level = frame.f_back, level + 1
+    warnings.warn(message, category, stacklevel=level)
+
+
+def check_value(operation: Operation, operands: Sequence[Node], data: float) -> str:
+    """The line of the user's program that applies an operation; an error for a nan or an inf."""
+    made_at = users_line()
+    if not math.isfinite(data):
+        call = f"{operation.name}({', '.join(map(_named, operands))})"
+        raise AnomalyError(f"{call} is {data}, made by {made_at}")
+    return made_at
+
+
+def check_gradients(order: Sequence[Node], seed: float) -> None:
+    """Go through the backward pass on the side: an error for the first nan or inf in it."""
+    gradients = dict.fromkeys(order, 0.0)
+    gradients[order[-1]] = seed
+    for node in reversed(order):
+        upstream = gradients[node]
+        made = f", made by {node._made_at}" if hasattr(node, "_made_at") else ""
+        if not math.isfinite(upstream):
+            raise AnomalyError(f"the gradient of {_described(node)} adds up to {upstream}{made}")
+        for operand, partial in zip(node._prev, node._partials, strict=True):
+            contribution = partial * upstream
+            if not math.isfinite(contribution):
+                raise AnomalyError(
+                    f"the gradient of {_described(node)} with respect to {_named(operand)} is "
+                    f"upstream {upstream} × local {partial} = {contribution}{made}"
+                )
+            gradients[operand] += contribution
+
+
+def _described(node: Node) -> str:
+    if node._operation is None:
+        return _named(node)
+    return f"{node._operation.name}({', '.join(map(_named, node._prev))})"
+
+
+def _named(node: Node) -> str:
+    return f"{node.label} = {node._data}" if node.label else f"{node._data}"

@@ -1,0 +1,163 @@
+"""Save graphs of `Value`s with pickle, however deep they are.
+
+There is nothing to call here: after ``import microgrant``, ``pickle.dumps(loss)`` works, and so do
+lists of Values and models. What is shared stays shared: in ``pickle.dumps([d, loss])`` the d of the
+copy is the d that its loss was computed from. Not saved is which call of a module made a Value.
+An operation of your own (`define`) raises `pickle.PicklingError`, since functions have no data.
+
+Pickle follows references by recursion, and a graph is deeper than Python's stack. So a graph is
+laid flat into a `FlatGraph` before pickle sees it, and each of its nodes is saved as a place in it.
+"""
+
+from __future__ import annotations
+
+import copyreg
+import threading
+import weakref
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeAlias
+
+from .conditions import Choice, Condition, sources, whole_order
+from .value import Value, new
+
+__all__ = ["FlatGraph"]
+
+Node: TypeAlias = Value | Condition
+
+
+class _Session:
+    """What a pickle in progress has laid flat so far: the home of each interior node, by id."""
+
+    def __init__(self) -> None:
+        self.visited: dict[int, Node] = {}
+        self.homes: dict[int, tuple[weakref.ref[FlatGraph], int]] = {}
+
+    def home(self, node: Node) -> tuple[FlatGraph, int] | None:
+        """The graph that holds an interior node, and the place of the node in it."""
+        reference, place = self.homes.get(id(node), (None, 0))
+        graph = reference() if reference else None
+        return (graph, place) if graph else None
+
+    def lay_flat(self, node: Node) -> tuple[FlatGraph, int]:
+        """A graph of all that is new below an interior node, and the place of the node in it."""
+        graph = FlatGraph(node, self)
+        reference = weakref.ref(graph)
+        self.homes |= {id(node): (reference, place) for place, node in enumerate(graph.nodes)}
+        return graph, len(graph.nodes) - 1
+
+
+class FlatGraph:
+    """The interior nodes below a root that are new to a session, in topological order; with them,
+    the conditions of recorded choices, and what these compared or did not take.
+
+    foundation: what they rest on: leaves, and nodes of the session's earlier graphs.
+    """
+
+    def __init__(self, root: Node, session: _Session) -> None:
+        # So a session lives for as long as pickle holds one of its graphs, which is until the end.
+        self.session = session
+        order = whole_order(root, visited=session.visited)
+        self.nodes: list[Node] = [node for node in order if not _is_leaf(node)]
+        fresh = set(map(id, self.nodes))
+        below = {id(x): x for node in self.nodes for x in sources(node) if id(x) not in fresh}
+        self.foundation: list[Node] = list(below.values())
+
+    def node(self, place: int) -> Node:
+        """The interior node at a place."""
+        return self.nodes[place]
+
+    def __getstate__(self) -> tuple[list[Node], list[tuple[Any, ...]]]:
+        places = {id(node): place for place, node in enumerate(self.foundation + self.nodes)}
+        return self.foundation, [_row(node, places) for node in self.nodes]
+
+    def __setstate__(self, state: tuple[list[Node], list[tuple[Any, ...]]]) -> None:
+        self.foundation, rows = state
+        known = list(self.foundation)
+        for row in rows:
+            known.append(_condition(known, *row) if len(row) == 3 else _value(known, *row))
+        self.nodes = known[len(self.foundation) :]
+
+
+def _is_leaf(node: Node) -> bool:
+    return isinstance(node, Value) and node._operation is None
+
+
+def _row(node: Node, places: Mapping[int, int]) -> tuple[Any, ...]:
+    """What is saved of an interior node: with places for the nodes that it refers to."""
+    if isinstance(node, Condition):
+        # A number is no node; it is saved in a list of its own, since places are numbers too.
+        operands = [places.get(id(x), [x]) for x in node.operands]
+        return node.truth, node.relation, operands
+    operation: Any = node._operation
+    if isinstance(operation, Choice):
+        operation = [places[id(x)] for x in sources(node)]
+    operands = [places[id(x)] for x in node._prev]
+    record = operation, operands, node._partials
+    return node._data, node.grad, node.label, *record, _decided_at(node)
+
+
+def _condition(known: Sequence[Node], truth: bool, relation: str, operands: list[Any]) -> Condition:
+    restored = (x[0] if isinstance(x, list) else known[x] for x in operands)
+    return Condition(truth, relation, *restored)
+
+
+def _value(
+    known: Sequence[Any],
+    data: float,
+    grad: float,
+    label: str,
+    operation: Any,
+    operands: list[int],
+    partials: tuple[float, ...],
+    decided_at: str,
+) -> Value:
+    node = new(Value)
+    node._data, node.grad, node.label = data, grad, label
+    if isinstance(operation, list):
+        operation = Choice(*(known[place] for place in operation))
+    node._record(operation, [known[place] for place in operands], partials)
+    return _decided(node, decided_at)
+
+
+def _decided(node: Value, decided_at: str) -> Value:
+    if decided_at:
+        node._decided_at = decided_at
+    return node
+
+
+def _decided_at(node: Value) -> str:
+    return getattr(node, "_decided_at", "")
+
+
+_thread = threading.local()
+
+
+def _session(node: Node) -> _Session:
+    """The session of the pickle that is in progress in this thread, or a new one."""
+    reference = getattr(_thread, "session", None)
+    session: _Session | None = reference() if reference else None
+    # A second pickle may have outlived the one that held the graph of this node.
+    if session is None or (id(node) in session.visited and session.home(node) is None):
+        session = _Session()
+        _thread.session = weakref.ref(session)
+    return session
+
+
+def _leaf(data: float, grad: float, label: str, constant: bool, decided_at: str) -> Value:
+    leaf = Value(data)
+    leaf.grad, leaf.label = grad, label
+    if constant:
+        leaf._constant = True
+    return _decided(leaf, decided_at)
+
+
+def _reduce(node: Node) -> tuple[Callable[..., Any], tuple[Any, ...]]:
+    if isinstance(node, Value) and node._operation is None:
+        state = node._data, node.grad, node.label, hasattr(node, "_constant"), _decided_at(node)
+        return _leaf, state
+    session = _session(node)
+    return FlatGraph.node, session.home(node) or session.lay_flat(node)
+
+
+copyreg.pickle(Value, _reduce)
+copyreg.pickle(Condition, _reduce)

@@ -1,0 +1,43 @@
+"""What kind of module a module is, for those who write it down for another library.
+
+With this module you can
+
+- look a module up in a table:             rule_for(module, rules), parts_of(module)
+- import a library that is an extra:       torch = needed("torch", "torch")
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+from ..nn import MLP, Module, Sequential
+
+__all__ = ["needed", "parts_of", "rule_for"]
+
+Rule = TypeVar("Rule")
+
+
+def rule_for(module: Module, rules: Mapping[type[Module], Rule]) -> Rule | None:
+    """The rule for the class of a module; for a class of one's own, if it keeps that `forward`."""
+    if type(module).__call__ is not Module.__call__:
+        return None
+    for kind, rule in rules.items():
+        if isinstance(module, kind) and getattr(module.forward, "__func__", None) is kind.forward:
+            return rule
+    return None
+
+
+def parts_of(module: Module) -> list[Module] | None:
+    """The modules that a module puts in a row, if that is what it does."""
+    name = rule_for(module, {Sequential: "modules", MLP: "layers"})
+    return None if name is None else list(getattr(module, name))
+
+
+def needed(name: str, install: str) -> Any:
+    """A package that is not needed until now."""
+    try:
+        return importlib.import_module(name)
+    except ImportError:
+        raise ImportError(f"{name} is not installed: `pip install '{install}'` brings it") from None

@@ -1,0 +1,174 @@
+"""The modules of `microgrant.nn` as operations of ONNX on whole arrays.
+
+With this module you can
+
+- append what a model computes:          y = outputs(graph, model, x)
+
+Convolutions and pools are written as they are defined: what the windows show is gathered, and seen
+by neurons. (onnxruntime has no operation of its own for images in double precision.) What is no
+module of `microgrant.nn` is written by `microgrant.export.onnx_program`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from ..nn import (
+    RNN,
+    Conv2d,
+    Dropout,
+    Flatten,
+    Layer,
+    MaxPool2d,
+    MeanPool2d,
+    Module,
+    Neuron,
+    RNNCell,
+)
+from .kinds import parts_of, rule_for
+from .onnx_graph import OnnxGraph, Tensor
+from .onnx_program import recorded
+
+__all__ = ["outputs"]
+
+ACTIVATIONS = {"relu": "Relu", "tanh": "Tanh", "sigmoid": "Sigmoid"}
+
+
+def outputs(graph: OnnxGraph, module: Module, *inputs: Tensor) -> Tensor:
+    """What a module returns."""
+    parts = parts_of(module)
+    if parts is None:
+        return (rule_for(module, RULES) or recorded)(graph, module, *inputs)
+    [x] = inputs
+    for part in parts:
+        x = outputs(graph, part, x)
+    return x
+
+
+def _neuron(graph: OnnxGraph, module: Neuron, x: Tensor) -> Tensor:
+    return Tensor(_seen_by(graph, [module], x.name), ())
+
+
+def _layer(graph: OnnxGraph, module: Layer, x: Tensor) -> Tensor:
+    shape = () if module.nout == 1 else (module.nout,)
+    return Tensor(_seen_by(graph, module.neurons, x.name), shape)
+
+
+def _seen_by(graph: OnnxGraph, neurons: Sequence[Neuron], x: str) -> str:
+    """What neurons make of the numbers along the last axis."""
+    return _activated(graph, neurons, _weighed(graph, neurons, x, 0, neurons[0].nin))
+
+
+def _weighed(graph: OnnxGraph, neurons: Sequence[Neuron], x: str, start: int, stop: int) -> str:
+    """The sums for the inputs from `start` to `stop`; those from 0 on with the biases."""
+    weights = [neuron.w[i].data for i in range(start, stop) for neuron in neurons]
+    total = graph.add("MatMul", x, graph.constant(weights, stop - start, len(neurons)))
+    if start:
+        return total
+    biases = graph.constant([neuron.b.data for neuron in neurons], len(neurons))
+    return graph.add("Add", total, biases)
+
+
+def _activated(graph: OnnxGraph, neurons: Sequence[Neuron], x: str) -> str:
+    name = ACTIVATIONS.get(neurons[0].activation)
+    return x if name is None else graph.add(name, x)
+
+
+def _flatten(graph: OnnxGraph, module: Flatten, x: Tensor) -> Tensor:
+    return Tensor(graph.reshaped(x.name, -1), (x.size,))
+
+
+def _dropout(graph: OnnxGraph, module: Dropout, x: Tensor) -> Tensor:
+    return x
+
+
+def _convolution(graph: OnnxGraph, module: Conv2d, x: Tensor) -> Tensor:
+    sizes = module.kernel_size, module.stride, module.padding
+    places, height, width = _windows(x.shape, range(module.channels_in), *sizes)
+    image = graph.reshaped(x.name, -1)
+    if module.padding:  # all of it is the same zero, behind the last number
+        image = graph.add("Pad", image, graph.constant([0, 0, 0, 1], 4))
+    said = _seen_by(graph, module.neurons, _gathered(graph, image, places))
+    shape = module.channels_out, height, width
+    channels = graph.add("Transpose", said, perm=[0, 2, 1])
+    return Tensor(graph.reshaped(channels, *shape), shape)
+
+
+def _pool(graph: OnnxGraph, module: MaxPool2d | MeanPool2d, x: Tensor) -> Tensor:
+    """A number for each window, and all of them at once: first, second … of what they show."""
+    windows, height, width = [], 0, 0
+    for channel in range(x.shape[0]):
+        places, height, width = _windows(x.shape, [channel], module.size, module.size)
+        windows += places
+    image = graph.reshaped(x.name, -1)
+    seen = [_gathered(graph, image, [places]) for places in zip(*windows, strict=True)]
+    # Not by what reduces an axis: onnxruntime's loses a nan on its way to the largest.
+    if isinstance(module, MaxPool2d):
+        said = graph.add("Max", *seen)
+    else:
+        said = graph.add("Div", graph.add("Sum", *seen), graph.constant([float(len(seen))], 1))
+    shape = x.shape[0], height, width
+    return Tensor(graph.reshaped(said, *shape), shape)
+
+
+def _gathered(graph: OnnxGraph, x: str, places: Sequence[Sequence[int]]) -> str:
+    """Of each row, the numbers in these places."""
+    flat = [place for window in places for place in window]
+    return graph.add("Gather", x, graph.constant(flat, len(places), len(places[0])), axis=1)
+
+
+def _windows(
+    shape: Sequence[int], channels: Sequence[int], size: int, stride: int, padding: int = 0
+) -> tuple[list[list[int]], int, int]:
+    """What each window shows of some channels, as places in an image laid flat; height and width.
+
+    The place of padding is behind the last.
+    """
+    depth, height, width = shape
+
+    def place(channel: int, row: int, column: int) -> int:
+        inside = 0 <= row < height and 0 <= column < width
+        return (channel * height + row) * width + column if inside else depth * height * width
+
+    tops, lefts = (range(-padding, n + padding - size + 1, stride) for n in (height, width))
+    side = range(size)
+    windows = [
+        [place(channel, top + i, left + j) for channel in channels for i in side for j in side]
+        for top in tops
+        for left in lefts
+    ]
+    return windows, len(tops), len(lefts)
+
+
+def _cell(graph: OnnxGraph, module: RNNCell, x: Tensor, h: Tensor) -> Tensor:
+    both = graph.add("Concat", x.name, h.name, axis=1)
+    return Tensor(_seen_by(graph, module.neurons, both), (module.nhidden,))
+
+
+def _recurrent(graph: OnnxGraph, module: RNN, x: Tensor, h: Tensor | None = None) -> Tensor:
+    cell, steps = module.cell, x.shape[0]
+    neurons, nin, both = cell.neurons, cell.nin, cell.nin + cell.nhidden
+    # What the inputs add does not depend on what was said before: it is computed in one go.
+    added = _weighed(graph, neurons, graph.reshaped(x.name, steps, nin), 0, nin)
+    said = None if h is None else graph.reshaped(h.name, 1, cell.nhidden)
+    states = []
+    for step in range(steps):
+        total = graph.add("Gather", added, graph.constant([step], 1), axis=1)
+        if said is not None:
+            total = graph.add("Add", total, _weighed(graph, neurons, said, nin, both))
+        said = _activated(graph, neurons, total)
+        states.append(said)
+    return Tensor(graph.add("Concat", *states, axis=1), (steps, cell.nhidden))
+
+
+RULES: dict[type[Module], Callable[..., Tensor]] = {
+    Neuron: _neuron,
+    Layer: _layer,
+    Flatten: _flatten,
+    Dropout: _dropout,
+    Conv2d: _convolution,
+    MaxPool2d: _pool,
+    MeanPool2d: _pool,
+    RNNCell: _cell,
+    RNN: _recurrent,
+}

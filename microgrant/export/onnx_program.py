@@ -1,0 +1,180 @@
+"""The program of any module as operations of ONNX.
+
+With this module you can
+
+- append what a module computes:         y = recorded(graph, module, x)
+
+The module is recorded, as for `microgrant.compile`, and its program is written down scalar by
+scalar. Each scalar is a column: its numbers for all rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+from ..compiler.program import ROW, Program, Register, needed
+from ..compiler.step import compile
+from ..engine.conditions import whole_order
+from ..engine.value import Value, as_value, shown
+from ..nn import Module
+from ..ops.table import Operation
+from .onnx_graph import OnnxGraph, Tensor
+
+__all__ = ["nested", "recorded"]
+
+WORDS = {
+    "add": "Add",
+    "sub": "Sub",
+    "mul": "Mul",
+    "div": "Div",
+    "neg": "Neg",
+    "abs": "Abs",
+    "pow": "Pow",
+    "exp": "Exp",
+    "log": "Log",
+    "sqrt": "Sqrt",
+    "sin": "Sin",
+    "tanh": "Tanh",
+    "where": "Where",
+    "and": "And",
+    "or": "Or",
+    "not": "Not",
+    "<": "Less",
+    "<=": "LessOrEqual",
+    ">": "Greater",
+    ">=": "GreaterOrEqual",
+    "==": "Equal",
+}
+"""What ONNX calls an operation. The others of the table are made of these, as in native code."""
+
+
+def log1p(m: Any, x: Any) -> Any:
+    """What rounding took from 1 + x, the division puts right: a trick of W. Kahan's."""
+    u = 1.0 + x
+    right = m.where(u == x, m.log(u), m.log(u) * m.div(x, u - 1.0))  # u == x where x is huge
+    return m.where(u == 1.0, x, right)
+
+
+def expm1(m: Any, x: Any) -> Any:
+    return m.tanh(0.5 * x) * (m.exp(x) + 1.0)
+
+
+def cos(m: Any, x: Any) -> Any:
+    half = m.sin(0.5 * x)
+    return 1.0 - 2.0 * half * half
+
+
+# Those that native code makes of the digits of a number, or asks the processor for. ONNX does have
+# a cosine, but few versions of onnxruntime have it for doubles.
+SPELLED: dict[str, Callable[..., Any]] = {"log1p": log1p, "expm1": expm1, "cos": cos}
+
+
+class OnnxProgram(Program):
+    """A program in the words of ONNX."""
+
+    def __init__(self) -> None:
+        super().__init__(WORDS)
+
+    def apply(self, operation: Operation, *operands: Any) -> Register:
+        """Any operation; a power is one of ONNX's own, whatever its exponent."""
+        if operation.name == "power":
+            return self.emit("pow", *operands, *operation.constants)
+        return super().apply(operation, *operands)
+
+    def expanded(self, operation: str, *operands: Register) -> Register:
+        """An operation made of others."""
+        if operation not in SPELLED:
+            return super().expanded(operation, *operands)
+        result: Register = SPELLED[operation](self._native, *operands)
+        return result
+
+
+def recorded(graph: OnnxGraph, module: Module, *inputs: Tensor) -> Tensor:
+    """What a module returns.
+
+    A ValueError or TypeError says what it does that cannot be written down; so does `compile`.
+    """
+    columns: dict[Value, str] = {}
+    given = []
+    for x in inputs:
+        scalars = graph.add_many("Split", x.size, graph.reshaped(x.name, -1), axis=1)
+        leaves = [Value(0.0) for _ in scalars]
+        columns |= zip(leaves, scalars, strict=True)
+        given.append(nested(x.shape, iter(leaves).__next__))
+    results = module(*given)
+    shape = _shape(module, results)
+    outputs = [as_value(x) for x in _flat(results)]
+    order = whole_order(*outputs)
+    taken = {id(x) for x in order}
+    used = [x for x in columns if id(x) in taken]
+    if not used:
+        raise ValueError(
+            f"what the {type(module).__name__} returns does not depend on what it is given: was "
+            "the .data of a Value taken?"
+        )
+    compile(outputs, inputs=used, target="python")  # for what it refuses, and warns of
+    program = OnnxProgram()
+    program.record(order, used, ())
+    wanted = [program.found[id(x)] for x in outputs]
+    names = _written(graph, needed(wanted), [columns[x] for x in used])
+    rows = graph.add("Shape", columns[used[0]])
+    said = [
+        names[x.index] if x.stage == ROW else graph.add("Expand", names[x.index], rows)
+        for x in wanted
+    ]
+    together = graph.add("Concat", *said, axis=1)
+    return Tensor(graph.reshaped(together, *(shape or (1,))), shape)
+
+
+def nested(shape: Sequence[int], make: Callable[[], Any]) -> Any:
+    """Lists of a shape, filled with what is made."""
+    return [nested(shape[1:], make) for _ in range(shape[0])] if shape else make()
+
+
+def _written(
+    graph: OnnxGraph, registers: Sequence[Register], inputs: Sequence[str]
+) -> dict[int, str]:
+    """The names of the columns for all registers, by their indices."""
+    names: dict[int, str] = {}
+    for register in registers:
+        operation = register.operation
+        if operation == "input":
+            names[register.index] = inputs[register.operands[0]]
+        elif operation == "constant":
+            names[register.index] = graph.constant([float(register.operands[0])], 1, 1)
+        elif isinstance(operation, str):
+            names[register.index] = _instruction(graph, operation, register.operands, names)
+        else:
+            raise TypeError(f"ONNX does not have your own operation {operation.name!r}")
+    return names
+
+
+def _instruction(
+    graph: OnnxGraph, operation: str, registers: Sequence[Register], names: Mapping[int, str]
+) -> str:
+    operands = [names[x.index] for x in registers]
+    if operation == "!=":
+        return graph.add("Not", graph.add("Equal", *operands))
+    return graph.add(WORDS[operation], *operands)
+
+
+def _flat(x: Any) -> Iterator[Any]:
+    if isinstance(x, (list, tuple)):
+        for element in x:
+            yield from _flat(element)
+    else:
+        yield x
+
+
+def _shape(module: Module, x: Any) -> tuple[int, ...]:
+    """The shape of nested lists."""
+    if not isinstance(x, (list, tuple)):
+        return ()
+    shapes = {_shape(module, element) for element in x}
+    if len(shapes) != 1:
+        raise ValueError(
+            f"the {type(module).__name__} is to return a Value, or lists of equal length of them, "
+            f"but returns {shown(x)}"
+        )
+    return (len(x), *shapes.pop())

@@ -1,0 +1,164 @@
+"""Models as modules of PyTorch's, with the same weights.
+
+With this module you can
+
+- go on in PyTorch:                        network = to_torch(model)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+from ..engine.value import Value, shown
+from ..nn import (
+    RNN,
+    Conv2d,
+    Dropout,
+    Flatten,
+    Layer,
+    MaxPool2d,
+    MeanPool2d,
+    Module,
+    Neuron,
+    RNNCell,
+)
+from .kinds import needed, parts_of, rule_for
+
+__all__ = ["to_torch"]
+
+
+def to_torch(model: Module) -> Any:
+    """A module of PyTorch's that computes the same, with the same weights, ready to be trained.
+
+    Each layer becomes PyTorch's layer of that kind, and several of them a `torch.nn.Sequential`, in
+    the mode that they are in. A `Layer` takes an array (n, inputs), and a `Conv2d` images (n,
+    channel, row, column), as they do there. An `RNN` takes sequences (n, step, input), and returns
+    the hidden numbers after each step.
+
+        network = to_torch(model)
+        outputs = network(torch.tensor(rows, dtype=torch.float64))
+
+    A module of your own is asked for its counterpart, if it has a method `to_torch`; or else a
+    TypeError says that there is none. A ValueError says so if single weights are shared, since
+    PyTorch only shares whole layers. At ties, `torch.nn.MaxPool2d` gives the gradient to the first.
+    """
+    if not isinstance(model, Module):
+        raise TypeError(f"to_torch needs a Module, but got {shown(model)}")
+    writer = _TorchWriter(needed("torch", "torch"))
+    layers = writer.layers(model)
+    network = layers[0] if len(layers) == 1 else writer.nn.Sequential(*layers)
+    network.training = model.training
+    return network
+
+
+class _TorchWriter:
+    """Makes PyTorch's layers; of a module that stands in two places, the same in both."""
+
+    def __init__(self, torch: Any) -> None:
+        self.torch, self.nn = torch, torch.nn
+        self.made: dict[int, list[Any]] = {}
+        self.written: set[Value] = set()
+
+    def layers(self, module: Module) -> list[Any]:
+        """The layers that compute, one after the other, what a module does."""
+        parts = None if hasattr(module, "to_torch") else parts_of(module)
+        if parts is not None:
+            return [layer for part in parts for layer in self.layers(part)]
+        if id(module) not in self.made:
+            rule = rule_for(module, TORCH)
+            if hasattr(module, "to_torch"):
+                layers = [module.to_torch()]
+            elif rule is not None:
+                layers = [layer.train(module.training) for layer in rule(self, module)]
+            else:
+                raise TypeError(
+                    f"PyTorch has no {type(module).__name__}: define a method to_torch() in that "
+                    "class, which returns a torch.nn.Module that computes the same"
+                )
+            self.made[id(module)] = layers
+        return self.made[id(module)]
+
+    def layer(self, kind: Any, *sizes: int, **parameters: Any) -> Any:
+        """A layer of a kind, with the weights that its parameters are to have, by name."""
+        named = {name: x for name, x in parameters.items() if not isinstance(x, list)}
+        layer = kind(*sizes, device="meta", dtype=self.torch.float64, **named)
+        layer.to_empty(device="cpu")  # hence no random number of PyTorch's was drawn
+        with self.torch.no_grad():
+            for name, values in parameters.items():
+                if isinstance(values, list):
+                    parameter = getattr(layer, name)
+                    parameter.copy_(self.numbers(values).reshape(parameter.shape))
+        return layer
+
+    def numbers(self, values: Iterable[Value]) -> Any:
+        """A tensor of weights, each of which is written for the first time."""
+        values = list(values)
+        for value in values:
+            if value in self.written:
+                raise ValueError(
+                    "a weight stands in two layers, which PyTorch cannot share: it shares layers"
+                )
+            self.written.add(value)
+        return self.torch.tensor([value.data for value in values], dtype=self.torch.float64)
+
+    def activation(self, name: str) -> list[Any]:
+        """The layer for an activation; none if it is linear."""
+        names = {"relu": "ReLU", "tanh": "Tanh", "sigmoid": "Sigmoid"}
+        return [getattr(self.nn, names[name])()] if name in names else []
+
+    def neurons(self, neurons: Sequence[Neuron], kind: Any, *sizes: int, **options: Any) -> Any:
+        """A layer of neurons, and that of their activation."""
+        weight, bias = [w for x in neurons for w in x.w], [x.b for x in neurons]
+        layer = self.layer(kind, *sizes, weight=weight, bias=bias, **options)
+        return [layer, *self.activation(neurons[0].activation)]
+
+    def recurrent(self, cell: RNNCell, kind: Any, suffix: str, **options: Any) -> Any:
+        """A layer of the neurons of a cell; of PyTorch's two biases, the second is not used."""
+        if cell.activation not in ("tanh", "relu"):
+            raise TypeError(
+                f"PyTorch has no {type(cell).__name__} with the activation {cell.activation!r}: "
+                "only with tanh and relu"
+            )
+        weights = {
+            f"weight_ih{suffix}": [w for x in cell.neurons for w in x.w[: cell.nin]],
+            f"weight_hh{suffix}": [w for x in cell.neurons for w in x.w[cell.nin :]],
+            f"bias_ih{suffix}": [x.b for x in cell.neurons],
+            f"bias_hh{suffix}": [Value(0.0) for _ in cell.neurons],
+        }
+        options["nonlinearity"] = cell.activation
+        layer = self.layer(kind, cell.nin, cell.nhidden, **weights, **options)
+        getattr(layer, f"bias_hh{suffix}").requires_grad_(False)
+        return layer
+
+    def rnn(self, module: RNN) -> Any:
+        """PyTorch's RNN, but it returns the states alone, and cuts gradients where ours does."""
+        torch, every = self.torch, module.truncate
+
+        class States(torch.nn.RNN):  # type: ignore[misc, name-defined]
+            def forward(self, sequence: Any, h: Any = None) -> Any:
+                states = []
+                for steps in sequence.split(every or sequence.shape[1], dim=1):
+                    after, h = super().forward(steps, h)
+                    states.append(after)
+                    h = h.detach()
+                return torch.cat(states, dim=1)
+
+        return self.recurrent(module.cell, States, "_l0", batch_first=True)
+
+
+TORCH: dict[type[Module], Callable[[_TorchWriter, Any], list[Any]]] = {
+    Neuron: lambda to, x: to.neurons([x], to.nn.Linear, x.nin, 1),
+    Layer: lambda to, x: to.neurons(x.neurons, to.nn.Linear, x.nin, x.nout),
+    Conv2d: lambda to, x: to.neurons(
+        x.neurons, to.nn.Conv2d, x.channels_in, x.channels_out, x.kernel_size,
+        stride=x.stride, padding=x.padding,
+    ),
+    MaxPool2d: lambda to, x: [to.nn.MaxPool2d(x.size)],
+    MeanPool2d: lambda to, x: [to.nn.AvgPool2d(x.size)],
+    Flatten: lambda to, x: [to.nn.Flatten()],
+    Dropout: lambda to, x: [to.nn.Dropout(x.p)],
+    RNNCell: lambda to, x: [to.recurrent(x, to.nn.RNNCell, "")],
+    RNN: lambda to, x: [to.rnn(x)],
+}  # fmt: skip
+"""How each module becomes layers of PyTorch's."""

@@ -1,0 +1,61 @@
+"""What people pass to modules, as what modules compute with; and a word where it does not fit.
+
+With this module you can
+
+- take the inputs of neurons:      values = inputs_of(layer, x, layer.nin)
+- take a size, or one of a few:    whole_number("nin", 3); one_of("init", "he", INITS)
+- see lists where an array stood:  lists(array)
+"""
+
+from __future__ import annotations
+
+import numbers
+import operator
+from collections.abc import Iterable
+from typing import Any, SupportsIndex
+
+from ..engine.value import Value, shown
+
+__all__ = ["as_leaf", "inputs_of", "lists", "one_of", "whole_number"]
+
+
+def lists(x: Any) -> Any:
+    """Of an array, nested lists; all else as it is."""
+    return x.tolist() if hasattr(x, "tolist") else x
+
+
+def as_leaf(x: Any) -> Value:
+    """The Value itself, or a new one that holds the number."""
+    return x if isinstance(x, Value) else Value(x)
+
+
+def inputs_of(module: object, x: Any, width: int, what: str = "input") -> list[Value]:
+    """The inputs as Values, one for each: a plain number becomes one leaf, used by all neurons."""
+    kind = type(module).__name__
+    if isinstance(x, (Value, numbers.Real)):
+        x = [x]  # what a layer of one neuron returns
+    try:
+        given = list(x)
+    except TypeError:
+        raise TypeError(f"the {kind} takes a list of numbers, but got {shown(x)}") from None
+    if len(given) != width:
+        expected = f"the {kind} takes {width} {what}{'s' * (width != 1)}"
+        nested = any(isinstance(lists(each), (list, tuple)) for each in given)
+        advice = ", lists themselves: Flatten() makes one list of them" * nested
+        raise ValueError(f"{expected}, but got {len(given)}{advice}")
+    return [each if isinstance(each, Value) else Value(each) for each in given]
+
+
+def one_of(name: str, given: str, known: Iterable[str]) -> str:
+    """What was given, if it is known; else a ValueError that lists what is."""
+    if given not in tuple(known):
+        raise ValueError(f"the {name} is one of {', '.join(known)}, but got {given!r}")
+    return given
+
+
+def whole_number(name: str, size: SupportsIndex, least: int = 1) -> int:
+    """A whole number from `least` on; else a ValueError."""
+    whole = operator.index(size) if hasattr(size, "__index__") else least - 1
+    if isinstance(size, bool) or whole < least:
+        raise ValueError(f"{name} is a whole number from {least} on, but got {size!r}")
+    return whole

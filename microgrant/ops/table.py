@@ -1,0 +1,485 @@
+"""The table of operations: one entry holds everything that the project knows of one of them.
+
+With this module you can
+
+- compute an operation on floats, as IEEE 754 has it: ``OPERATIONS["log"].forward(0.0)`` is -inf;
+- run the rule of its derivative on floats, on `Value`s or on text: `Operation.partials`;
+- make the two operations that carry a constant: ``power(3)`` and ``clip(0, 1)``.
+
+A rule is called as ``partials(m, out, *operands)`` and returns one partial derivative for each
+operand. It is written with plain operators, and with the functions of ``m``, the *algebra* that the
+rule runs in: `FLOATS` below for numbers, another one for `Value`s (`microgrant.engine`), a third
+for text (`microgrant.ops.words`). So each derivative stands in this file once. Where the form
+that computes well is not the one that textbooks print, the entry has a second, `textbook`, which
+is shown to people; the tests hold the two against each other.
+"""
+
+from __future__ import annotations
+
+import math
+import pickle
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+from types import SimpleNamespace
+from typing import Any, TypeAlias
+
+from . import vectors
+from .numbers import number
+
+__all__ = ["FLOATS", "OPERATIONS", "Operation", "Rule", "clip", "power"]
+
+inf, nan = math.inf, math.nan
+
+Rule: TypeAlias = Callable[..., tuple[Any, ...]]
+"""``partials(m, out, *operands)``: one partial derivative for each operand."""
+
+# How tightly an operation binds when it is spelled, from loose to tight.
+SUM, PRODUCT, NEGATION, POWER, CALL = range(1, 6)
+
+
+@dataclass(frozen=True, eq=False)
+class Operation:
+    """One entry of the table.
+
+    name: what it is called: the key of `OPERATIONS`, and the function of an algebra.
+    forward: its value, from floats to a float. Total: it answers where IEEE 754 has an answer.
+    partials: the rule of its partial derivatives, one for each operand.
+    domain: for each operand an interval of points at which it is smooth, for tests to draw from.
+    symbol: its sign in a drawing and in ``Value._op``; the name, unless given.
+    textbook: the rule as a lecture writes it, where that differs from `partials`.
+    spelling: how a target ("text", "python", "latex", "javascript") writes its value, with ``{0}``
+        and ``{1}`` for the operands; in text and Python a missing one is spelled as a call.
+    native: how a processor computes it: an instruction of LLVM's, or a rule ``(m, *operands)`` that
+        makes it of such.
+    precedence: how tightly that spelling binds.
+    constants: the constants of an operation that carries some, as `power(3)` carries 3.
+    """
+
+    name: str
+    forward: Callable[..., float]
+    partials: Rule
+    domain: tuple[tuple[float, float], ...] = ((-3.0, 3.0),)
+    symbol: str = ""
+    textbook: Rule | None = None
+    spelling: Mapping[str, str] = field(default_factory=dict)
+    precedence: int = CALL
+    constants: tuple[float, ...] = ()
+    native: str | Callable[..., Any] = ""
+
+    def __post_init__(self) -> None:
+        if not self.symbol:
+            object.__setattr__(self, "symbol", self.name)
+
+    @property
+    def arity(self) -> int:
+        """How many operands it takes."""
+        return len(self.domain)
+
+    def __repr__(self) -> str:
+        constants = ", ".join(map(repr, self.constants))
+        return f"<operation {self.name}({constants})>" if constants else f"<operation {self.name}>"
+
+    def __copy__(self) -> Operation:
+        return self
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Operation:
+        return self
+
+    def __reduce__(self) -> tuple[Callable[..., Operation], tuple[Any, ...]]:
+        """An operation is saved by its name: functions cannot be saved, and need not be."""
+        if self.name in FAMILIES:
+            return FAMILIES[self.name], self.constants
+        if OPERATIONS.get(self.name) is not self:
+            raise pickle.PicklingError(
+                f"the operation {self.name!r} is one of your own, and pickle cannot find it by "
+                "name: save the data of the leaves, and record the graph again"
+            )
+        return lookup, (self.name,)
+
+
+# --- Forward functions, total where Python's math module raises -------------------------------
+
+
+def divide(a: float, b: float) -> float:
+    try:
+        return a / b
+    except ZeroDivisionError:
+        return nan if a == 0 or a != a else math.copysign(inf, a) * math.copysign(1.0, b)
+
+
+def raise_to(a: float, b: float) -> float:
+    try:
+        return math.pow(a, b)
+    except OverflowError:
+        magnitude = inf
+    except ValueError:  # zero to a negative power, or a negative base to a fraction
+        magnitude = inf if a == 0 else nan
+    odd = math.isfinite(b) and abs(math.fmod(b, 2)) == 1
+    negative = odd and math.copysign(1.0, a) < 0
+    return -magnitude if negative else magnitude
+
+
+def exp(x: float) -> float:
+    try:
+        return math.exp(x)
+    except OverflowError:
+        return inf
+
+
+def expm1(x: float) -> float:
+    try:
+        return math.expm1(x)
+    except OverflowError:
+        return inf
+
+
+def log(x: float) -> float:
+    return math.log(x) if x > 0 else -inf if x == 0 else nan
+
+
+def log1p(x: float) -> float:
+    return math.log1p(x) if x > -1 else -inf if x == -1 else nan
+
+
+def sqrt(x: float) -> float:
+    return math.sqrt(x) if x >= 0 else nan
+
+
+def sin(x: float) -> float:
+    return math.sin(x) if math.isfinite(x) else nan
+
+
+def cos(x: float) -> float:
+    return math.cos(x) if math.isfinite(x) else nan
+
+
+def sigmoid(x: float) -> float:
+    if x >= 0:
+        return 1.0 / (1.0 + math.exp(-x))
+    e = exp(x)  # written with the exponential that cannot overflow
+    return e / (1.0 + e)
+
+
+def softplus(x: float) -> float:
+    return max(x, 0.0) + math.log1p(math.exp(-abs(x))) if x == x else nan
+
+
+def relu(x: float) -> float:
+    return 0.0 if x < 0 else x  # nan is not below 0, and stays
+
+
+def maximum(a: float, b: float) -> float:
+    return b if b > a or b != b else a
+
+
+def minimum(a: float, b: float) -> float:
+    return b if b < a or b != b else a
+
+
+# --- Parts of rules: derivatives with cases ---------------------------------------------------
+# Each ends in nan, which is neither above nor below: the derivative at nan is nan.
+
+
+def step(m: Any, x: Any) -> Any:
+    return m.where(x > 0, 1.0, m.where(x <= 0, 0.0, nan))
+
+
+def sign(m: Any, x: Any) -> Any:
+    return m.where(x > 0, 1.0, m.where(x < 0, -1.0, m.where(x == 0, 0.0, nan)))
+
+
+def share(m: Any, a: Any, b: Any) -> Any:
+    """What the larger operand gets: all, nothing, or half at a tie."""
+    return m.where(a > b, 1.0, m.where(a < b, 0.0, m.where(a == b, 0.5, nan)))
+
+
+def textbook_share(m: Any, a: Any, b: Any) -> Any:
+    return m.where(a > b, 1.0, m.where(a < b, 0.0, 0.5))
+
+
+def not_negative(m: Any, x: Any) -> Any:
+    """x itself, where a logarithm has a derivative, or else nan."""
+    return m.where(x >= 0, x, nan)
+
+
+def power_rule(m: Any, out: Any, a: Any, b: Any) -> tuple[Any, Any]:
+    # 0·a⁻¹ and out·log(0) are nan where the function is flat; there, 1 stands in for the base:
+    # 1⁻¹ is harmless, and log(1) is 0.
+    base = m.where(b == 0, 1.0, a)
+    flat = m.where(a == 0, m.where(b >= 0, 1.0, a), a)
+    return b * m.pow(base, b - 1), out * m.log(flat)
+
+
+# --- Forward functions for whole vectors, which cannot branch ---------------------------------
+
+
+def native_sigmoid(m: Any, x: Any) -> Any:
+    e = m.exp(-m.abs(x))
+    upper = m.div(1.0, 1.0 + e)
+    return m.where(x >= 0, upper, e * upper)
+
+
+def native_softplus(m: Any, x: Any) -> Any:
+    return m.where(x > 0, x, 0.0) + m.log1p(m.exp(-m.abs(x)))
+
+
+def native_tanh(m: Any, x: Any) -> Any:
+    t = m.expm1(-2.0 * m.abs(x))
+    return m.copysign(m.div(t, t + 2.0), x)
+
+
+def native_power(m: Any, x: Any, exponent: float) -> Any:
+    """By multiplication for small whole exponents, by the square root for halves."""
+    if -exponent in range(1, 9):
+        return native_power(m, m.div(1.0, x), -exponent)
+    if exponent == -0.5:
+        return m.div(1.0, native_power(m, x, 0.5))
+    if exponent == 0.5:  # the power of -0 is 0, and that of -inf is inf
+        return m.where(x == -inf, inf, m.sqrt(x + 0.0))
+    if exponent not in range(1, 9):
+        return m.pow(x, exponent)
+    if exponent == 1:
+        return x
+    half = native_power(m, x, exponent // 2)
+    return half * half * x if exponent % 2 else half * half
+
+
+# --- The table --------------------------------------------------------------------------------
+
+TINY = 0.05  # keeps sample points off a kink or a pole
+ANY, POSITIVE, LEFT, RIGHT = (-3.0, 3.0), (TINY, 3.0), (-3.0, -TINY), (TINY, 3.0)
+
+
+def _spelled(text: str, python: str, latex: str, javascript: str = "") -> dict[str, str]:
+    return {"text": text, "python": python, "latex": latex, "javascript": javascript or python}
+
+
+def _call(latex: str, javascript: str) -> dict[str, str]:
+    return {"latex": latex, "javascript": javascript}
+
+
+# fmt: off
+_TABLE = (
+    Operation("add", lambda a, b: a + b, lambda m, out, a, b: (1.0, 1.0),
+              (ANY, ANY), "+", None, _spelled("{0} + {1}", "{0} + {1}", "{0} + {1}"), SUM,
+              native="fadd"),
+    Operation("sub", lambda a, b: a - b, lambda m, out, a, b: (1.0, -1.0),
+              (ANY, ANY), "-", None, _spelled("{0} − {1}", "{0} - {1}", "{0} - {1}"), SUM,
+              native="fsub"),
+    Operation("mul", lambda a, b: a * b, lambda m, out, a, b: (b, a),
+              (ANY, ANY), "*", None,
+              _spelled("{0} × {1}", "{0} * {1}", r"{0} \cdot {1}"), PRODUCT,
+              native="fmul"),
+    Operation("div", divide, lambda m, out, a, b: (m.div(1.0, b), -m.div(out, b)),
+              (ANY, RIGHT), "/", None,
+              _spelled("{0} / {1}", "{0} / {1}", r"\frac{{{0}}}{{{1}}}"), PRODUCT,
+              native="fdiv"),
+    Operation("neg", lambda x: -x, lambda m, out, x: (-1.0,),
+              (ANY,), "neg", None, _spelled("−{0}", "-{0}", "-{0}"), NEGATION,
+              native="fneg"),
+    # JavaScript differs from C, and so from us, in what 1 and -1 to the power of nan and inf are.
+    Operation("pow", raise_to, power_rule,
+              (POSITIVE, ANY), "**",
+              lambda m, out, a, b: (b * m.pow(a, b - 1), out * m.log(a)),
+              _spelled("{0}^{1}", "{0} ** {1}", "{{{0}}}^{{{1}}}",
+                       "({0} === 1 || ({0} === -1 && Math.abs({1}) === Infinity)"
+                       " ? 1 : Math.pow({0}, {1}))"), POWER,
+              native="llvm.pow"),
+    Operation("exp", exp, lambda m, out, x: (out,),
+              (ANY,), spelling=_call("e^{{{0}}}", "Math.exp({0})"),
+              native=vectors.exp),
+    Operation("log", log, lambda m, out, x: (m.div(1.0, not_negative(m, x)),),
+              (POSITIVE,), textbook=lambda m, out, x: (m.div(1.0, x),),
+              spelling=_call(r"\ln\left({0}\right)", "Math.log({0})"),
+              native=vectors.log),
+    Operation("log1p", log1p, lambda m, out, x: (m.div(1.0, not_negative(m, 1.0 + x)),),
+              ((-0.9, 3.0),), textbook=lambda m, out, x: (m.div(1.0, 1.0 + x),),
+              spelling=_call(r"\ln\left(1 + {0}\right)", "Math.log1p({0})"),
+              native=vectors.log1p),
+    Operation("expm1", expm1, lambda m, out, x: (m.exp(x),),
+              (ANY,), textbook=lambda m, out, x: (out + 1.0,),
+              spelling=_call(r"\left(e^{{{0}}} - 1\right)", "Math.expm1({0})"),
+              native=vectors.expm1),
+    Operation("sqrt", sqrt, lambda m, out, x: (m.div(0.5, out),),
+              (POSITIVE,), textbook=lambda m, out, x: (m.div(1.0, 2.0 * out),),
+              spelling=_call(r"\sqrt{{{0}}}", "Math.sqrt({0})"),
+              native="llvm.sqrt"),
+    Operation("sin", sin, lambda m, out, x: (m.cos(x),),
+              (ANY,), spelling=_call(r"\sin\left({0}\right)", "Math.sin({0})"),
+              native="llvm.sin"),
+    Operation("cos", cos, lambda m, out, x: (-m.sin(x),),
+              (ANY,), spelling=_call(r"\cos\left({0}\right)", "Math.cos({0})"),
+              native="llvm.cos"),
+    # tanh′ = 1 − out² and σ′ = out·(1 − out) lose every digit where out has rounded to 1.
+    Operation("tanh", math.tanh,
+              lambda m, out, x: (4.0 * m.sigmoid(2.0 * x) * m.sigmoid(-2.0 * x),),
+              (ANY,), textbook=lambda m, out, x: (1.0 - out * out,),
+              spelling=_call(r"\tanh\left({0}\right)", "Math.tanh({0})"),
+              native=native_tanh),
+    Operation("sigmoid", sigmoid, lambda m, out, x: (out * m.sigmoid(-x),),
+              (ANY,), textbook=lambda m, out, x: (out * (1.0 - out),),
+              spelling=_call(r"\sigma\left({0}\right)",
+                             "({0} >= 0 ? 1 / (1 + Math.exp(-{0}))"
+                             " : Math.exp({0}) / (1 + Math.exp({0})))"),
+              native=native_sigmoid),
+    Operation("softplus", softplus, lambda m, out, x: (m.sigmoid(x),),
+              (ANY,),
+              spelling=_call(r"\ln\left(1 + e^{{{0}}}\right)",
+                             "(({0} > 0 ? {0} : 0) + Math.log1p(Math.exp(-Math.abs({0}))))"),
+              native=native_softplus),
+    Operation("relu", relu, lambda m, out, x: (step(m, x),),
+              (RIGHT,), "ReLU", lambda m, out, x: (m.where(x > 0, 1.0, 0.0),),
+              _call(r"\operatorname{{ReLU}}\left({0}\right)", "({0} < 0 ? 0 : {0})"),
+              native=lambda m, x: m.where(x < 0, 0.0, x)),
+    Operation("abs", abs, lambda m, out, x: (sign(m, x),),
+              (LEFT,), textbook=lambda m, out, x: (m.where(x > 0, 1.0, m.where(x < 0, -1.0, 0.0)),),
+              spelling=_spelled("|{0}|", "abs({0})", r"\left|{0}\right|", "Math.abs({0})"),
+              native="llvm.fabs"),
+    Operation("maximum", maximum, lambda m, out, a, b: (share(m, a, b), share(m, b, a)),
+              (LEFT, RIGHT), "max",
+              lambda m, out, a, b: (textbook_share(m, a, b), textbook_share(m, b, a)),
+              _call(r"\max\left({0}, {1}\right)", "({1} > {0} || {1} !== {1} ? {1} : {0})"),
+              native=lambda m, a, b: m.where((b > a) | (b != b), b, a)),
+    Operation("minimum", minimum, lambda m, out, a, b: (share(m, b, a), share(m, a, b)),
+              (LEFT, RIGHT), "min",
+              lambda m, out, a, b: (textbook_share(m, b, a), textbook_share(m, a, b)),
+              _call(r"\min\left({0}, {1}\right)", "({1} < {0} || {1} !== {1} ? {1} : {0})"),
+              native=lambda m, a, b: m.where((b < a) | (b != b), b, a)),
+)
+# fmt: on
+
+OPERATIONS: dict[str, Operation] = {operation.name: operation for operation in _TABLE}
+"""The operations without constants, by name."""
+
+
+def lookup(name: str) -> Operation:
+    """An entry of the table by its name; a KeyError for a name that it does not have."""
+    return OPERATIONS[name]
+
+
+def power(exponent: float) -> Operation:
+    """x ** exponent, for a constant exponent.
+
+    >>> power(3.0).forward(2.0), power(3.0).partials(FLOATS, 8.0, 2.0)
+    (8.0, (12.0,))
+    """
+    return _power(float(exponent))
+
+
+@lru_cache(maxsize=1024)
+def _power(exponent: float) -> Operation:
+    def partials(m: Any, out: Any, x: Any) -> tuple[Any]:
+        if exponent == 0:
+            return (0.0,)  # at 0 as well, where 0·0⁻¹ would be nan
+        if exponent == 1:
+            return (1.0,)
+        if exponent == 2:
+            return (2.0 * x,)
+        return (exponent * m.pow(x, exponent - 1),)
+
+    shown = number(exponent)
+    javascript = OPERATIONS["pow"].spelling["javascript"].format("{0}", _javascript(exponent))
+    spelling = _spelled(
+        "{0}" + _superscript(shown),
+        f"{{0}} ** {exponent!r}",
+        f"{{{{{{0}}}}}}^{{{{{_latex(exponent)}}}}}",
+        javascript if math.isinf(exponent) else f"Math.pow({{0}}, {_javascript(exponent)})",
+    )
+    return Operation(
+        "power",
+        lambda x: raise_to(x, exponent),
+        partials,
+        (POSITIVE,),
+        symbol=f"**{repr(exponent).removesuffix('.0')}",
+        spelling=spelling,
+        precedence=POWER,
+        constants=(exponent,),
+        native=lambda m, x: native_power(m, x, exponent),
+    )
+
+
+def clip(low: float, high: float) -> Operation:
+    """x kept between two constants; the derivative is 1 from bound to bound, both included.
+
+    >>> clip(0.0, 1.0).forward(1.5), clip(0.0, 1.0).partials(FLOATS, 1.0, 1.0)
+    (1.0, (1.0,))
+    """
+    return _clip(float(low), float(high))
+
+
+@lru_cache(maxsize=1024)
+def _clip(low: float, high: float) -> Operation:
+    def forward(x: float) -> float:
+        return low if x < low else high if x > high else x
+
+    def partials(m: Any, out: Any, x: Any) -> tuple[Any]:
+        return (m.where(x < low, 0.0, m.where(x > high, 0.0, m.where(x == x, 1.0, nan))),)
+
+    def textbook(m: Any, out: Any, x: Any) -> tuple[Any]:
+        return (m.where(x < low, 0.0, m.where(x > high, 0.0, 1.0)),)
+
+    text, latex = (f"{write(low)}, {write(high)}" for write in (number, _latex))
+    low_, high_ = _javascript(low), _javascript(high)
+    margin = TINY * (high - low) if math.isfinite(high - low) else TINY
+    return Operation(
+        "clip",
+        forward,
+        partials,
+        ((max(low, -3.0) + margin, min(high, 3.0) - margin),),
+        symbol=f"clip {text}",
+        textbook=textbook,
+        spelling=_spelled(
+            f"clip({{0}}, {text})",
+            f"clip({{0}}, {low!r}, {high!r})",
+            rf"\operatorname{{{{clip}}}}\left({{0}}, {latex}\right)",
+            f"({{0}} < {low_} ? {low_} : {{0}} > {high_} ? {high_} : {{0}})",
+        ),
+        constants=(low, high),
+        native=lambda m, x: m.where(x < low, low, m.where(x > high, high, x)),
+    )
+
+
+def detach() -> Operation:
+    """x itself, taken for a constant: no gradient flows back through it.
+
+    It has no place in the table: on purpose, its derivative is not that of its value.
+
+    >>> detach().forward(3.0), detach().partials(FLOATS, 3.0, 3.0)
+    (3.0, (0.0,))
+    """
+    return _DETACH
+
+
+_DETACH = Operation(
+    "detach",
+    lambda x: x,
+    lambda m, out, x: (0.0,),
+    spelling={"javascript": "({0})"},
+    native=lambda m, x: x,
+)
+
+FAMILIES: dict[str, Callable[..., Operation]] = {"power": power, "clip": clip, "detach": detach}
+"""What makes the operations that do not stand in the table, by their names."""
+
+
+def _latex(constant: float) -> str:
+    return number(constant).replace("−", "-").replace("inf", r"\infty")
+
+
+def _javascript(constant: float) -> str:
+    text = repr(constant).removesuffix(".0")
+    return text.replace("inf", "Infinity").replace("nan", "NaN")
+
+
+def _superscript(exponent: str) -> str:
+    if set(exponent) <= set("−0123456789"):
+        return exponent.translate(str.maketrans("−0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
+    return "^" + exponent
+
+
+FLOATS = SimpleNamespace(
+    where=lambda condition, yes, no: yes if condition else no,
+    **{operation.name: operation.forward for operation in _TABLE},
+)
+"""The algebra of numbers: the functions that a rule finds in ``m`` when it runs on floats."""

@@ -1,0 +1,276 @@
+"""Run a rule of the table on names instead of numbers, and write the result down.
+
+With this module you can
+
+- ask for a derivative in words: ``derivative("tanh", "out", ["x"])[0]`` is ``1 − out²``;
+- have the same in LaTeX, Python or JavaScript: ``derivative(..., target="latex")``;
+- spell a forward value: ``forward("mul", ["a", "b"])`` is ``a × b``;
+- write a number as drawings and tables do: ``number(-0.70710678)`` is ``−0.7071`` (it stands in
+  `microgrant.ops.numbers`).
+
+A `Term` is an expression under construction: arithmetic on it makes larger terms, so any rule of
+`microgrant.ops` runs on it unchanged.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from types import SimpleNamespace
+from typing import TypeAlias
+
+from .numbers import number
+from .table import CALL, FLOATS, NEGATION, OPERATIONS, POWER, PRODUCT, SUM, Operation, power
+
+__all__ = ["TARGETS", "TERMS", "Term", "derivative", "forward", "number"]
+
+TARGETS = ("text", "python", "latex", "javascript")
+CASES, LOGIC, COMPARISON = -2, -1, 0  # bind looser than a sum
+
+Operand: TypeAlias = "Term | float"
+
+
+@dataclass(frozen=True, eq=False)
+class Term:
+    """A name, or an operation on terms and numbers. `spell` writes it."""
+
+    operation: Operation | str
+    operands: tuple[Operand, ...] = ()
+
+    def __add__(self, other: Operand) -> Term:
+        return Term(OPERATIONS["add"], (self, other))
+
+    def __radd__(self, other: Operand) -> Term:
+        return Term(OPERATIONS["add"], (other, self))
+
+    def __sub__(self, other: Operand) -> Term:
+        return Term(OPERATIONS["sub"], (self, other))
+
+    def __rsub__(self, other: Operand) -> Term:
+        return Term(OPERATIONS["sub"], (other, self))
+
+    def __mul__(self, other: Operand) -> Term:
+        if other is self:  # out·out is written out²
+            return Term(power(2.0), (self,))
+        return Term(OPERATIONS["mul"], (self, other))
+
+    def __rmul__(self, other: Operand) -> Term:
+        return Term(OPERATIONS["mul"], (other, self))
+
+    def __truediv__(self, other: Operand) -> Term:
+        return Term(OPERATIONS["div"], (self, other))
+
+    def __rtruediv__(self, other: Operand) -> Term:
+        return Term(OPERATIONS["div"], (other, self))
+
+    def __pow__(self, other: Operand) -> Term:
+        return _pow(self, other)
+
+    def __rpow__(self, other: Operand) -> Term:
+        return _pow(other, self)
+
+    def __neg__(self) -> Term:
+        return Term(OPERATIONS["neg"], (self,))
+
+    def __gt__(self, other: Operand) -> Term:
+        return Term(">", (self, other))
+
+    def __ge__(self, other: Operand) -> Term:
+        return Term(">=", (self, other))
+
+    def __lt__(self, other: Operand) -> Term:
+        return Term("<", (self, other))
+
+    def __le__(self, other: Operand) -> Term:
+        return Term("<=", (self, other))
+
+    # A rule asks `x == 0` of its operands, so `==` builds a term like the other comparisons.
+    def __eq__(self, other: object) -> Term:  # type: ignore[override]
+        return Term("==", (self, other))  # type: ignore[arg-type]
+
+    __hash__ = object.__hash__
+
+
+def _maker(operation: Operation) -> Callable[..., Term]:
+    return lambda *operands: Term(operation, operands)
+
+
+def _pow(base: Operand, exponent: Operand) -> Term:
+    """A power whose exponent is a number is spelled with that number: x³ and not x^3."""
+    if isinstance(exponent, Term):
+        return Term(OPERATIONS["pow"], (base, exponent))
+    return Term(power(float(exponent)), (base,))
+
+
+TERMS = SimpleNamespace(
+    **{name: _maker(operation) for name, operation in OPERATIONS.items()}
+    | {
+        "where": lambda condition, yes, no: Term("where", (condition, yes, no)),
+        "pow": _pow,
+    }
+)
+"""The algebra of terms: the functions that a rule finds in ``m`` when it runs on names."""
+
+
+def forward(operation: Operation | str, names: Sequence[str], target: str = "text") -> str:
+    """The value of an operation, written with the names of its operands.
+
+    >>> forward("mul", ["a", "b"]), forward("tanh", ["n"], target="latex")
+    ('a × b', '\\\\tanh\\\\left(n\\\\right)')
+    """
+    return spell(Term(_entry(operation), tuple(map(Term, names))), target)
+
+
+def derivative(
+    operation: Operation | str,
+    out: str,
+    names: Sequence[str],
+    target: str = "text",
+    textbook: bool = True,
+) -> list[str]:
+    """The partial derivatives of an operation, one for each operand, in words.
+
+    `out` names its value, `names` its operands. The form that lectures print is given, unless
+    `textbook` is False: then it is the one that the engine computes with.
+
+    >>> derivative("mul", "c", ["a", "b"])
+    ['b', 'a']
+    >>> derivative("tanh", "out", ["x"])
+    ['1 − out²']
+    >>> derivative("tanh", "out", ["x"], textbook=False)
+    ['4 × sigmoid(2 × x) × sigmoid(−2 × x)']
+    >>> derivative("relu", "out", ["x"])
+    ['1 if x > 0 else 0']
+    """
+    terms = derivative_terms(operation, out, names, textbook)
+    return [spell(term, target) for term in terms]
+
+
+def derivative_terms(
+    operation: Operation | str, out: str, names: Sequence[str], textbook: bool = True
+) -> list[Operand]:
+    """What `derivative` spells: terms, to be made part of larger ones."""
+    entry = _entry(operation)
+    rule = entry.textbook if textbook and entry.textbook else entry.partials
+    return list(rule(TERMS, Term(out), *map(Term, names)))
+
+
+def spell(term: Operand, target: str = "text") -> str:
+    """A term as a string, in one of `TARGETS`."""
+    return _spell(term, target)[0]
+
+
+def _spell(term: Operand, target: str) -> tuple[str, int]:
+    """The string of a term, and how tightly it binds."""
+    if not isinstance(term, Term):
+        return _constant(float(term), target)
+    operation = term.operation
+    if isinstance(operation, Operation):
+        template, binding = _template(operation, target), operation.precedence
+        if target == "javascript" and binding == POWER:
+            binding = CALL  # spelled as a call of Math.pow
+        result = LATEX_RESULTS.get(operation.name, binding) if target == "latex" else binding
+    elif operation == "where":
+        template, binding = WHERE[target], CALL if target == "latex" else CASES
+        result = binding
+    elif term.operands:
+        sign = SIGNS[target].get(operation, operation)
+        places = [f"{{{i}}}" for i in range(len(term.operands))]
+        template = f" {sign} ".join(places)
+        binding = result = LOGIC if operation in ("and", "or") else COMPARISON
+        if operation == "not":
+            template, binding = f"{sign}{{0}}", NEGATION
+    else:
+        return operation, CALL
+    written = []
+    for place, operand in enumerate(term.operands):
+        text, tight = _spell(operand, target)
+        bare_minus = place == 1 and text.startswith(("−", "-"))
+        if (bare_minus and _sets_off_minus(operation, target)) or _needs_parentheses(
+            operation, place, binding, tight, target
+        ):
+            text = rf"\left({text}\right)" if target == "latex" else f"({text})"
+        written.append(text)
+    return template.format(*written), result
+
+
+LATEX_WORDS = {"inf": r"\infty", "−inf": r"-\infty", "nan": r"\text{nan}"}
+WHERE = {
+    "text": "{1} if {0} else {2}",
+    "python": "{1} if {0} else {2}",
+    "javascript": "{0} ? {1} : {2}",
+    "latex": r"\begin{{cases}} {1} & {0} \\ {2} & \text{{otherwise}} \end{{cases}}",
+}
+# How tightly LaTeX's spelling binds where it is seen from outside: eˣ and fractions.
+LATEX_RESULTS = {"exp": POWER, "div": POWER}
+SIGNS = {
+    "text": {">=": "≥", "<=": "≤", "==": "=", "!=": "≠", "not": "not "},
+    "python": {"not": "not "},
+    "latex": {">=": r"\ge", "<=": r"\le", "==": "=", "!=": r"\ne"}
+    | {"and": r"\land", "or": r"\lor", "not": r"\lnot "},
+    "javascript": {"==": "===", "!=": "!==", "and": "&&", "or": "||", "not": "!"},
+}
+
+CHOICE = Operation(
+    "where",
+    FLOATS.where,
+    lambda m, out, c, yes, no: (0.0, m.where(c, 1.0, 0.0), m.where(c, 0.0, 1.0)),
+    ((-3.0, 3.0),) * 3,
+    spelling={"latex": WHERE["latex"], "javascript": "({0} ? {1} : {2})"},
+)
+"""A `where` of the user's, on the condition and both branches, as it is spelled."""
+
+
+def _template(operation: Operation, target: str) -> str:
+    if target in operation.spelling:
+        return operation.spelling[target]
+    places = ", ".join(f"{{{i}}}" for i in range(operation.arity))
+    name = rf"\operatorname{{{{{operation.name}}}}}" if target == "latex" else operation.name
+    return f"{name}({places})"
+
+
+def _sets_off_minus(operation: Operation | str, target: str) -> bool:
+    """Whether 2 − −3 is written 2 − (−3); in LaTeX, sums and products ask for it as well."""
+    names = ("add", "sub", "mul") if target == "latex" else ("sub",)
+    return isinstance(operation, Operation) and operation.name in names
+
+
+def _needs_parentheses(
+    operation: Operation | str, place: int, binding: int, tight: int, target: str
+) -> bool:
+    if binding == CALL:
+        return target == "javascript" and tight < CALL  # a call may be spelled with ? and :
+    if binding == CASES:  # "1 if x > 0 else (…)" reads well without parentheses at the end
+        return tight == CASES and place != 2
+    if target == "latex" and operation is OPERATIONS["div"]:
+        return False  # a fraction's bar is its parentheses
+    if binding in (SUM, PRODUCT) and tight == binding:
+        # For people a + (b + c) is a + b + c; a program would round it differently.
+        exact = target in ("python", "javascript")
+        return place == 1 and (exact or operation in (OPERATIONS["sub"], OPERATIONS["div"]))
+    if binding in (SUM, PRODUCT):
+        return tight < binding
+    if binding == POWER:
+        return tight <= POWER and not (target == "latex" and place == 1)
+    return tight <= binding
+
+
+def _constant(value: float, target: str) -> tuple[str, int]:
+    if target == "python":
+        return repr(value), CALL if value >= 0 else PRODUCT
+    if target == "javascript":
+        text = repr(value).replace("inf", "Infinity").replace("nan", "NaN")
+        return (text, CALL) if value >= 0 else (f"({text})", CALL)
+    text = number(value)
+    if target == "latex":
+        text = LATEX_WORDS.get(text, text).replace("−", "-")
+        digits, e, exponent = text.partition("e") if math.isfinite(value) else (text, "", "")
+        text = rf"{digits} \cdot 10^{{{exponent}}}" if e else text
+    if text.startswith(("−", "-")) or r"\cdot" in text:
+        return text, PRODUCT
+    return text, POWER if "e" in text and math.isfinite(value) else CALL
+
+
+def _entry(operation: Operation | str) -> Operation:
+    return OPERATIONS[operation] if isinstance(operation, str) else operation

@@ -1,0 +1,443 @@
+"""Training: the loop that every introduction draws, from examples to a model that has learned.
+
+With this module you can
+
+- train:                     history = fit(model, cross_entropy, (xs, ys), epochs=20, batch_size=32)
+- stop when it is time:      fit(…, validation=0.2, patience=10), or Ctrl-C
+- go on where it stopped:    fit(…, resume=history.state)
+- use what was learned:      outputs = predict(model, xs)
+
+The graph of one example is recorded and compiled (see `microgrant.compiler`), and then runs over
+all examples. A model that cannot be compiled is run by Python, with the same numbers, only slower.
+"""
+
+from __future__ import annotations
+
+import importlib
+import math
+import random
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from numbers import Integral, Real
+from typing import Any, TypeAlias
+
+from ..compiler import tables
+from ..engine.value import NO_GRADIENT, Value, as_number, shown
+from ..nn import Module
+from ..optim import SGD, Optimizer, Schedule, clip_gradients
+from .examples import Form, Rows, examples, pair, take
+from .history import COLUMNS, History, checked_state
+from .runners import Eager, in_mode, laid_out, runner_for
+
+__all__ = ["DivergenceError", "fit", "predict"]
+
+Loss: TypeAlias = Callable[[Any, Any], Value]
+State: TypeAlias = Mapping[str, Any]
+
+WORTH_COMPILING = 100  # inputs to predict; fewer are done before the compiler is
+FUNCTIONS = {
+    "model": "a Module or a function of one input",
+    "loss": "a function of outputs and a target, such as losses.cross_entropy",
+    "penalty": "a function of the parameters, such as lambda ps: 1e-4 * l2(ps)",
+    "schedule": "a function of the number of the step, as those in microgrant.optim",
+    "metric": "a function of outputs and targets, such as accuracy",
+}
+
+
+class DivergenceError(FloatingPointError):
+    """The loss, a gradient or a parameter became nan or infinite.
+
+    history: of the epochs before.
+    """
+
+    history: History
+
+
+def fit(
+    model: Callable[[Any], Any],
+    loss: Loss,
+    data: tuple[Any, Any],
+    *,
+    epochs: int = 100,
+    batch_size: int | None = None,
+    optimizer: Optimizer | Callable[[list[Value]], Optimizer] = SGD,
+    schedule: Schedule | None = None,
+    penalty: Callable[[Sequence[Value]], Value] | None = None,
+    clip: float | None = None,
+    validation: float | tuple[Any, Any] | None = None,
+    patience: int | None = None,
+    metric: Callable[[Any, Any], float] | None = None,
+    seed: int = 0,
+    target: str = "auto",
+    progress: bool | None = None,
+    resume: State | History | None = None,
+) -> History:
+    """Train a model on examples: forward, loss, backward, update, and again.
+
+    model: a function of one example x, a `Module` as a rule.
+    loss: a function of the outputs and the target of one example, as in `microgrant.losses`.
+    data: a pair (xs, ys) with as many inputs as targets, as lists or arrays. An input is a number,
+        a list, or nested lists such as an image. So is a target; where it is a whole number and the
+        model has several outputs, it is the number of the right class, and the loss gets it as a
+        list of probabilities: of class 1 of three, [0.0, 1.0, 0.0].
+    epochs: how often to go through all examples.
+    batch_size: how many examples make one step; by default all of them. They are shuffled anew in
+        each epoch; the last batch may be smaller.
+    optimizer: ``Adam(model.parameters(), 0.01)``, or a function that makes one of the parameters.
+        Only the parameters that it holds are trained.
+    schedule: the learning rate of each step, counted in updates from 0 on.
+    penalty: of the parameters, added to the mean loss: ``lambda ps: 1e-4 * l2(ps)``.
+    clip: the largest norm of all gradients together; see `clip_gradients`.
+    validation: a pair (xs, ys) of other examples, or which fraction of the data is kept apart.
+    patience: stop when the validation loss has not become lower for so many epochs, and put the
+        parameters back to what they were when it was lowest.
+    metric: a function of all outputs and targets, such as `accuracy`; it is noted after each epoch
+        for the validation data, or for the data if there are none.
+    seed: of all that is drawn: the order of examples, what is kept apart, what `Dropout` drops.
+        (The first weights were drawn when the model was made.)
+    target: "auto", "native", "python" or "eager": what is to run. The numbers are the same.
+    progress: a bar on stderr, by tqdm (the extra `lessons`): True for always, False for never;
+        by default where tqdm is installed, and not before two seconds have gone by.
+    resume: the history of a training that was stopped, or its `state`, to go on from there as if it
+        had never been. All else is to be as it was; `epochs` counts from the beginning.
+
+    Ctrl-C ends the training after the last complete step, and the history so far is returned, with
+    `interrupted` set. A `DivergenceError` says so when the loss is nan or infinite: then the
+    parameters are those of the last step after which all of them were finite. In both cases, with
+    `patience`, they are those of the lowest validation loss.
+
+    A ValueError or TypeError says what about the examples or the settings does not fit.
+
+    >>> from microgrant import Value
+    >>> from microgrant.losses import mean_squared_error
+    >>> from microgrant.nn import Neuron
+    >>> line = Neuron(1, activation="linear")
+    >>> line.w[0].data = 0.0
+    >>> xs, ys = [0, 1, 2, 3], [1, 3, 5, 7]
+    >>> fit(line, mean_squared_error, (xs, ys), epochs=100, optimizer=lambda ps: SGD(ps, 0.1))
+    epoch      loss  learning rate
+        1        21            0.1
+       10  3.236e−4            0.1
+       ...
+      100  5.195e−9             0.1
+    >>> print(f"{line.w[0]:.3f} {line.b:.3f}")
+    2.000 1.000
+    """
+    functions = {"model": model, "loss": loss}
+    given = {"penalty": penalty, "schedule": schedule, "metric": metric}
+    functions |= {name: function for name, function in given.items() if function is not None}
+    for name, function in functions.items():
+        if not callable(function):
+            raise TypeError(f"the {name} is {FUNCTIONS[name]}, but got {shown(function)}")
+    seed, epochs = _whole("seed", seed, least=None), _whole("epochs", epochs)
+    patience, clip = _whole("patience", patience, 0), _positive("clip", clip)
+    xs, ys = pair(data)
+    batch_size = _whole("batch_size", batch_size, len(xs))
+    held = None
+    if isinstance(validation, Real):
+        (xs, ys), held = _kept_apart(xs, ys, float(validation), seed)
+    elif validation is not None:
+        held = pair(validation, "validation")
+    if patience and held is None:
+        raise ValueError("patience watches the validation loss: give validation=0.2, or a pair")
+    learner = _optimizer(model, optimizer)
+    with in_mode(model, training=True):
+        form, rows, held_rows = laid_out(model, loss, xs, ys, held)
+        eager = Eager(model, form, loss, learner.parameters, penalty, outputs=metric is not None)
+        runner = runner_for(eager, rows, target)
+        course = _Course(
+            runner=runner,
+            rows=runner.prepared(rows),
+            held=runner.prepared(held_rows) if held_rows else None,
+            targets=ys if held is None else held[1],
+            optimizer=learner,
+            epochs=epochs,
+            batch_size=min(batch_size, len(xs)),
+            schedule=schedule,
+            clip=clip,
+            patience=patience,
+            metric=metric,
+            seed=seed,
+        )
+        if resume is not None:
+            course.resume(resume.state if isinstance(resume, History) else resume)
+        return course.run(progress)
+
+
+@dataclass
+class _Course:
+    """A training under way, on rows of numbers.
+
+    done: all that is to be known after the last complete step. It is replaced as a whole and never
+        changed in itself, so that it is right whenever Ctrl-C comes. What is drawn at random
+        depends on the number of the epoch or step: no generator has a state that would count.
+    """
+
+    runner: Eager
+    rows: Rows
+    held: Rows | None
+    targets: list[Any]
+    optimizer: Optimizer
+    epochs: int
+    batch_size: int
+    schedule: Schedule | None
+    clip: float | None
+    patience: int
+    metric: Callable[[Any, Any], float] | None
+    seed: int
+    bar: Any = None
+
+    def __post_init__(self) -> None:
+        self.batches = -(-len(self.rows) // self.batch_size)
+        self.done: dict[str, Any] = {
+            "fixed": {  # what may not change when the training is resumed
+                "seed": self.seed,
+                "parameters": len(self.optimizer.parameters),
+                "examples": len(self.rows),
+                "batch_size": self.batch_size,
+                "validation": 0 if self.held is None else len(self.held),
+                "metric": None if self.metric is None else getattr(self.metric, "__name__", "?"),
+            },
+            "epoch": 0,  # how many are complete
+            "batch": 0,  # how many steps are, in the epoch under way; and the total of their losses
+            "total": 0.0,
+            "parameters": self._numbers(),
+            "optimizer": self.optimizer.state(),
+            "best": None,  # the lowest validation loss, its epoch, and the parameters then
+            "history": {name: [] for name in COLUMNS},
+        }
+
+    def resume(self, state: State) -> None:
+        """Go on from the state of another course, or say why that cannot be."""
+        state = checked_state(state)
+        for name, now in self.done["fixed"].items():
+            if (then := state["fixed"].get(name)) != now:
+                raise ValueError(
+                    f"to be resumed is a training with {name} = {then!r}, but here it is {now!r}"
+                )
+        self.optimizer.load_state(state["optimizer"])
+        # The columns are to grow, and those of the state are not ours.
+        columns = {name: [*state["history"][name]] for name in COLUMNS}
+        self.done = {**state, "history": columns}
+        self._put(state["parameters"])
+
+    def run(self, progress: bool | None) -> History:
+        """The epochs that are left."""
+        note, interrupted = "", False
+        try:
+            self.bar = _bar(progress, self.epochs * self.batches, self._steps())
+            while self.done["epoch"] < self.epochs and not self._out_of_patience():
+                self._epoch()
+            if self.done["epoch"] < self.epochs:
+                note = f"stopped: no lower validation loss for {self.patience} epochs"
+        except KeyboardInterrupt:
+            note, interrupted = f"interrupted in epoch {self.done['epoch'] + 1}", True
+        except DivergenceError as error:
+            error.history = self._finished(f"diverged in epoch {self.done['epoch'] + 1}", False)
+            raise
+        finally:
+            if self.bar is not None:
+                self.bar.close()
+        return self._finished(note, interrupted)
+
+    def _finished(self, note: str, interrupted: bool) -> History:
+        """The history; the model is left as it was after the last complete step, or at its best."""
+        done = self.done
+        self._put(done["parameters"])
+        self.optimizer.load_state(done["optimizer"])
+        self.optimizer.zero_grad()
+        if self.patience and done["best"] is not None:
+            self._put(done["best"]["parameters"])
+            note += f"{'; ' * bool(note)}the parameters are those of epoch {done['best']['epoch']}"
+        columns = {name: column[: done["epoch"]] for name, column in done["history"].items()}
+        return History({**done, "history": columns}, note, interrupted, self.runner.target)
+
+    def _epoch(self) -> None:
+        """The steps of an epoch that are left; and then, how good is the model?"""
+        size, order = self.batch_size, None
+        if self.batches > 1:
+            order = _shuffled(len(self.rows), f"{self.seed} order {self.done['epoch']}")
+        for start in range(self.done["batch"] * size, len(self.rows), size):
+            self._step(self.rows if order is None else take(self.rows, order[start : start + size]))
+        done, epoch = self.done, self.done["epoch"] + 1
+        best, columns = done["best"], done["history"]
+        columns["loss"].append(done["total"] / len(self.rows))
+        columns["learning_rate"].append(self.optimizer.learning_rate)
+        if self.held is not None or self.metric is not None:
+            loss, outputs = self.runner.evaluate(self.rows if self.held is None else self.held)
+            if self.metric is not None:
+                columns["metric"].append(as_number(self.metric(outputs, self.targets)))
+            if self.held is not None:
+                if not math.isfinite(loss):
+                    raise self._diverged(f"the validation loss is {loss}")
+                columns["validation_loss"].append(loss)
+                if best is None or loss < best["loss"]:
+                    best = {"loss": loss, "epoch": epoch, "parameters": done["parameters"]}
+        # Until here, what was appended does not count: see `_finished`.
+        self.done = {**done, "epoch": epoch, "batch": 0, "total": 0.0, "best": best}
+        if self.bar is not None:
+            self.bar.set_postfix(loss=f"{columns['loss'][-1]:.4g}", refresh=False)
+
+    def _step(self, rows: Rows) -> None:
+        """Forward, backward, update."""
+        done, optimizer, number = self.done, self.optimizer, self._steps()
+        optimizer.zero_grad()
+        if self.schedule is not None:
+            optimizer.learning_rate = self.schedule(number)
+        loss = self.runner.step(rows, f"{self.seed} noise {number}")
+        if not math.isfinite(loss):
+            raise self._diverged(f"the loss is {loss}")
+        if all(p.grad is NO_GRADIENT for p in optimizer.parameters):
+            raise ValueError(
+                "the loss does not depend on any parameter: was the .data of a Value taken?"
+            )
+        if self.clip is not None:
+            try:
+                clip_gradients(optimizer.parameters, self.clip)
+            except ValueError:
+                raise self._diverged("the gradient is nan or infinite") from None
+        optimizer.step()
+        parameters = self._numbers()
+        if not all(map(math.isfinite, parameters)):
+            raise self._diverged("a parameter is nan or infinite")
+        self.done = {
+            **done,
+            "batch": done["batch"] + 1,
+            "total": done["total"] + loss * len(rows),
+            "parameters": parameters,
+            "optimizer": optimizer.state(),
+        }
+        if self.bar is not None:
+            self.bar.update()
+
+    def _diverged(self, what: str) -> DivergenceError:
+        rate = self.optimizer.learning_rate
+        at = f"{what} in epoch {self.done['epoch'] + 1}, at a learning rate of {rate:g}"
+        bad = next((i for i, row in enumerate(self.rows) if not all(map(math.isfinite, row))), None)
+        if bad is not None:
+            return DivergenceError(f"{at}: there is a nan or inf in example {bad}")
+        return DivergenceError(
+            f"{at}: a lower learning rate or clip=1.0 may help, and `with detect_anomaly():` shows "
+            "where it comes up"
+        )
+
+    def _numbers(self) -> list[float]:
+        return [p._data for p in self.optimizer.parameters]
+
+    def _put(self, numbers: Sequence[float]) -> None:
+        for p, number in zip(self.optimizer.parameters, numbers, strict=True):
+            p.data = number
+
+    def _steps(self) -> int:
+        """How many steps are complete."""
+        return int(self.done["epoch"] * self.batches + self.done["batch"])
+
+    def _out_of_patience(self) -> bool:
+        best = self.done["best"]
+        if not self.patience or best is None:
+            return False
+        return bool(self.done["epoch"] - best["epoch"] >= self.patience)
+
+
+def predict(model: Callable[[Any], Any], xs: Any, *, target: str = "auto") -> Any:
+    """The outputs of a model for many inputs, in `eval` mode: an entry for each.
+
+    An array where NumPy is installed, else a list. The model is compiled where there are enough
+    inputs for that to pay; `target` is as in `fit`. To predict again and again, compile once.
+
+    >>> from microgrant.nn import MLP
+    >>> model = MLP(2, [3, 1])
+    >>> outputs = predict(model, [[0.5, -1.0], [2.0, 0.0]])
+    >>> len(outputs), abs(float(outputs[0]) - model([0.5, -1.0]).data) < 1e-12
+    (2, True)
+    """
+    xs = examples(xs, "xs")
+    form = Form.of(xs[0])
+    rows = form.rows(xs)
+    if target == "auto" and len(rows) < WORTH_COMPILING:
+        target = "eager"
+    runner = runner_for(Eager(model, form), rows, target)
+    outputs = runner.evaluate(runner.prepared(rows))[1]
+    numpy = tables.numpy()
+    return outputs if numpy is None else numpy.asarray(outputs)
+
+
+# --- What was given, checked and laid out -------------------------------------------------------
+
+
+def _kept_apart(xs: list[Any], ys: list[Any], fraction: float, seed: int) -> tuple[Any, Any]:
+    """The pair to train on, and the pair for validation, at random."""
+    count = round(fraction * len(xs))
+    if not 0 < fraction < 1:
+        raise ValueError(f"validation is a fraction between 0 and 1, or a pair, but got {fraction}")
+    if not 0 < count < len(xs):
+        raise ValueError(
+            f"validation={fraction:g} of {len(xs)} examples is {count}: that leaves no examples "
+            f"to {'train on' if count else 'validate with'}"
+        )
+    order = _shuffled(len(xs), f"{seed} validation")
+    train, held = (
+        ([xs[i] for i in places], [ys[i] for i in places])
+        for places in (sorted(order[count:]), sorted(order[:count]))
+    )
+    return train, held
+
+
+def _shuffled(count: int, seed: str) -> list[int]:
+    order = list(range(count))
+    random.Random(seed).shuffle(order)
+    return order
+
+
+def _optimizer(
+    model: Callable[[Any], Any], optimizer: Optimizer | Callable[[list[Value]], Optimizer]
+) -> Optimizer:
+    """The optimiser that was given, or made of the model's parameters."""
+    own = model.parameters() if isinstance(model, Module) else []
+    if not isinstance(optimizer, Optimizer):
+        if not own:
+            raise ValueError(
+                "the model has no parameters that could be trained: if it is a function of Values, "
+                "name them, as in optimizer=SGD([w, b])"
+            )
+        made = optimizer(own) if callable(optimizer) else optimizer
+        if not isinstance(made, Optimizer):
+            raise TypeError(
+                "optimizer is an Optimizer, or a function that makes one of parameters, but got "
+                f"{shown(made)}"
+            )
+        optimizer = made
+    if own and not {*own} & {*optimizer.parameters}:
+        raise ValueError("the optimizer has parameters, but none of this model's")
+    return optimizer
+
+
+def _whole(name: str, number: Any, default: int | None = None, least: int | None = 1) -> int:
+    if number is None and default is not None:
+        return default
+    whole = isinstance(number, Integral) and not isinstance(number, bool)
+    if not whole or (least is not None and number < least):
+        limit = "" if least is None else f" from {least} on"
+        raise ValueError(f"{name} is a whole number{limit}, but got {number!r}")
+    return int(number)
+
+
+def _positive(name: str, number: float | None) -> float | None:
+    if number is not None and not as_number(number) > 0:
+        raise ValueError(f"{name} is a number above 0, but got {number!r}")
+    return number
+
+
+def _bar(progress: bool | None, steps: int, done: int) -> Any:
+    """A bar of tqdm's, or None."""
+    if progress is False:
+        return None
+    try:
+        tqdm = importlib.import_module("tqdm").tqdm
+    except ImportError:
+        if progress is None:
+            return None
+        raise ImportError(
+            "tqdm is not installed: `pip install 'microgrant[lessons]'` brings it"
+        ) from None
+    return tqdm(total=steps, initial=done, unit="step", delay=0 if progress else 2)

@@ -1,0 +1,176 @@
+"""What happened in a training: a table, a plot, and all that is needed to go on.
+
+With this module you can
+
+- read it:                  print(history); history.loss[-1]; history.best_epoch
+- see it:                   history.plot()
+- go on from it:            fit(…, resume=history.state)
+- keep it:                  json.dumps(history.state); checked_state(json.loads(text))
+- line up a table of texts: aligned([["epoch", "loss"], ["1", "0.25"]])
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ..engine.value import shown
+from ..ops.numbers import number
+
+__all__ = ["COLUMNS", "History", "aligned", "checked_state"]
+
+BLUE, VERMILLION = "#005A9C", "#A63D00"
+ROWS = 10  # of the table, about
+
+COLUMNS = ("loss", "validation_loss", "metric", "learning_rate")
+"""What is noted of each epoch, in `state["history"]`."""
+
+
+class History:
+    """The course of a training, epoch by epoch; `fit` makes it.
+
+    loss: what was minimised, penalty included: the mean over the epoch's batches, each as it was
+        just before its update.
+    validation_loss: the loss on the validation data after the epoch, without the penalty and with
+        the model in `eval` mode; empty if there was no validation.
+    metric: the numbers of the metric; empty if there was none.
+    learning_rate: that of the epoch's last step.
+    interrupted: whether Ctrl-C ended it.
+    note: why it ended before its last epoch, in a sentence; or nothing.
+    target: what ran: "native", "python" or "eager".
+    state: all that `fit` needs to go on from here, as plain data, ready for JSON.
+    """
+
+    def __init__(
+        self,
+        state: Mapping[str, Any],
+        note: str = "",
+        interrupted: bool = False,
+        target: str = "",
+    ) -> None:
+        columns = state["history"]
+        self.loss: list[float] = columns["loss"]
+        self.validation_loss: list[float] = columns["validation_loss"]
+        self.metric: list[float] = columns["metric"]
+        self.learning_rate: list[float] = columns["learning_rate"]
+        self.state, self.note, self.interrupted, self.target = state, note, interrupted, target
+
+    @property
+    def best_epoch(self) -> int | None:
+        """The epoch with the lowest validation loss, from 1 on; None without validation."""
+        losses = self.validation_loss
+        return losses.index(min(losses)) + 1 if losses else None
+
+    def __len__(self) -> int:
+        """How many epochs are complete."""
+        return len(self.loss)
+
+    def __repr__(self) -> str:
+        columns = {
+            "loss": self.loss,
+            "validation": self.validation_loss,
+            self.state["fixed"]["metric"]: self.metric,
+            "learning rate": self.learning_rate,
+        }
+        filled = {name: numbers for name, numbers in columns.items() if numbers}
+        lines = [["epoch", *filled]] if filled else []
+        for epoch in self._shown_epochs():
+            numbers = [number(column[epoch - 1]) for column in filled.values()]
+            lines.append([str(epoch), *numbers, *["best"] * (epoch == self.best_epoch)])
+        return "\n".join(filter(None, [aligned(lines), self.note])) or "no epoch is complete"
+
+    def _shown_epochs(self) -> list[int]:
+        """The first, the last, the best, and round numbers between them."""
+        total = len(self)
+        sizes = (digit * 10**power for power in range(20) for digit in (1, 2, 5))
+        every = next(size for size in sizes if total <= ROWS * size)
+        shown = {1, total, self.best_epoch or 1, *range(every, total + 1, every)}
+        return sorted(epoch for epoch in shown if 1 <= epoch <= total)
+
+    def plot(self, axes: Any = None) -> Any:
+        """The losses over the epochs, drawn by matplotlib (the extra `lessons`).
+
+        axes: where to draw; by default a new figure. They are returned.
+        """
+        if axes is None:
+            try:
+                from matplotlib import pyplot
+            except ImportError:
+                raise ImportError(
+                    "matplotlib is not installed: `pip install 'microgrant[lessons]'` brings it"
+                ) from None
+            axes = pyplot.subplots()[1]
+        epochs = range(1, len(self) + 1)
+        axes.plot(epochs, self.loss, color=BLUE, label="training")
+        if self.best_epoch:
+            axes.plot(epochs, self.validation_loss, "--", color=VERMILLION, label="validation")
+            axes.axvline(self.best_epoch, linestyle=":", color="gray", label="best")
+            axes.legend()
+        axes.set_xlabel("epoch")
+        axes.set_ylabel("loss")
+        return axes
+
+
+def checked_state(state: Any) -> dict[str, Any]:
+    """What came out of a file, if it has the form of a `state`; else a ValueError.
+
+    >>> checked_state({"epoch": 3})
+    Traceback (most recent call last):
+        ...
+    ValueError: this is not the state of a history, without 'fixed': dict {'epoch': 3}
+    """
+
+    def count(x: Any) -> bool:
+        return type(x) is int and x >= 0
+
+    def floats(x: Any, length: int) -> bool:
+        return isinstance(x, list) and len(x) == length and {*map(type, x)} <= {float}
+
+    try:
+        fixed, epoch, best = state["fixed"], state["epoch"], state["best"]
+        validated, measured = epoch * bool(fixed["validation"]), epoch * bool(fixed["metric"])
+        lengths = dict(zip(COLUMNS, (epoch, validated, measured, epoch), strict=True))
+        good = {
+            "fixed": all(count(fixed[name]) for name in ("parameters", "examples", "validation"))
+            and type(fixed["seed"]) is int
+            and count(fixed["batch_size"] - 1)
+            and isinstance(fixed["metric"], (str, type(None))),
+            "epoch": count(epoch),
+            "batch": count(state["batch"]),
+            "total": type(state["total"]) is float,
+            "parameters": floats(state["parameters"], fixed["parameters"]),
+            "optimizer": isinstance(state["optimizer"], dict),  # which looks at it by itself
+            "best": best is None
+            or (
+                type(best["loss"]) is float
+                and count(epoch - best["epoch"])
+                and floats(best["parameters"], fixed["parameters"])
+            ),
+            "history": all(floats(state["history"][name], n) for name, n in lengths.items()),
+        }
+        bad = [name for name, is_good in good.items() if not is_good]
+    except KeyError as error:
+        raise ValueError(
+            f"this is not the state of a history, without {error}: {shown(state)}"
+        ) from None
+    except TypeError:
+        raise ValueError(f"this is not the state of a history: {shown(state)}") from None
+    if bad:
+        raise ValueError(f"this is not the state of a history: {bad[0]} is {shown(state[bad[0]])}")
+    return {name: state[name] for name in good}
+
+
+def aligned(lines: Sequence[Sequence[str]]) -> str:
+    """Lines of texts in columns, flush right; what stands beyond the first line's end is appended.
+
+    >>> print(aligned([["epoch", "loss"], ["1", "0.25"], ["100", "0.125", "best"]]))
+    epoch   loss
+        1   0.25
+      100  0.125  best
+    """
+    columns = range(len(lines[0]) if lines else 0)
+    widths = [max(len(line[i]) for line in lines if i < len(line)) for i in columns]
+    return "\n".join(
+        "  ".join(text.rjust(widths[i]) if i < len(widths) else text for i, text in enumerate(line))
+        for line in lines
+    )

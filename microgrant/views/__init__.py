@@ -1,0 +1,16 @@
+"""Views of a step: as a drawing, as a table, on a slide, in a terminal, as a page to walk through.
+
+With this package you can
+
+- draw the graph of a step:     draw(loss).write("step.svg")
+- read the step:                print(explain(loss))
+- project it:                   explain(loss).save("step.html")
+- have its events as data:      record(loss)
+"""
+
+from .drawing import COLLAPSE_ABOVE, THEMES, draw
+from .events import MISTAKES, Contribution, Event, Forward, Node, Record, Seed, record
+from .explanation import Explanation, explain
+
+__all__ = ["COLLAPSE_ABOVE", "MISTAKES", "THEMES", "Contribution", "Event", "Explanation"]
+__all__ += ["Forward", "Node", "Record", "Seed", "draw", "explain", "record"]

@@ -1,0 +1,168 @@
+"""A drawing that renders itself wherever some Graphviz is to be found.
+
+With a `Drawing` you can do all that `graphviz.Digraph` can, and
+
+- write it to a file:                    drawing.write("step.svg")  (or .png, .pdf, .dot)
+- show it in a notebook:                 leave it as the last line of a cell
+
+The program ``dot`` renders, if it is on the PATH; else the package pygraphviz, whose wheels bring a
+Graphviz of their own. Without either, `write` says in one line how to get one, and a notebook shows
+the table of the step.
+"""
+
+from __future__ import annotations
+
+import html
+import os
+import sys
+import tempfile
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import graphviz
+
+from ..files import write_file
+
+__all__ = ["FORMATS", "Drawing", "NoGraphvizError", "bundled_graphviz"]
+
+FORMATS = ("svg", "png", "pdf", "dot")
+# What a `dot` that is missing, broken or not to be executed makes the package graphviz raise.
+UNUSABLE = (graphviz.ExecutableNotFound, graphviz.CalledProcessError, OSError)
+
+
+class NoGraphvizError(RuntimeError):
+    """There is nothing on this machine that could render a drawing."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "a drawing needs Graphviz: `pip install pygraphviz` brings one along, "
+            "or install the program `dot` from https://graphviz.org"
+        )
+
+
+class Drawing(graphviz.Digraph):
+    """A picture of a graph of Values; `microgrant.draw` makes it.
+
+    table: the step in words, which a notebook shows where nothing can render.
+    """
+
+    def __init__(self, *args: Any, table: str = "", **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.table = table
+
+    def copy(self) -> Drawing:
+        """The same drawing once more."""
+        twin: Drawing = super().copy()
+        twin.table = self.table
+        return twin
+
+    def pipe(self, format: str | None = None, *args: Any, **kwargs: Any) -> Any:
+        """The rendered picture as bytes, or as text with ``encoding="utf-8"``."""
+        try:
+            return super().pipe(format, *args, **kwargs)
+        except UNUSABLE:
+            data = bundled_graphviz(self.source, format or self.format, self.engine)
+            encoding = kwargs.get("encoding")
+            return data.decode(encoding) if encoding else data
+
+    def render(self, *args: Any, **kwargs: Any) -> str:
+        """Save the DOT source and, beside it, the picture; return the path of the picture.
+
+        Arguments are those of `graphviz.Digraph.render`; `write` is simpler.
+        """
+        try:
+            return str(super().render(*args, **kwargs))
+        except UNUSABLE:
+            return self._render_without_dot(*args, **kwargs)
+
+    def write(self, path: str | os.PathLike[str]) -> Path:
+        """Write the picture to a file whose ending names the format, and return its path.
+
+        A ValueError names the formats; a `NoGraphvizError` says how to get a Graphviz. The file is
+        written beside its target and moved there, so that no half of it can be left behind.
+        """
+        target = Path(path)
+        format = target.suffix.removeprefix(".").lower()
+        if format not in FORMATS:
+            raise ValueError(f"a drawing is a file .{', .'.join(FORMATS)}, but got {target.name!r}")
+        data = self.source.encode() if format == "dot" else self.pipe(format)
+        write_file(target, data)
+        return target
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None, **_: Any) -> Any:
+        """What a notebook shows: the picture, or the table of the step and a hint."""
+        try:
+            return {"image/svg+xml": self.pipe("svg", encoding="utf-8")}
+        except NoGraphvizError as problem:
+            text = f"{self.table}\n\n({problem})"
+            return {"text/plain": text, "text/html": f"<pre>{html.escape(text)}</pre>"}
+
+    def _render_without_dot(
+        self,
+        filename: str | os.PathLike[str] | None = None,
+        directory: str | os.PathLike[str] | None = None,
+        view: bool = False,
+        cleanup: bool = False,
+        format: str | None = None,
+        *_: Any,
+        outfile: str | os.PathLike[str] | None = None,
+        **__: Any,
+    ) -> str:
+        if format is None and outfile is not None:
+            format = Path(outfile).suffix.removeprefix(".")
+        format = format or self.format
+        data = bundled_graphviz(self.source, format, self.engine)
+        if outfile is not None and filename is None:
+            filename = Path(outfile).with_suffix(".gv")
+        source = Path(self.save(filename, directory=directory))
+        target = Path(outfile) if outfile is not None else Path(f"{source}.{format}")
+        write_file(target, data)
+        if cleanup:
+            source.unlink()
+        if view:
+            self._view(str(target), format=format, quiet=False)
+        return str(target)
+
+
+def bundled_graphviz(source: str, format: str, engine: str = "dot") -> bytes:
+    """Render DOT with the Graphviz that pygraphviz brings along, or raise `NoGraphvizError`."""
+    try:
+        import pygraphviz
+    except ImportError:
+        raise NoGraphvizError from None
+    try:
+        with _stderr_lock, _quiet_fontconfig():
+            data: bytes = pygraphviz.AGraph(string=source).draw(format=format, prog=engine)
+    except (OSError, ValueError):  # a pygraphviz before 2.0, which looks for a `dot` of its own
+        raise NoGraphvizError from None
+    return data
+
+
+_stderr_lock = threading.Lock()  # all threads share one file descriptor 2
+
+
+@contextmanager
+def _quiet_fontconfig() -> Iterator[None]:
+    """Drop what Fontconfig warns of: it is about the machine's font settings, and not for our user.
+
+    It writes to the file descriptor of stderr, past Python's `sys.stderr`.
+    """
+    try:
+        stderr = os.dup(2)
+    except OSError:  # a program without a stderr
+        yield
+        return
+    with tempfile.TemporaryFile() as said:
+        os.dup2(said.fileno(), 2)
+        try:
+            yield
+        finally:
+            os.dup2(stderr, 2)
+            os.close(stderr)
+            said.seek(0)
+            for line in said.read().decode(errors="replace").splitlines():
+                if not line.startswith("Fontconfig"):
+                    print(line, file=sys.stderr)

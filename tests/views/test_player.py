@@ -1,0 +1,1545 @@
+"""The player in a browser: what it shows is what Python's record says, whatever one does to it."""
+
+from __future__ import annotations
+
+import base64
+import json
+import math
+import os
+import random
+import re
+import shutil
+import sys
+import types
+from collections.abc import Callable, Iterator
+from itertools import product
+from pathlib import Path
+from typing import Any, NoReturn
+
+import pytest
+
+from microgrant import Value, define, grad, where
+from microgrant.engine import apply, topological_order
+from microgrant.nn import MLP
+from microgrant.ops import OPERATIONS, clip, power
+from microgrant.ops.words import number
+from microgrant.views import MISTAKES, THEMES, Contribution, Forward, Record, record
+from microgrant.views.player.document import LARGEST, TooLargeError, page
+from microgrant.views.rendering import NoGraphvizError
+from tests.graphs import MICROGRANT, Program, random_program, run
+
+TOLERANCE = 1e-12
+
+
+def give_up(reason: str) -> NoReturn:
+    """Skip where a browser cannot be had; where the project is built, there has to be one."""
+    if os.environ.get("CI"):
+        pytest.fail(f"in CI the player has to be tested: {reason}")
+    pytest.skip(reason)
+
+
+class Browser:
+    """Chromium with a page open in it, and a few verbs."""
+
+    def __init__(self, driver: Any, folder: Path) -> None:
+        self.driver, self.folder = driver, folder
+        self.size(1920, 1080)
+        self.command("Emulation.setEmulatedMedia", features=[MOTION, LIGHT])
+
+    def command(self, name: str, **arguments: Any) -> Any:
+        return self.driver.execute_cdp_cmd(name, arguments)
+
+    def size(self, width: int, height: int) -> None:
+        self.command(
+            "Emulation.setDeviceMetricsOverride",
+            width=width,
+            height=height,
+            deviceScaleFactor=1,
+            mobile=False,
+        )
+
+    def open(self, document: str, fragment: str = "") -> None:
+        path = self.folder / "step.html"
+        path.write_text(document, encoding="utf-8")
+        self.driver.get("about:blank")
+        self.driver.get(path.as_uri() + fragment)
+
+    def run(self, script: str, *arguments: Any) -> Any:
+        return self.driver.execute_script(script, *arguments)
+
+    def find(self, selector: str) -> Any:
+        return self.driver.find_element("css selector", selector)
+
+    def text(self, selector: str) -> str:
+        return str(self.run("return document.querySelector(arguments[0]).textContent", selector))
+
+    def click(self, selector: str) -> None:
+        """A click as a script makes it, which works on SVG and on what is scrolled away, too."""
+        self.run(
+            "document.querySelector(arguments[0])"
+            ".dispatchEvent(new MouseEvent('click', {bubbles: true}))",
+            selector,
+        )
+
+    def press(self, *keys: str) -> None:
+        from selenium.webdriver import ActionChains
+
+        ActionChains(self.driver).send_keys(*keys).perform()
+
+    def set(self, selector: str, value: str) -> None:
+        """Type into an input, or move a slider."""
+        self.run(
+            "const it = document.querySelector(arguments[0]); it.value = arguments[1];"
+            "it.dispatchEvent(new Event('input', {bubbles: true}))",
+            selector,
+            value,
+        )
+
+    def wait(self, milliseconds: int) -> None:
+        """Longer than the page takes to do what it puts off."""
+        self.driver.execute_async_script("setTimeout(arguments[1], arguments[0])", milliseconds)
+
+    @property
+    def step(self) -> int:
+        return int(self.text("#counter").split(" / ")[0])
+
+    @property
+    def formula(self) -> str:
+        return self.text("#formula")
+
+    def complaints(self) -> list[str]:
+        """What the console says, and requests to anything but the file."""
+        said = [entry["message"] for entry in self.driver.get_log("browser")]
+        for entry in self.driver.get_log("performance"):
+            message = json.loads(entry["message"])["message"]
+            if message["method"] == "Network.requestWillBeSent":
+                url = message["params"]["request"]["url"]
+                if not url.startswith(("file:", "about:", "data:")):
+                    said.append(f"request to {url}")
+        return said
+
+
+MOTION = {"name": "prefers-reduced-motion", "value": "reduce"}
+LIGHT = {"name": "prefers-color-scheme", "value": "light"}
+
+
+@pytest.fixture(scope="module")
+def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    try:
+        from selenium import webdriver
+        from selenium.common.exceptions import WebDriverException
+    except ImportError:
+        give_up("selenium is not installed")
+    program = shutil.which("chromium") or shutil.which("google-chrome")
+    control = shutil.which("chromedriver")
+    if program is None or control is None:
+        give_up("there is no chromium with its chromedriver")
+    options = webdriver.ChromeOptions()
+    options.binary_location = program
+    # As root, in a container, Chromium's own sandbox cannot start.
+    for argument in ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"):
+        options.add_argument(argument)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+    try:
+        driver = webdriver.Chrome(options, webdriver.ChromeService(control))
+    except WebDriverException as problem:
+        give_up(f"chromium does not start: {problem.msg}")
+    try:
+        yield Browser(driver, tmp_path_factory.mktemp("player"))
+    finally:
+        driver.quit()
+
+
+@pytest.fixture
+def browser(chromium: Browser) -> Iterator[Browser]:
+    """A browser in which nothing may be complained of at the end."""
+    chromium.complaints()
+    yield chromium
+    chromium.size(1920, 1080)
+    assert chromium.complaints() == []
+
+
+def neuron() -> Value:
+    given = {"x1": 2.0, "x2": 0.0, "w1": -3.0, "w2": 1.0, "b": 6.8813735870195432}
+    x1, x2, w1, w2, b = (Value(x, label=name) for name, x in given.items())
+    out = (x1 * w1 + x2 * w2 + b).tanh()
+    out.label = "o"
+    return out
+
+
+def doubled() -> Value:
+    """The smallest graph that needs a topological order."""
+    a = Value(2.0, label="a")
+    b = a + a
+    c = b + b
+    b.label, c.label = "b", "c"
+    return c
+
+
+MODELS: list[MLP] = []  # a drawing asks modules for their names, so they have to live on
+
+
+def network(*widths: int) -> Value:
+    random.seed(7)
+    MODELS.append(MLP(2, widths, activation="tanh"))
+    out = MODELS[-1]([Value(1.0, label="x1"), Value(-2.0, label="x2")])
+    loss: Value = (1 - out) ** 2
+    loss.label = "loss"
+    return loss
+
+
+def line_of(step: Record, place: int) -> str:
+    """The line of the record, but for constants, which have no name to begin a line with."""
+    event, line = step.events[place], step.line(place)
+    if isinstance(event, Forward) and step.nodes[event.node].constant:
+        return f"constant {number(step.nodes[event.node].value)}"
+    if isinstance(event, Contribution) and step.nodes[event.operand].constant:
+        name, _, rest = line.partition(".grad:")
+        return f"(constant {name}).grad:{rest}"
+    return line
+
+
+# --- The file -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("make", "most"), [(neuron, 150_000), (lambda: network(16, 16, 1), 3_000_000)]
+)
+def test_size(make: Callable[[], Value], most: int) -> None:
+    assert len(page(make()).encode()) < most
+
+
+def test_too_large_a_graph_says_what_to_do() -> None:
+    total = Value(0.0)
+    for _ in range(LARGEST):
+        total = total + 1
+    with pytest.raises(TooLargeError, match="one example rather than of a batch"):
+        page(total)
+
+
+def test_no_value_is_an_error() -> None:
+    with pytest.raises(TypeError, match="page needs a Value, but got list"):
+        page([Value(1.0)])  # type: ignore[arg-type]
+
+
+def test_the_same_graph_gives_the_same_page() -> None:
+    assert page(neuron()) == page(neuron())
+
+
+def test_the_table_holds_every_event() -> None:
+    step = record(neuron())
+    document = page(neuron())
+    for place in range(len(step)):
+        assert f"<td>{line_of(step, place)}</td>" in document
+
+
+def product_with_a_constant() -> Value:
+    root = Value(2.0, label="x") * 1.1
+    root.label = "y"
+    return root
+
+
+def test_rows_of_constants_are_quiet() -> None:
+    rows = re.findall(
+        r'<tr class="(.*?)">.*?<td>([^<]*)</td></tr>', page(product_with_a_constant())
+    )
+    assert rows == [
+        ("forward", "x = 2"),
+        ("forward constant", "constant 1.1"),
+        ("forward", "y = x × 1.1 = 2 × 1.1 = 2.2"),
+        ("backward", "y.grad: 1 (the seed)"),
+        ("backward", "x.grad: 0 + upstream 1 × ∂y/∂x 1.1 = 0 + 1.1 → 1.1"),
+        ("backward constant", "(constant 1.1).grad: 0 + upstream 1 × ∂y/∂1.1 (= x) 2 = 0 + 2 → 2"),
+    ]
+
+
+def test_titles() -> None:
+    assert "<title>o: one step of backpropagation</title>" in page(neuron())
+    document = page(neuron(), title='tanh(w1*x1 + "b")')
+    escaped = "tanh(w1*x1 + &quot;b&quot;)"
+    assert f"<title>{escaped}</title>" in document
+    assert f'<h1 title="{escaped}">{escaped}</h1>' in document
+
+
+def test_long_names_keep_their_index() -> None:
+    a = Value(2.0, label="layers[0].neurons[1].w[0]")
+    assert ">layers[0].n…rons[1].w[0]<" in page(a * a)
+
+
+@pytest.mark.parametrize("widths", [(2, 1), (3, 1), (4, 4, 1)])
+def test_siblings_are_stacked_from_the_top(widths: tuple[int, ...]) -> None:
+    """Neurons, open or folded, stand in the order of their indices when the page opens."""
+    first = page(network(*widths)).split("<template>")[0]
+    place = r'translate\((\d+) (\d+)\)"><rect[^>]*/><text[^>]*>(neurons\[\d+\])'
+    columns: dict[int, list[tuple[int, str]]] = {}
+    for x, y, name in re.findall(place, first):
+        columns.setdefault(int(x), []).append((int(y), name))
+    assert [len(columns[x]) for x in sorted(columns)] == list(widths)
+    for column in columns.values():
+        names = [name for _, name in sorted(column)]
+        assert names == [name for _, name in column]  # the order of the Tab key
+        assert names == sorted(names)
+
+
+def luminance(colour: str) -> float:
+    parts = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+    linear = [x / 12.92 if x <= 0.03928 else ((x + 0.055) / 1.055) ** 2.4 for x in parts]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+def contrast(a: str, b: str) -> float:
+    light, dark = sorted((luminance(a), luminance(b)), reverse=True)
+    return (light + 0.05) / (dark + 0.05)
+
+
+def stand_in_for_dot(folder: Path, monkeypatch: pytest.MonkeyPatch, script: str) -> None:
+    program = folder / "dot"
+    program.write_text(f"#!{shutil.which('sh')}\n{script}\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(folder))
+
+
+@pytest.mark.skipif(os.name == "nt", reason="a stand-in for dot is a script for a shell")
+@pytest.mark.parametrize(
+    "script",
+    [
+        "while read -r line; do :; done; echo 'Format: \"json0\" not recognized.' >&2; exit 1",
+        "while read -r line; do :; done; echo nothing of use",
+        "while read -r line; do :; done; echo '{\"bb\": '",
+        "kill -9 $$",
+    ],
+)
+def test_a_broken_dot_gives_way_to_pygraphviz(
+    script: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("pygraphviz")
+    with monkeypatch.context() as patch:
+        patch.setenv("PATH", "")
+        whole = page(neuron())
+    stand_in_for_dot(tmp_path, monkeypatch, script)
+    assert page(neuron()) == whole
+    monkeypatch.setitem(sys.modules, "pygraphviz", None)
+    with pytest.raises(NoGraphvizError, match="pip install pygraphviz"):
+        page(neuron())
+
+
+def test_a_pygraphviz_without_graphviz_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    class AGraph:
+        """That of a version before 2.0, which looks for the program dot as well."""
+
+        def __init__(self, **_: Any) -> None: ...
+
+        def draw(self, **_: Any) -> bytes:
+            raise ValueError("Program dot not found in path.")
+
+    old = types.ModuleType("pygraphviz")
+    monkeypatch.setattr(old, "AGraph", AGraph, raising=False)
+    monkeypatch.setitem(sys.modules, "pygraphviz", old)
+    monkeypatch.setenv("PATH", "")
+    with pytest.raises(NoGraphvizError, match="pip install pygraphviz"):
+        page(neuron())
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_a_mistake_is_in_the_page_without_javascript(mistake: str) -> None:
+    step = record(doubled(), mistake=mistake)
+    document = page(doubled(), mistake=mistake)
+    for place in range(len(step)):
+        assert f"<td>{line_of(step, place)}</td>" in document
+    assert document.count('<tr class="') == len(step)
+    assert f'<p id="table-note">With a mistake: {MISTAKES[mistake]}.</p>' in document
+    assert f'a: value 2, gradient {number(step.gradients["a"])}"' in document
+
+
+def test_an_unknown_mistake_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"mistake is one of overwrite, .* but got 'typo'"):
+        page(neuron(), mistake="typo")
+
+
+@pytest.mark.parametrize("theme", THEMES)
+def test_every_text_stands_out_from_every_ground(theme: str) -> None:
+    colours = THEMES[theme]
+    for text, ground in product(
+        ("text", "quiet", "value", "gradient"), ("background", "node", "leaf", "cluster")
+    ):
+        assert contrast(colours[text], colours[ground]) >= 4.5, (text, ground)
+
+
+# --- Steps ----------------------------------------------------------------------------------------
+
+SHOWN = """
+const shown = [];
+for (let step = 0; step <= arguments[0]; step++) {
+  microgrant.go(step);
+  const texts = {};
+  for (const node of document.querySelectorAll('.view.open [data-node]:not(.stub)')) {
+    const text = (name) => node.querySelector(name).textContent;
+    texts[node.dataset.node] = [text('.data'), text('.grad')];
+  }
+  const all = Array.from(microgrant.data.values.keys());
+  const exact = (f) => all.map((i) => f(i, step)).map((x) => (x === null ? null : String(x)));
+  const line = step ? microgrant.sentence(step) : '';
+  shown.push([texts, exact(microgrant.valueAt), exact(microgrant.gradientAt), line]);
+}
+return shown;
+"""
+
+
+def read(x: str | None) -> float | None:
+    return None if x is None else float(x.replace("Infinity", "inf"))
+
+
+def same(x: float | None, y: float | None, scale: float = 0.0) -> bool:
+    """Equal; up to 1e-12 of the larger, or of `scale`, where two runs are compared."""
+    if x is None or y is None:
+        return x is y
+    if x == y or (math.isnan(x) and math.isnan(y)):
+        return True
+    return abs(x - y) <= TOLERANCE * scale * max(1.0, abs(x), abs(y))
+
+
+def check_every_step(browser: Browser, step: Record, scale: float = 0.0) -> None:
+    """Every number of every step is Python's, in the picture, in memory and in words."""
+    for count, (texts, values, gradients, line) in enumerate(browser.run(SHOWN, len(step))):
+        right_values, right_gradients = step.state(count - 1)
+        for shown, right in zip(map(read, values), right_values, strict=True):
+            assert same(shown, right, scale), (count, shown, right)
+        for shown, right in zip(map(read, gradients), right_gradients, strict=True):
+            assert same(shown, right, scale), (count, shown, right)
+        if scale:
+            continue  # the last of four digits may be another, if rarely
+        assert not count or line == line_of(step, count - 1)
+        for place, (data, gradient) in texts.items():
+            value, reached = right_values[int(place)], right_gradients[int(place)]
+            assert data == ("" if value is None else number(value))
+            assert gradient == ("–" if reached is None else number(reached))
+
+
+@pytest.mark.parametrize("make", [neuron, doubled, lambda: network(3, 1)])
+def test_each_step_is_that_of_the_record(browser: Browser, make: Callable[[], Value]) -> None:
+    root = make()
+    browser.open(page(root))
+    names = browser.run("return microgrant.data.names")
+    step = record(root, dict(zip(names, topological_order(root), strict=True)))
+    check_every_step(browser, step)
+
+
+def program_root(program: Program, leaves: list[float] | None = None) -> Value:
+    given = [
+        Value(x, label=f"x{i}") for i, x in enumerate(program.leaves if leaves is None else leaves)
+    ]
+    return run(program, given, MICROGRANT)[-1]  # type: ignore[no-any-return]
+
+
+def check_random_graph(browser: Browser, seed: int) -> None:
+    program = random_program(seed)
+    browser.open(page(program_root(program)))
+    check_every_step(browser, record(program_root(program)))
+    rng = random.Random(seed)
+    leaves = list(program.leaves)
+    changed = rng.randrange(len(leaves))
+    leaves[changed] += rng.uniform(-0.1, 0.1)
+    place = browser.run("return microgrant.data.names.indexOf(arguments[0])", f"x{changed}")
+    browser.click("#show-values")
+    browser.set(f"#values-table input[data-leaf='{place}']", repr(leaves[changed]))
+    check_every_step(browser, record(program_root(program, leaves)), scale=1.0)
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_random_graphs(browser: Browser, seed: int) -> None:
+    check_random_graph(browser, seed)
+
+
+@pytest.mark.campaign
+@pytest.mark.parametrize("seed", range(12, 200))
+def test_more_random_graphs(browser: Browser, seed: int) -> None:
+    check_random_graph(browser, seed)
+
+
+NUMBERS = [
+    "0",
+    "-0",
+    "1",
+    "-1",
+    "0.5",
+    "1.0625",
+    "1.0635",
+    "1234.5",
+    "12345.5",
+    "12344.5",
+    "99994.9",
+    "99995",
+    "9999.5",
+    "9999.4",
+    "1e-3",
+    "0.00099995",
+    "0.0009999499",
+    "1e5",
+    "1.23456e-7",
+    "-1e300",
+    "5e-324",
+    "1.7976931348623157e308",
+    "0.30000000000000004",
+    "123456789",
+    "0.1",
+    "2.0005",
+    "2.0015",
+    "0.0625",
+    "0.00048828125",
+    "1e22",
+    "1.0005",
+    "100.05",
+    "nan",
+    "inf",
+    "-inf",
+]
+
+
+def test_numbers_are_written_as_in_python(browser: Browser) -> None:
+    browser.open(page(neuron()))
+    rng = random.Random(0)
+    numbers = [float(x) for x in NUMBERS]
+    numbers += [rng.uniform(-10, 10) * 10 ** rng.randint(-8, 8) for _ in range(500)]
+    numbers += [rng.randint(0, 2**20) / 2**7 for _ in range(500)]  # many ties
+    written = browser.run(
+        "return arguments[0].map((x) => microgrant.number(Number(x)))",
+        [str(x).replace("inf", "Infinity").replace("nan", "NaN") for x in numbers],
+    )
+    assert written == list(map(number, numbers))
+
+
+# --- Getting about --------------------------------------------------------------------------------
+
+
+def test_keys(browser: Browser) -> None:
+    from selenium.webdriver import ActionChains, Keys
+
+    browser.open(page(neuron()))
+    last = len(record(neuron()))
+    assert browser.step == 0
+    for key, step in [
+        (Keys.ARROW_RIGHT, 1),
+        (Keys.SPACE, 2),
+        (Keys.PAGE_DOWN, 3),
+        (Keys.ARROW_LEFT, 2),
+        (Keys.PAGE_UP, 1),
+        (Keys.END, last),
+        (Keys.ARROW_RIGHT, last),
+        ("b", 11),
+        (Keys.HOME, 0),
+        (Keys.ARROW_LEFT, 0),
+    ]:
+        browser.press(key)
+        assert browser.step == step, key
+    browser.press("b")
+    assert browser.formula == "o.grad: 1 (the seed)"
+    browser.wait(400)
+    assert browser.run("return location.hash") == "#step=11"
+    ActionChains(browser.driver).key_down(Keys.SHIFT).send_keys(" ").key_up(Keys.SHIFT).perform()
+    assert browser.step == 10
+
+
+def test_keys_for_the_look(browser: Browser) -> None:
+    from selenium.webdriver import Keys
+
+    browser.open(page(neuron()))
+    ground = "return getComputedStyle(document.documentElement).backgroundColor"
+    light = browser.run(ground)
+    browser.press("t")
+    assert browser.run(ground) != light
+    browser.press("t")
+    assert browser.run(ground) == light
+    scale = "return document.querySelector('#world').getScreenCTM().a"
+    fit = browser.run(scale)
+    browser.press("+")
+    assert browser.run(scale) > fit
+    browser.press(Keys.ARROW_RIGHT, Keys.ARROW_RIGHT)
+    assert browser.run(scale) > fit  # kept between steps
+    browser.press("-", "-")
+    assert browser.run(scale) < fit
+    browser.press("0")
+    assert browser.run(scale) == pytest.approx(fit)
+    browser.press("?")
+    assert browser.find("#help-dialog").is_displayed()
+    browser.press(Keys.ESCAPE)
+    assert not browser.find("#help-dialog").is_displayed()
+    browser.run("Element.prototype.requestFullscreen = async () => { window.asked = true }")
+    browser.press("f")
+    assert browser.run("return window.asked")
+
+
+def long_expression() -> Value:
+    total = Value(0.5, label="start")
+    for i in range(43):
+        total = (total * Value(0.1 * i, label=f"a{i}")).tanh()
+    return total
+
+
+INSIDE = """
+const stage = document.querySelector('#stage').getBoundingClientRect();
+const inside = (node) => {
+  const { left, right, top, bottom } = node.getBoundingClientRect();
+  return left >= stage.left && right <= stage.right && top >= stage.top && bottom <= stage.bottom;
+};
+return [...document.querySelectorAll('.view.open .body')].filter(inside).length;
+"""
+
+
+def test_a_long_expression_is_seen_from_the_start(browser: Browser) -> None:
+    root = long_expression()
+    size = len(topological_order(root))
+    browser.open(page(root))
+    assert size == 130
+    assert 1 < browser.run(INSIDE) < size
+    scale = "return document.querySelector('#world').getScreenCTM().a"
+    before = browser.run(scale)
+    browser.press("0")
+    assert browser.run(INSIDE) == size
+    browser.press(" ", " ")
+    assert browser.run(INSIDE) == size
+    browser.press("0")
+    assert browser.run(scale) == before
+    browser.press("0", "+")
+    assert browser.run(scale) < before
+
+
+def test_autoplay(browser: Browser) -> None:
+    browser.open(page(neuron()))
+    browser.run(
+        "const real = setInterval; window.setInterval = (f) => real(f, 5);"
+        "document.querySelector('#play').click()"
+    )
+    browser.driver.set_script_timeout(20)
+    browser.driver.execute_async_script(
+        "const done = arguments[0]; const look = () =>"
+        "document.querySelector('#play').ariaPressed === 'false' ? done() : setTimeout(look, 20);"
+        "look()"
+    )
+    assert browser.step == len(record(neuron()))
+    browser.open(page(neuron()))
+    browser.press("p")
+    assert browser.find("#play").get_attribute("aria-pressed") == "true"
+    browser.press("p")
+    assert browser.find("#play").get_attribute("aria-pressed") == "false"
+
+
+@pytest.mark.parametrize("key", ["\ue014", "\ue012", " ", "shift", "b", "\ue010", "\ue011"])
+def test_who_steps_stops_autoplay(browser: Browser, key: str) -> None:
+    from selenium.webdriver import ActionChains, Keys
+
+    browser.open(page(neuron()), "#step=5")
+    browser.press("p")
+    assert browser.find("#play").get_attribute("aria-pressed") == "true"
+    if key == "shift":
+        chain = ActionChains(browser.driver).key_down(Keys.SHIFT).send_keys(" ")
+        chain.key_up(Keys.SHIFT).perform()
+        assert browser.step == 4
+    else:
+        browser.press(key)
+    assert browser.find("#play").get_attribute("aria-pressed") == "false"
+
+
+def test_other_keys_leave_autoplay_alone(browser: Browser) -> None:
+    browser.open(page(neuron()))
+    browser.press("p", "t", "t", "+", "g")
+    assert browser.find("#play").get_attribute("aria-pressed") == "true"
+
+
+def test_the_halves_are_buttons(browser: Browser) -> None:
+    from selenium.webdriver import Keys
+
+    browser.open(page(neuron()), "#step=5")
+    browser.find("#backward-half").click()
+    assert browser.step == 11
+    assert browser.formula == "o.grad: 1 (the seed)"
+    browser.press(Keys.ARROW_RIGHT)  # after a click the keys are the player's again
+    assert browser.step == 12
+    browser.find("#forward-half").click()
+    assert browser.step == 0
+    browser.run("document.querySelector('#play').focus()")
+    for _ in range(4):  # next, last, and the two halves
+        browser.press(Keys.TAB)
+    assert browser.run("return document.activeElement.id") == "backward-half"
+    browser.press(Keys.ENTER)
+    assert browser.step == 11
+    for half in ("forward", "backward"):
+        button = browser.find(f"#{half}-half")
+        assert button.size["height"] >= 24
+        assert button.accessible_name == half
+
+
+def test_buttons_scrubber_and_table(browser: Browser) -> None:
+    browser.open(page(neuron()))
+    last = len(record(neuron()))
+    for button, step in [
+        ("next", 1),
+        ("next", 2),
+        ("previous", 1),
+        ("last", last),
+        ("first", 0),
+    ]:
+        browser.find(f"#{button}").click()
+        assert browser.step == step, button
+    browser.set("#scrubber", "14")
+    assert browser.step == 14
+    assert browser.text("[aria-current] a") == "14"
+    browser.click("#rows tr:nth-child(17) td:last-child")
+    assert browser.step == 17
+    assert browser.text("[aria-current] a") == "17"
+    assert browser.text("[aria-current] td:last-child") == record(neuron()).line(16)
+    browser.press(" ")  # after a click the keys are the player's again
+    assert browser.step == 18
+
+
+def test_links_to_a_step(browser: Browser) -> None:
+    browser.open(page(neuron()), "#step=12")
+    assert browser.step == 12
+    browser.run("location.hash = '#step=3'")
+    browser.wait(50)
+    assert browser.step == 3
+    browser.open(page(neuron()), "#step=99999")
+    assert browser.step == len(record(neuron()))
+
+
+def test_keys_inside_inputs_are_left_alone(browser: Browser) -> None:
+    from selenium.webdriver import Keys
+
+    browser.open(page(network(3, 1)))
+    theme = browser.run("return document.documentElement.dataset.theme")
+    browser.press("v")
+    browser.find("#values-filter").click()
+    browser.press("b", " ", Keys.ARROW_LEFT, Keys.HOME, "t", "p")
+    assert browser.step == 0
+    assert browser.run("return document.querySelector('#values-filter').value") == "tpb "
+    assert browser.run("return document.documentElement.dataset.theme") == theme
+
+
+def test_search(browser: Browser) -> None:
+    from selenium.webdriver import Keys
+
+    browser.open(page(neuron()))
+    names = browser.run("return microgrant.data.names")
+    browser.press("/")
+    browser.press("w", Keys.ENTER)
+    assert browser.step == names.index("w1") + 1
+    browser.press(Keys.ENTER)
+    assert browser.step == names.index("w2") + 1
+    browser.press(Keys.ENTER)
+    assert browser.step == names.index("w1") + 1
+    browser.press(Keys.ESCAPE)
+    browser.press(Keys.HOME)
+    assert browser.step == 0
+
+
+def test_a_node_leads_to_its_step(browser: Browser) -> None:
+    from selenium.webdriver import Keys
+
+    browser.open(page(neuron()))
+    browser.click("[data-node='2']")
+    assert browser.step == 3
+    browser.run("document.querySelector(`[data-node='4']`).focus()")
+    browser.press(Keys.ENTER)
+    assert browser.step == 5
+    browser.press(Keys.END)
+    browser.click("[data-node='2']")
+    assert browser.text("#formula .name") == "v1.grad:"
+
+
+def test_predicting(browser: Browser) -> None:
+    from selenium.webdriver import Keys
+
+    browser.open(page(neuron()), "#step=2")
+    browser.press("g", Keys.ARROW_RIGHT)
+    assert browser.step == 3
+    assert browser.formula == "v1 = x1 × w1 = 2 × −3 = ?"
+    assert browser.text("[data-node='2'] .data") == "?"
+    assert not browser.find("#rows").is_displayed()
+    browser.press(Keys.ARROW_RIGHT)
+    assert browser.step == 3
+    assert browser.formula == "v1 = x1 × w1 = 2 × −3 = −6"
+    assert browser.text("[data-node='2'] .data") == "−6"
+    browser.press("b", Keys.ARROW_RIGHT, Keys.ARROW_RIGHT)
+    assert browser.formula == "v4.grad: 0 + upstream 1 × ∂o/∂v4 (= 1 − o²) 0.5 = ? → ?"
+    browser.press("g")
+    assert browser.formula.endswith("0.5 = 0 + 0.5 → 0.5")
+
+
+def test_predicting_hides_what_a_mistake_does(browser: Browser) -> None:
+    browser.open(page(doubled(), mistake="overwrite"))
+    assert browser.find("#mistakes-table").is_displayed()
+    assert "Wrong: 1 of 1." in browser.text("#mistakes-note")
+    note = browser.text("#table-note")
+    browser.press("g")
+    assert not browser.find("#mistakes-table").is_displayed()
+    assert "Wrong" not in browser.text("#mistakes-note")
+    assert browser.text("#table-note") == f"What happens is hidden while you predict. {note}"
+    browser.press("g")
+    assert browser.find("#mistakes-table").is_displayed()
+    assert "Wrong: 1 of 1." in browser.text("#mistakes-note")
+    assert browser.text("#table-note") == note == f"With a mistake: {MISTAKES['overwrite']}."
+
+
+# --- Live values ----------------------------------------------------------------------------------
+
+
+def neuron_with(**changes: float) -> Value:
+    """The neuron again, with other numbers in some leaves."""
+    root = neuron()
+    fresh: dict[Value, Value] = {}
+    for value in topological_order(root):
+        if value._operation is None:
+            fresh[value] = Value(changes.get(value.label, value.data), label=value.label)
+        else:
+            a, b = (*(fresh[x] for x in value._prev), None)[:2]
+            name = value._operation.name
+            fresh[value] = MICROGRANT[name](a) if b is None else MICROGRANT[name](a, b)
+    return fresh[root]
+
+
+def leaf_input(browser: Browser, name: str) -> str:
+    place = browser.run("return microgrant.data.names.indexOf(arguments[0])", name)
+    return f"#values-table input[data-leaf='{place}']"
+
+
+def test_typing_a_value(browser: Browser) -> None:
+    from selenium.webdriver import Keys
+
+    browser.open(page(neuron()))
+    browser.press("v")
+    box = browser.find(leaf_input(browser, "w1"))
+    box.send_keys(Keys.CONTROL + "a" + Keys.NULL, "−2.5")
+    check_every_step(browser, record(neuron_with(w1=-2.5)), scale=1.0)
+    box.send_keys(Keys.CONTROL + "a" + Keys.NULL, "two")
+    assert box.get_attribute("aria-invalid") == "true"
+    assert "Write a number" in browser.find("#values-hint").text
+    browser.find("#values-reset").click()
+    check_every_step(browser, record(neuron()))
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("1,5", 1.5),
+        ("-0,25", -0.25),
+        (",5", 0.5),
+        ("1,2345", 1.2345),
+        ("1.000", 1.0),
+        ("1,5e3", 1500.0),
+        ("1,000", None),
+        ("1,000,000", None),
+        ("1,000.5", None),
+        ("1.000,5", None),
+        ("1,5,5", None),
+        ("1,000e3", None),
+        ("1,", 1.0),
+        ("1/2", 0.5),
+        (" -1,5 / 2 ", -0.75),
+        ("1/", None),
+        ("1/0", None),
+        ("1/2/3", None),
+        ("2 5", None),
+        ("1e999", None),
+        ("-inf", -math.inf),
+    ],
+)
+def test_commas(browser: Browser, text: str, value: float | None) -> None:
+    browser.open(page(neuron()))
+    browser.press("v")
+    box = browser.find(leaf_input(browser, "w1"))
+    browser.set(leaf_input(browser, "w1"), text)
+    data = "return microgrant.state.run.values[microgrant.data.names.indexOf('w1')]"
+    shown = browser.run(f"{data}.toString()")
+    assert read(shown) == (-3.0 if value is None else value)
+    assert (box.get_attribute("aria-invalid") == "true") == (value is None)
+    assert browser.find("#values-hint").is_displayed() == (value is None)
+    assert box.get_attribute("aria-describedby") == "values-hint"
+    if text == "1,000":
+        assert "Thousands or decimals?" in browser.text("#values-hint")
+        box.click()
+        browser.run("document.activeElement.blur()")
+        assert box.get_attribute("value") == "−3"
+        assert box.get_attribute("aria-invalid") == "false"
+        assert browser.text("#values-hint") == "“1,000” is no number: it is −3 again."
+
+
+@pytest.mark.parametrize("text", ["2 5", "1/0", "1e999", "7 apples", ""])
+def test_what_is_no_number_leaves_no_trace(browser: Browser, text: str) -> None:
+    """Not even of its beginning, which was a number when it was typed."""
+    from selenium.webdriver import Keys
+
+    browser.open(page(neuron()))
+    browser.press("v")
+    w1, w2 = (browser.find(leaf_input(browser, name)) for name in ("w1", "w2"))
+    w2.send_keys(Keys.CONTROL + "a" + Keys.NULL, "1/2", Keys.TAB)
+    for box, kept in [(w1, "−3"), (w2, "0.5")]:
+        box.send_keys(Keys.CONTROL + "a" + Keys.NULL, Keys.DELETE, text)
+        assert box.get_attribute("aria-invalid") == "true"
+        browser.press(Keys.ENTER)
+        assert box.get_attribute("value") == kept
+        assert box.get_attribute("aria-invalid") == "false"
+        assert browser.find("#values-hint").text.endswith(f"is no number: it is {kept} again.")
+    check_every_step(browser, record(neuron_with(w2=0.5)), scale=1.0)
+    w1.click()
+    assert browser.text("#values-hint") == ""
+
+
+def test_arrows_and_dragging_change_a_value(browser: Browser) -> None:
+    from selenium.webdriver import ActionChains, Keys
+
+    browser.open(page(neuron()))
+    browser.press("v")
+    box = browser.find(leaf_input(browser, "x2"))
+    box.send_keys(Keys.ARROW_UP, Keys.ARROW_UP, Keys.ARROW_UP, Keys.SHIFT + Keys.ARROW_DOWN)
+    check_every_step(browser, record(neuron_with(x2=-0.7)), scale=1.0)
+    browser.press(Keys.ESCAPE)
+    box = browser.find(leaf_input(browser, "b"))
+    browser.run("document.activeElement.blur()")
+    ActionChains(browser.driver).drag_and_drop_by_offset(box, 50, 0).perform()
+    changed = browser.run("return microgrant.state.changes.size")
+    assert changed == 2
+    check_every_step(browser, record(neuron_with(x2=-0.7, b=7.38137358702)), scale=1.0)
+    number_of_x1 = browser.find(".view.open [data-node='0'] .data")
+    ActionChains(browser.driver).drag_and_drop_by_offset(number_of_x1, -30, 0).perform()
+    check_every_step(browser, record(neuron_with(x1=1.7, x2=-0.7, b=7.38137358702)), scale=1.0)
+
+
+def test_the_table_follows(browser: Browser) -> None:
+    browser.open(page(neuron()))
+    browser.press("v")
+    browser.set(leaf_input(browser, "w1"), "4")
+    browser.wait(400)
+    changed = record(neuron_with(w1=4.0), {"o": None})
+    rows = browser.run("return [...document.querySelectorAll('#rows tr')].map(r => r.textContent)")
+    assert len(rows) == len(changed)
+    assert rows[2] == "3" + changed.line(2)
+
+
+@pytest.mark.parametrize("power", [2, 6, 13])
+def test_nudge(browser: Browser, power: int) -> None:
+    browser.open(page(neuron()))
+    browser.press("v")
+    place = browser.run("return microgrant.data.names.indexOf('w1')")
+    browser.click(f"[data-nudge='{place}']")
+    browser.set("#nudge-slider", str(power))
+    shown = browser.run(
+        "return [...document.querySelectorAll('#nudge-result dd')].map((x) => x.textContent)"
+    )
+    quotient, gradient, _, before, after = (float(x.replace("−", "-")) for x in shown)
+    h = float(f"1e-{power}")
+    assert before == pytest.approx(neuron().data, rel=TOLERANCE)
+    assert after == pytest.approx(neuron_with(w1=-3 + h).data, rel=TOLERANCE)
+    assert quotient == (after - before) / h
+    assert gradient == pytest.approx(1.0, rel=TOLERANCE)
+    assert browser.text("#nudge-name") == "w1"
+
+
+@pytest.mark.parametrize("make", [neuron, lambda: network(3, 1)])
+def test_what_the_nudge_compares_is_seen(browser: Browser, make: Callable[[], Value]) -> None:
+    browser.size(960, 720)
+    browser.open(page(make()))
+    browser.press("v")
+    bottoms = browser.run(
+        "return [document.querySelectorAll('#nudge-result dd')[1],"
+        "document.querySelector('#values-panel')].map((x) => x.getBoundingClientRect().bottom)"
+    )
+    assert bottoms[0] <= bottoms[1]
+    few = browser.run("return document.querySelectorAll('#values-table input').length") <= 12
+    assert browser.find("#values-filter").is_displayed() != few
+
+
+def test_an_operation_without_javascript_turns_live_values_off(browser: Browser) -> None:
+    cube = define("cube", lambda x: x**3, lambda m, out, x: (math.fabs(3 * x * x),))
+    root = cube(Value(2.0, label="x"))
+    browser.open(page(root))
+    check_every_step(browser, record(root))
+    browser.press("v")
+    assert "the operation cube has no spelling in JavaScript" in browser.text("#values-note")
+    assert not browser.find(leaf_input(browser, "x")).is_enabled()
+
+
+def chosen(x: float, a: float = 3.0) -> Value:
+    """Choices whose branches not taken are numbers, so that a page can make them anew."""
+    x_, a_, floor = Value(x, label="x"), Value(a, label="a"), Value(-1.0, label="floor")
+    slope = where(x_ > 0, 1.0, where(x_ < -1, 0.5, math.nan))
+    gate = where((x_ >= -2) & ~(a_ == 4) | (x_ != x_), a_ * x_, floor)
+    return slope * gate + x_
+
+
+@pytest.mark.parametrize("begin", [2.0, -1.5])
+def test_a_choice_is_made_anew(browser: Browser, begin: float) -> None:
+    browser.open(page(chosen(begin)))
+    check_every_step(browser, record(chosen(begin)))
+    browser.press("v")
+    assert "The whole step follows" in browser.text("#values-note")
+    place = browser.run("return microgrant.data.names.indexOf('x')")
+    for x, a in ((2.0, 3.0), (-1.5, 3.0), (-0.5, 3.0), (-3.0, 3.0), (2.0, 4.0), (math.inf, 1.0)):
+        browser.set(leaf_input(browser, "x"), str(x))
+        browser.set(leaf_input(browser, "a"), str(a))
+        values, gradients = (
+            browser.run(f"return microgrant.state.run.{name}.map(String)")
+            for name in ("values", "gradients")
+        )
+        right = chosen(x, a)
+        leaf = next(value for value in topological_order(right) if value.label == "x")
+        assert same(read(values[-1]), right.data, 1.0)
+        assert same(read(gradients[place]), grad(right, leaf), 1.0), (x, a)
+
+
+def test_a_choice_made_anew_is_told_with_its_numbers(browser: Browser) -> None:
+    x, a = Value(2.0, label="x"), Value(3.0, label="a")
+    browser.open(page(where(x >= 0, a * x, -1.0)))
+    browser.press("v")
+    browser.set(leaf_input(browser, "x"), "-4")
+    lines = browser.run(
+        "return microgrant.state.run.events.map((_, i) => microgrant.sentence(i + 1))"
+    )
+    assert "v2 = where(x ≥ 0, v1, −1) = where(−4 ≥ 0, −12, −1) = −1" in lines
+    assert any("(= 1 if x ≥ 0 else 0) 0 = 0 + 0 → 0" in line for line in lines)
+
+
+def test_a_choice_with_a_branch_elsewhere_turns_live_values_off(browser: Browser) -> None:
+    x = Value(2.0, label="x")
+    root = where(x > 0, x * 2, x * 0.1) + x
+    browser.open(page(root))
+    check_every_step(browser, record(root))
+    browser.press("v")
+    assert "a where has a branch that is not in this graph" in browser.text("#values-note")
+    assert not browser.find(leaf_input(browser, "x")).is_enabled()
+
+
+@pytest.mark.parametrize(
+    ("spelling", "message"),
+    [
+        ("{0} * {0} * {0}", "The whole step follows"),
+        ("{0} * {0}", "computes something else in JavaScript"),
+        ("{0} * (", "has no spelling in JavaScript"),
+        ("{0}</script><b>", "has no spelling in JavaScript"),
+    ],
+)
+def test_an_operation_of_ones_own(chromium: Browser, spelling: str, message: str) -> None:
+    cube = define(
+        "cube",
+        lambda x: x**3,
+        lambda m, out, x: (3 * x * x,),
+        symbol="<i>cube",
+        spelling={"javascript": spelling},
+    )
+    root = cube(Value(2.0, label="x"))
+    chromium.open(page(root))
+    check_every_step(chromium, record(root))
+    chromium.press("v")
+    assert message in chromium.text("#values-note")
+    if "follows" in message:
+        chromium.set(leaf_input(chromium, "x"), "3")
+        check_every_step(chromium, record(cube(Value(3.0, label="x"))), scale=1.0)
+
+
+def table_root(x: float) -> Value:
+    """Every operation of the table in one graph; the right-hand operands are constants."""
+    leaf, total = Value(x, label="x"), Value(0.0)
+    for operation in (*OPERATIONS.values(), power(3.0), power(-0.5), power(2.0), clip(-1.0, 0.9)):
+        total = total + apply(operation, leaf, *[0.7] * (operation.arity - 1))
+    return total
+
+
+def test_every_operation_is_recomputed(browser: Browser) -> None:
+    browser.open(page(table_root(0.8)))
+    check_every_step(browser, record(table_root(0.8)))
+    browser.press("v")
+    for x in (0.85, 0.95, 0.7):
+        browser.set(leaf_input(browser, "x"), repr(x))
+        check_every_step(browser, record(table_root(x)), scale=1.0)
+
+
+@pytest.mark.parametrize("x", [1e-5, -1e-5, 2e7, -2e7, 1e300, 3.0, -3.0])
+@pytest.mark.parametrize("y", [1e-4, -1e6, 2.0, -2.0])
+def test_parentheses_around_numbers(browser: Browser, x: float, y: float) -> None:
+    """Those of the record, for numbers with a sign and with an exponent of ten."""
+
+    def root(x: float, y: float) -> Value:
+        a, b = Value(x, label="a"), Value(y, label="b")
+        return a**2 + a**3 * b - b / a + (-a) - (-b) + a**b + 1e-5 * (1e-5**b) + b * -2e-6
+
+    browser.open(page(root(1.0, 1.0)))
+    browser.press("v")
+    browser.set(leaf_input(browser, "a"), repr(x))
+    browser.set(leaf_input(browser, "b"), repr(y))
+    lines = browser.run(
+        "return microgrant.state.run.events.map((_, i) => microgrant.sentence(i + 1))"
+    )
+    step = record(root(x, y))
+    assert lines == [line_of(step, place) for place in range(len(step))]
+
+
+def test_parentheses_around_an_exponent_of_ten(browser: Browser) -> None:
+    root = Value(1e-5, label="x") ** 2
+    browser.open(page(root), "#step=2")
+    assert browser.formula == "v1 = x² = (1e−5)² = 1e−10"
+
+
+def test_infinities_and_nan(browser: Browser) -> None:
+    x = Value(0.0, label="x")
+    root = x.log() * 0 + (1 / x).exp() - Value(-math.inf, label="lowest")
+    browser.open(page(root))
+    check_every_step(browser, record(root))
+    browser.press("v")
+    browser.set(leaf_input(browser, "x"), "nan")
+    assert browser.run("return microgrant.state.run.values.at(-1)") is None  # nan has no JSON
+
+
+def test_a_single_leaf(browser: Browser) -> None:
+    root = Value(3.0, label="x")
+    browser.open(page(root))
+    check_every_step(browser, record(root))
+
+
+def test_all_digits_under_the_mouse(browser: Browser) -> None:
+    from selenium.webdriver import ActionChains
+
+    browser.open(page(neuron()), "#step=9")
+    node = browser.find("[data-node='8']")
+    ActionChains(browser.driver).move_to_element(node).perform()
+    assert browser.text("[data-node='8'] title") == "v4: data = 0.8813735870195432, grad = –"
+
+
+def test_data_changed_after_the_forward_pass(browser: Browser) -> None:
+    """The page shows the step that was recorded, until a value is changed."""
+    x = Value(3.0, label="x")
+    root = x * x
+    x.data = 100.0
+    browser.open(page(root))
+    check_every_step(browser, record(root))
+
+
+# --- What goes wrong if… --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("make", [doubled, neuron])
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_mistakes(browser: Browser, mistake: str, make: Callable[[], Value]) -> None:
+    root = make()
+    right, wrong = record(root).gradients, record(root, mistake=mistake).gradients
+    browser.open(page(root))
+    browser.press("m")
+    browser.find(f"[data-mistake={mistake}]").click()
+    check_every_step(browser, record(root, mistake=mistake))
+    rows = browser.run(
+        "return [...document.querySelectorAll('#mistakes-table tbody tr')]"
+        ".map((row) => [...row.cells].map((cell) => cell.textContent))"
+    )
+    assert {row[0]: row[1] for row in rows} == {name: number(x) for name, x in right.items()}
+    for name, _, shown in rows:
+        differs = right[name] != wrong[name]
+        assert shown == ("≠ " if differs else "") + number(wrong[name])
+    if right == wrong:
+        note = browser.text("#mistakes-note")
+        assert "nothing goes wrong" in note
+        assert mistake != "overwrite" or "used twice, and here there is none" in note
+    else:
+        assert "≠" in browser.run(
+            "return [...document.querySelectorAll('.wrong')].map((x) => x.textContent)"
+        )
+    browser.find(f"[data-mistake={mistake}]").click()
+    check_every_step(browser, record(root))
+
+
+@pytest.mark.parametrize("make", [doubled, neuron])
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_a_page_that_begins_with_a_mistake(
+    browser: Browser, mistake: str, make: Callable[[], Value]
+) -> None:
+    root = make()
+    wrong = record(root, mistake=mistake)
+    browser.open(page(root, mistake=mistake))
+    assert browser.find("#mistakes-panel").is_displayed()
+    button = browser.find(f"[data-mistake={mistake}]")
+    assert button.get_attribute("aria-pressed") == "true"
+    assert MISTAKES[mistake] in browser.text("#aside")
+    check_every_step(browser, wrong)
+    table = "return [...document.querySelectorAll('#rows td:last-child')].map(x => x.textContent)"
+    lines = [wrong.line(place) for place in range(len(wrong))]
+    assert browser.run(table) == lines
+    button.click()
+    browser.wait(400)
+    right = record(root)
+    assert browser.run(table) == [right.line(place) for place in range(len(right))]
+    assert browser.text("#table-note") == ""
+    check_every_step(browser, right)
+    button.click()
+    browser.wait(400)
+    assert browser.run(table) == lines
+    assert browser.text("#table-note") == f"With a mistake: {MISTAKES[mistake]}."
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_at_the_end_a_mistake_stays_at_the_end(browser: Browser, mistake: str) -> None:
+    root = doubled()
+    browser.open(page(root))
+    browser.press("\ue010", "m")
+    for wrong in (mistake, None):
+        browser.find(f"[data-mistake={mistake}]").click()
+        assert browser.step == len(record(root, mistake=wrong))
+
+
+def test_in_a_narrow_window_a_mistake_leaves_the_picture_free(browser: Browser) -> None:
+    browser.size(800, 560)
+    browser.open(page(doubled(), mistake="overwrite"))
+    assert not browser.find("#mistakes-panel").is_displayed()
+    assert "dashed" in browser.find("#show-mistakes").value_of_css_property("outline")
+    assert MISTAKES["overwrite"] in browser.text("#aside")
+
+
+def test_naive_recursion_over_many_paths_is_refused(browser: Browser) -> None:
+    x = Value(1.0, label="x")
+    for _ in range(40):
+        x = x + x
+    browser.open(page(x))
+    browser.press("m")
+    browser.find("[data-mistake=no_topological_order]").click()
+    assert "more than 100,000 visits" in browser.text("#note")
+    assert browser.run("return microgrant.state.mistake") is None
+
+
+# --- Modules --------------------------------------------------------------------------------------
+
+
+def view(browser: Browser) -> tuple[int, int]:
+    """How many values and boxes are shown."""
+    return tuple(
+        browser.run(
+            "return ['[data-node]', '[data-box]'].map((selector) =>"
+            "document.querySelectorAll('.view.open ' + selector).length)"
+        )
+    )
+
+
+def test_modules_open_and_close(browser: Browser) -> None:
+    from selenium.webdriver import Keys
+
+    root = network(16, 16, 1)
+    browser.open(page(root))
+    count = len(topological_order(root))
+    values, boxes = view(browser)
+    assert boxes == 3
+    assert f"{count:,} values, {count - values:,} of them hidden" in browser.text("header")
+    assert "Layer 16→16, 272 parameters" in browser.text(".view.open")
+    browser.run("document.querySelectorAll('.view.open .box')[1].focus()")
+    browser.press(Keys.ENTER)
+    assert view(browser)[1] >= 16
+    assert "layers[1]" in browser.text("#trail")
+    browser.click(".view.open .box:not(.stub)")
+    assert view(browser)[0] > 40
+    assert "neurons[0]" in browser.text("#trail")
+    browser.press(Keys.ESCAPE)
+    browser.press(Keys.BACKSPACE)
+    assert view(browser) == (values, boxes)
+
+
+def test_the_player_follows_into_modules(browser: Browser) -> None:
+    browser.open(page(network(16, 16, 1)))
+    steps = len(record(network(16, 16, 1)))
+    marked = (
+        "const bad = []; for (let step = 1; step <= arguments[0]; step += 7) { microgrant.go(step);"
+        "const ring = document.querySelector('.view.open .ring.active.shown')"
+        "?.getBoundingClientRect();"
+        "const stage = document.querySelector('#stage').getBoundingClientRect();"
+        "const node = document.querySelector('.view.open .value.active .data');"
+        "const size = node ? node.getScreenCTM().a * 19 : 0;"
+        "const inside = ring && ring.left >= stage.left && ring.right <= stage.right"
+        "&& ring.top >= stage.top && ring.bottom <= stage.bottom;"
+        "if (!inside || size < 24) bad.push([step, size, ring, stage]) } return bad"
+    )
+    assert browser.run(marked, steps) == []
+    browser.find("#follow").click()
+    browser.press("0")
+    before = browser.text("#trail")
+    browser.run("microgrant.go(1)")
+    assert browser.text("#trail") == before
+
+
+def test_small_modules_fold(browser: Browser) -> None:
+    browser.open(page(network(2, 1)))
+    values, boxes = view(browser)
+    assert boxes == 0
+    browser.click(".view.open [data-fold]")
+    assert view(browser)[1] == 1
+    browser.click(".view.open .box")
+    assert view(browser)[1] == 2
+    for _ in range(2):
+        browser.click(".view.open .box")
+    assert view(browser) == (values, 0)
+
+
+def test_a_long_sum_is_cut_into_parts(browser: Browser) -> None:
+    total = Value(0.0, label="start")
+    for i in range(1250):
+        total = total + Value(float(i), label=f"a{i}") * Value(0.5)
+    browser.open(page(total))
+    assert view(browser) == (0, 51)
+    browser.press("b")
+    assert browser.text("#formula").endswith("1 (the seed)")
+    assert view(browser)[0] > 0
+    assert len(topological_order(total)) == 5001
+
+
+# --- Touch and the mouse --------------------------------------------------------------------------
+
+TOUCH = """
+const [from, to] = arguments;
+const picture = document.querySelector('#picture');
+const fire = (kind, x) => picture.dispatchEvent(new PointerEvent(kind, {
+  pointerType: 'touch', pointerId: 7, clientX: x, clientY: 300, bubbles: true}));
+fire('pointerdown', from);
+for (let i = 1; i <= 10; i++) fire('pointermove', from + (to - from) * i / 10);
+fire('pointerup', to);
+"""
+
+
+def test_touch(browser: Browser) -> None:
+    browser.open(page(neuron()), "#step=5")
+    for start, end, step in [(900, 600, 6), (600, 900, 5), (1700, 1700, 6), (400, 400, 5)]:
+        browser.run(TOUCH, start, end)
+        assert browser.step == step, (start, end)
+
+
+def test_the_picture_can_be_moved_and_zoomed(browser: Browser) -> None:
+    from selenium.webdriver import ActionChains
+
+    browser.open(page(network(16, 16, 1)), "#step=60")
+    matrix = "const m = document.querySelector('#world').getScreenCTM(); return [m.a, m.e, m.f]"
+    scale, left, top = browser.run(matrix)
+    chain = ActionChains(browser.driver)
+    chain.move_to_element_with_offset(
+        browser.find("#stage"), -700, 380
+    ).click_and_hold().move_by_offset(60, -40).release().perform()
+    moved = browser.run(matrix)
+    assert moved == pytest.approx([scale, left + 60, top - 40], abs=1)
+    assert browser.step == 60
+    browser.run(
+        "document.querySelector('#picture').dispatchEvent(new WheelEvent('wheel',"
+        "{deltaY: -100, ctrlKey: true, bubbles: true, cancelable: true}))"
+    )
+    assert browser.run(matrix)[0] > scale
+
+
+# --- Windows, paper, notebooks --------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("title", ["", "tanh(w1*x1 + w2*x2 + b)", "x * " * 200 + "x"])
+def test_the_header_shows_the_title(browser: Browser, title: str) -> None:
+    browser.size(960, 720)
+    browser.open(page(neuron(), title=title))
+    heading = browser.find("h1")
+    cut = browser.run(
+        "const h = document.querySelector('h1'); return h.scrollWidth > h.clientWidth"
+    )
+    assert cut == (len(title) > 100)
+    assert heading.size["height"] < 40
+    assert heading.get_attribute("title") == (title or "o: one step of backpropagation")
+    assert browser.run("return document.documentElement.scrollWidth") <= 960
+
+
+@pytest.mark.parametrize(("width", "height"), [(1920, 1080), (960, 720), (1000, 560)])
+def test_everything_fits_the_window(browser: Browser, width: int, height: int) -> None:
+    browser.size(width, height)
+    browser.open(page(neuron()), "#step=15")
+    for key in ("", "v", "m"):
+        browser.press(key)
+        wide, right, low = browser.run(
+            "return [document.documentElement.scrollWidth,"
+            "Math.max(...[...document.querySelectorAll('#player button, #player input')]"
+            ".map((x) => x.getBoundingClientRect().right)),"
+            "document.querySelector('footer').getBoundingClientRect().bottom]"
+        )
+        assert wide <= width
+        assert right <= width
+        assert low <= height
+    size = browser.run("return parseFloat(getComputedStyle(formula).fontSize)")
+    assert size >= (28 if width == 1920 else 16)
+
+
+def pages(browser: Browser) -> int:
+    pdf = base64.b64decode(browser.command("Page.printToPDF", preferCSSPageSize=True)["data"])
+    assert pdf.startswith(b"%PDF")
+    return len(re.findall(rb"/Type\s*/Page[^s]", pdf))
+
+
+def test_printing(browser: Browser) -> None:
+    browser.open(page(neuron()), "#step=14")
+    assert pages(browser) == 2  # this step, and the table
+    browser.find("#print").click()
+    assert pages(browser) == 1
+    browser.click("[name=which][value=all]")
+    browser.run("document.querySelector('[name=which][value=all]').checked = true")
+    assert pages(browser) == len(record(neuron()))
+    browser.run("document.querySelector('[name=which][value=range]').checked = true")
+    browser.set("#print-from", "3")
+    browser.set("#print-to", "7")
+    assert browser.text("#print-note") == "5 pages"
+    assert pages(browser) == 5
+    assert browser.step == 14
+    assert browser.run("return document.querySelectorAll('.sheet').length") == 0
+
+
+def test_printing_very_many_pages_asks_to_choose(browser: Browser) -> None:
+    browser.open(page(network(16, 16, 1)))
+    browser.find("#print").click()
+    browser.find("[value=all]").click()
+    assert "Choose 60 steps at most" in browser.text("#print-note")
+    assert not browser.find("#print-go").is_enabled()
+
+
+def test_in_a_frame_without_privileges(browser: Browser) -> None:
+    """As a notebook shows it: twice, in sandboxed frames that do not disturb one another."""
+    import html
+
+    frame = f'<iframe sandbox="allow-scripts" srcdoc="{html.escape(page(neuron()))}"></iframe>'
+    browser.open(f"<!DOCTYPE html><input id='cell'>{frame}{frame}")
+    browser.find("#cell").click()
+    browser.press(" ", "b")
+    assert browser.run("return document.activeElement.id") == "cell"
+    frames = browser.driver.find_elements("css selector", "iframe")
+    steps = []
+    for count, each in enumerate(frames):
+        browser.driver.switch_to.frame(each)
+        assert browser.step == 0
+        for _ in range(count + 1):
+            browser.find("#next").click()
+        browser.press("t")
+        browser.driver.switch_to.default_content()
+    for each in frames:
+        browser.driver.switch_to.frame(each)
+        steps.append(browser.step)
+        browser.driver.switch_to.default_content()
+    assert steps == [1, 2]
+
+
+def test_in_a_frame_the_first_click_is_for_the_focus(browser: Browser) -> None:
+    import html
+
+    content = html.escape(page(neuron()))
+    browser.open(
+        "<!DOCTYPE html><input id='cell'>"
+        f'<iframe sandbox="allow-scripts" width="900" height="600" srcdoc="{content}"></iframe>'
+    )
+    browser.find("#cell").click()
+    browser.driver.switch_to.frame(browser.find("iframe"))
+    node = browser.find("[data-node='2'] .body")
+    node.click()
+    assert browser.step == 0
+    node.click()
+    assert browser.step == 3
+    browser.driver.switch_to.default_content()
+
+
+@pytest.mark.parametrize("allowed", [True, False])
+def test_full_screen_in_a_frame(browser: Browser, allowed: bool) -> None:
+    import html
+
+    allow = 'allow="fullscreen"' if allowed else ""
+    content = html.escape(page(neuron()))
+    browser.open(
+        f'<!DOCTYPE html><iframe sandbox="allow-scripts" {allow} srcdoc="{content}"></iframe>'
+    )
+    browser.driver.switch_to.frame(browser.find("iframe"))
+    browser.find("h1").click()
+    browser.press("f")
+    browser.wait(300)
+    fills = browser.run("return document.fullscreenElement !== null")
+    note = browser.text("#note")
+    browser.press("f")
+    browser.wait(300)
+    still = browser.run("return document.fullscreenElement !== null")
+    browser.driver.switch_to.default_content()
+    assert fills == allowed
+    assert not still
+    assert ("The frame keeps the page from filling the screen" in note) == (not allowed)
+
+
+def test_without_javascript(browser: Browser) -> None:
+    browser.command("Emulation.setScriptExecutionDisabled", value=True)
+    try:
+        browser.open(page(neuron()))
+        browser.find("summary").click()
+        assert browser.find("#rows").is_displayed()
+        assert record(neuron()).line(12) in browser.find("#rows").text
+        assert browser.find(".view [data-node='0'] .grad").text == "−1.5"
+        assert browser.find(".notice").is_displayed()
+    finally:
+        browser.command("Emulation.setScriptExecutionDisabled", value=False)
+
+
+def test_for_screen_readers(browser: Browser) -> None:
+    browser.open(page(neuron()), "#step=12")
+    nodes = browser.run(
+        "return [...document.querySelectorAll('[data-node]')].map((x) => [x.tabIndex, x.ariaLabel])"
+    )
+    assert all(tab == 0 for tab, _ in nodes)
+    assert [0, "x1: value 2, gradient not reached yet"] in nodes
+    assert [0, "o: value 0.7071, gradient 1"] in nodes
+    assert browser.find("#formula").get_attribute("aria-live") == "polite"
+    nameless = browser.run(
+        "return [...document.querySelectorAll('button, input')]"
+        ".filter((x) => !x.textContent.trim() && !x.ariaLabel && !x.closest('label')).length"
+    )
+    assert nameless == 0
+
+
+# --- Hostile labels -------------------------------------------------------------------------------
+
+PIECES = [
+    "<script>window.hacked = 1</script>", "</script><script>window.hacked = 1</script>",
+    "<img src=x onerror='window.hacked = 1'>", '"><svg onload="window.hacked = 1">', "' onclick='x",
+    "</title><b>", "</text></g></svg><p>", "<!--", "-->", "]]>", "&lt;b&gt;", "&#60;", "&", "\\n",
+    "{{data}}", "{0}", "{", "%s", "$&", "${window.hacked = 1}", "`", "javascript:window.hacked=1",
+    "\u2028", "\u2029", "\x00", "\x1b[31m", "\ud800", "\ue000", "\ue00f", "\u202e", "−3", "-3",
+    "é" * 100, "__proto__", "constructor", "</style><style>*{display:none}", "\n", "\r", "\t",
+    "a" * 300,
+]  # fmt: skip
+
+
+def hostile_labels(count: int) -> list[str]:
+    rng = random.Random(1)
+    mixed = ["".join(rng.sample(PIECES, rng.randint(2, 4))) for _ in range(count - len(PIECES))]
+    return PIECES + mixed
+
+
+STRUCTURE = """
+microgrant.go(9999);
+document.querySelector('#show-values').click();
+document.querySelector('[data-mistake=overwrite]').click();
+const all = (root) => [...root.querySelectorAll('*')].flatMap((element) => [
+  element.tagName + ' ' + element.getAttributeNames().join(' '),
+  ...(element instanceof HTMLTemplateElement ? all(element.content) : [])]);
+return [all(document), window.hacked || null];
+"""
+
+
+def labelled(labels: list[str]) -> Value:
+    total = Value(1.0, label="start")
+    for label in labels:
+        total = (total + Value(2.0, label=label)).tanh()
+        total.label = f"t{label}"
+    return total
+
+
+@pytest.mark.parametrize("start", range(0, 200, 20))
+def test_hostile_labels_do_nothing(browser: Browser, start: int) -> None:
+    labels = hostile_labels(200)[start : start + 20]
+    root = labelled(labels)
+    browser.open(page(root, title=labels[0]))
+    structure, hacked = browser.run(STRUCTURE)
+    assert hacked is None
+    check_every_step_quickly(browser, root)
+    browser.open(page(labelled([f"harmless{i}" for i in range(len(labels))]), title="harmless"))
+    assert structure == browser.run(STRUCTURE)[0]
+
+
+def check_every_step_quickly(browser: Browser, root: Value) -> None:
+    """The words of every step are those of the record, whatever the names are."""
+    browser.click("[data-mistake=overwrite]")
+    step = record(root)
+    lines = browser.run(
+        "return microgrant.state.run.events.map((_, i) => microgrant.sentence(i + 1))"
+    )
+    assert lines == [line_of(step, place) for place in range(len(step))]
