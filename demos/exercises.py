@@ -22,7 +22,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 import microgrant
 from microgrant import GradientError, Value, define, grad, gradcheck
-from microgrant.engine.value import as_number
+from microgrant.engine.arguments import as_number
 from microgrant.losses import cross_entropy
 from microgrant.ops import FLOATS
 from microgrant.optim import SGD

@@ -22,7 +22,8 @@ from contextlib import suppress
 from functools import reduce
 from typing import Any, SupportsIndex, TypeAlias
 
-from .engine.value import Number, Value, as_number, as_value, shown
+from .engine.arguments import as_number, shown
+from .engine.value import Number, Value, as_value
 
 __all__ = [
     "binary_cross_entropy",

@@ -18,7 +18,8 @@ import math
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, ClassVar, TypeAlias
 
-from .engine.value import NO_GRADIENT, Value, as_number, shown
+from .engine.arguments import as_number, shown
+from .engine.value import NO_GRADIENT, Value
 from .ops.table import clip
 
 __all__ = [

@@ -42,7 +42,7 @@ PACKAGES = (
 # Inside of a package, a module may import those that stand before it.
 ROOMS = {
     "ops": "numbers vectors table words",
-    "engine": "modes conditions value derivatives checking pickling",
+    "engine": "modes conditions arguments value derivatives checking pickling",
     "nn": "arguments module neurons images noise sequences",
     "compiler": "program source llvm tables machine step",
     "views": "events rendering drawing player.document player terminal explanation",

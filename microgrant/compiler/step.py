@@ -21,9 +21,10 @@ from math import isfinite
 from typing import Any, Literal, NoReturn, TypeAlias, overload
 
 from ..engine import modes
+from ..engine.arguments import shown
 from ..engine.conditions import whole_order
 from ..engine.modes import warn
-from ..engine.value import NO_GRADIENT, Value, shown
+from ..engine.value import NO_GRADIENT, Value
 from ..nn import Noise
 from .machine import Machine, machine_for
 from .program import Program, Register

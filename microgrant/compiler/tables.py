@@ -18,7 +18,7 @@ from functools import lru_cache
 from itertools import chain
 from typing import Any, TypeAlias
 
-from ..engine.value import as_number, shown
+from ..engine.arguments import as_number, shown
 
 __all__ = ["Buffer", "address", "as_rows", "empty", "flat", "nested", "table"]
 

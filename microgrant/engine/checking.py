@@ -13,8 +13,9 @@ import math
 from collections.abc import Callable, Sequence
 from numbers import Real
 
+from .arguments import as_number
 from .derivatives import grad
-from .value import Value, as_number
+from .value import Value
 
 __all__ = ["GradientError", "gradcheck", "numerical_derivative"]
 

@@ -19,8 +19,9 @@ from typing import Any, Literal, overload
 from ..ops.table import FAMILIES, FLOATS, OPERATIONS, Operation, Rule
 from ..ops.table import detach as detached
 from . import modes
+from .arguments import as_number, shown
 from .conditions import Choice, Condition, note_decision
-from .value import Number, Value, apply, as_number, as_value, shown, topological_order
+from .value import Number, Value, apply, as_value, topological_order
 
 __all__ = ["VALUES", "define", "detach", "grad", "where"]
 

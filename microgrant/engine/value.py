@@ -22,6 +22,7 @@ from typing import Any, TypeAlias
 
 from ..ops.table import FLOATS, OPERATIONS, Operation, clip, power
 from . import modes
+from .arguments import as_number, shown
 from .conditions import Choice, Condition, compare, whole_order
 
 __all__ = ["NO_GRADIENT", "Value", "apply", "topological_order"]
@@ -489,39 +490,6 @@ def as_value(x: Number) -> Value:
     constant = Value(x)
     constant._constant = True
     return constant
-
-
-def as_number(x: object) -> float:
-    """x as a float, if it is one real number; a TypeError that says what to do if it is not."""
-    if isinstance(x, (float, int, numbers.Real, Condition)):
-        try:
-            return float(x)
-        except OverflowError:
-            raise OverflowError(
-                "the integer is too large for a float, whose largest is 1.8e308: "
-                "scale it down, or pass math.inf"
-            ) from None
-    if getattr(x, "ndim", None) == 0 and hasattr(x, "item"):  # a scalar of NumPy or PyTorch
-        return as_number(x.item())
-    if isinstance(x, Value):
-        advice = "use the Value itself, or its .data for a number that is cut from the graph"
-    elif isinstance(x, (list, tuple)) or hasattr(x, "ndim"):
-        advice = "make one Value for each number: [Value(x) for x in data]"
-    elif isinstance(x, str):
-        advice = "float(text) makes a number of a text"
-    elif isinstance(x, complex):
-        advice = "take its .real or .imag"
-    elif x is None:
-        advice = "is a `return` missing where it comes from?"
-    else:
-        advice = "float(x) may make a number of it"
-    raise TypeError(f"expected one real number, but got {shown(x)}: {advice}")
-
-
-def shown(x: object) -> str:
-    """A thing as an error message shows it: its type, and the beginning of it."""
-    text = repr(x)
-    return f"{type(x).__name__} {text if len(text) <= 40 else text[:40] + '…'}"
 
 
 def _compare(relation: str, left: Value, right: object) -> Condition:

@@ -13,8 +13,9 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
+from ..engine.arguments import shown
 from ..engine.modes import no_grad
-from ..engine.value import Value, shown
+from ..engine.value import Value
 from ..files import write_file
 from ..nn import Dropout, Layer, Module, Neuron, RNNCell
 from .kinds import needed, parts_of

@@ -15,8 +15,9 @@ from typing import Any
 
 from ..compiler.program import ROW, Program, Register, needed
 from ..compiler.step import compile
+from ..engine.arguments import shown
 from ..engine.conditions import whole_order
-from ..engine.value import Value, as_value, shown
+from ..engine.value import Value, as_value
 from ..nn import Module
 from ..ops.table import Operation
 from .onnx_graph import OnnxGraph, Tensor

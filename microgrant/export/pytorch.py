@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from ..engine.value import Value, shown
+from ..engine.arguments import shown
+from ..engine.value import Value
 from ..nn import (
     RNN,
     Conv2d,

@@ -3,20 +3,20 @@
 With this module you can
 
 - take the inputs of neurons:      values = inputs_of(layer, x, layer.nin)
-- take a size, or one of a few:    whole_number("nin", 3); one_of("init", "he", INITS)
+- take one of a few words:         one_of("init", "he", INITS)
 - see lists where an array stood:  lists(array)
 """
 
 from __future__ import annotations
 
 import numbers
-import operator
 from collections.abc import Iterable
-from typing import Any, SupportsIndex
+from typing import Any
 
-from ..engine.value import Value, shown
+from ..engine.arguments import shown
+from ..engine.value import Value
 
-__all__ = ["as_leaf", "inputs_of", "lists", "one_of", "whole_number"]
+__all__ = ["as_leaf", "inputs_of", "lists", "one_of"]
 
 
 def lists(x: Any) -> Any:
@@ -51,11 +51,3 @@ def one_of(name: str, given: str, known: Iterable[str]) -> str:
     if given not in tuple(known):
         raise ValueError(f"the {name} is one of {', '.join(known)}, but got {given!r}")
     return given
-
-
-def whole_number(name: str, size: SupportsIndex, least: int = 1) -> int:
-    """A whole number from `least` on; else a ValueError."""
-    whole = operator.index(size) if hasattr(size, "__index__") else least - 1
-    if isinstance(size, bool) or whole < least:
-        raise ValueError(f"{name} is a whole number from {least} on, but got {size!r}")
-    return whole

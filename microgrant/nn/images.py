@@ -14,8 +14,9 @@ from collections.abc import Callable
 from functools import partial, reduce
 from typing import Any, TypeAlias
 
-from ..engine.value import Value, as_value, shown
-from .arguments import as_leaf, lists, whole_number
+from ..engine.arguments import shown, whole_number
+from ..engine.value import Value, as_value
+from .arguments import as_leaf, lists
 from .module import Module
 from .neurons import Neuron
 

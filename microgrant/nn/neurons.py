@@ -18,8 +18,9 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import reduce
 from typing import Any
 
-from ..engine.value import Number, Value, shown
-from .arguments import inputs_of, one_of, whole_number
+from ..engine.arguments import shown, whole_number
+from ..engine.value import Number, Value
+from .arguments import inputs_of, one_of
 from .module import Module
 
 __all__ = ["ACTIVATIONS", "INITS", "MLP", "Layer", "Neuron", "Sequential"]

@@ -10,9 +10,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from ..engine.arguments import as_number
 from ..engine.conditions import whole_order
 from ..engine.derivatives import where
-from ..engine.value import Value, as_number
+from ..engine.value import Value
 from .arguments import as_leaf, lists
 from .module import Module, Noise
 

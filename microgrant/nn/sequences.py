@@ -11,9 +11,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from ..engine.arguments import shown, whole_number
 from ..engine.derivatives import detach
-from ..engine.value import Number, Value, as_value, shown
-from .arguments import inputs_of, whole_number
+from ..engine.value import Number, Value, as_value
+from .arguments import inputs_of
 from .module import Module
 from .neurons import Neuron
 

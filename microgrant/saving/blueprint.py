@@ -19,7 +19,8 @@ from itertools import pairwise
 from typing import Any
 
 from .. import nn
-from ..engine.value import Value, shown
+from ..engine.arguments import shown
+from ..engine.value import Value
 from ..nn import Module, Noise
 from .plain import DEEPEST, ModelFileError, as_float, plain, plain_number, restored
 

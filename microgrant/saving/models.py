@@ -36,7 +36,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from ..engine.value import shown
+from ..engine.arguments import shown
 from ..files import write_file
 from ..nn import Module
 from .blueprint import FORMAT, OWN, VERSION, add_kind, describe, rebuild

@@ -21,7 +21,7 @@ from collections.abc import Callable, Mapping
 from numbers import Integral, Real
 from typing import Any, NoReturn
 
-from ..engine.value import shown
+from ..engine.arguments import shown
 
 __all__ = ["DEEPEST", "ModelFileError", "as_float", "parsed", "plain", "plain_number", "restored"]
 

@@ -19,7 +19,8 @@ from dataclasses import dataclass
 from numbers import Integral, Real
 from typing import Any
 
-from ..engine.value import Value, as_number, shown
+from ..engine.arguments import as_number, shown
+from ..engine.value import Value
 from ..ops.numbers import number
 from .examples import as_list, examples, pair
 from .history import History, aligned

@@ -20,7 +20,7 @@ from numbers import Integral
 from typing import Any, TypeAlias
 
 from ..compiler import tables
-from ..engine.value import as_number, shown
+from ..engine.arguments import as_number, shown
 
 __all__ = [
     "Form",

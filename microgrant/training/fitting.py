@@ -22,7 +22,8 @@ from numbers import Integral, Real
 from typing import Any, TypeAlias
 
 from ..compiler import tables
-from ..engine.value import NO_GRADIENT, Value, as_number, shown
+from ..engine.arguments import as_number, shown
+from ..engine.value import NO_GRADIENT, Value
 from ..nn import Module
 from ..optim import SGD, Optimizer, Schedule, clip_gradients
 from .examples import Form, Rows, examples, pair, take

@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ..engine.value import shown
+from ..engine.arguments import shown
 from ..ops.numbers import number
 
 __all__ = ["COLUMNS", "History", "aligned", "checked_state"]

@@ -22,9 +22,10 @@ from typing import Any
 from ..compiler import tables
 from ..compiler.machine import TargetWarning
 from ..compiler.step import DecisionWarning, Predictor, Step, compile
+from ..engine.arguments import shown
 from ..engine.conditions import whole_order
 from ..engine.modes import no_grad, warn
-from ..engine.value import NO_GRADIENT, Value, as_value, shown
+from ..engine.value import NO_GRADIENT, Value, as_value
 from ..nn import Module, Noise, noise_in
 from .examples import Form, Rows, Shape, arranged, as_list, flattened, shape_of
 
