@@ -191,7 +191,7 @@ def _write(step: Explanation, path: Path, options: argparse.Namespace) -> tuple[
             return True, f"page: {path}"
         # The picture shows v1, v2, … where the table speaks of them.
         called = name_values(topological_order(step.root))
-        names = {name: value for value, name in called.items() if value._operation}
+        names = {name: value for value, name in called.items() if value.operation}
         limit = MAX_NODES if path.suffix.lower() == ".dot" else MOST_LAID_OUT
         picture = draw(step.root, names, style=options.style, theme=options.theme, limit=limit)
         picture.write(path)

@@ -24,7 +24,8 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import NamedTuple, TypeAlias
 
-from .engine.value import Value, apply, as_value
+from .engine.derivatives import apply
+from .engine.value import Value, as_value
 from .ops.table import CALL, NEGATION, OPERATIONS, POWER, Operation, power
 
 __all__ = [

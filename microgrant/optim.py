@@ -352,7 +352,7 @@ def _leaves(parameters: Iterable[Value]) -> list[Value]:
     for i, parameter in enumerate(found):
         if not isinstance(parameter, Value):
             raise TypeError(f"parameters are Values, but parameters[{i}] is {shown(parameter)}")
-        if parameter._operation is not None:
+        if parameter.operation is not None:
             raise ValueError(
                 f"parameters[{i}], {parameter!r}, is the result of an operation "
                 f"({parameter._op}): give the leaves that it was computed from"

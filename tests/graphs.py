@@ -194,6 +194,6 @@ def absolute_adjoints(root: Value) -> dict[Value, float]:
     """
     adjoints = {root: 1.0}
     for node in reversed(topological_order(root)):
-        for operand, partial in zip(node._prev, node._partials, strict=True):
+        for operand, partial in zip(node._prev, node.partials, strict=True):
             adjoints[operand] = adjoints.get(operand, 0.0) + abs(partial) * adjoints[node]
     return adjoints

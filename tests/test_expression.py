@@ -39,13 +39,13 @@ def record(value: Value) -> list[tuple[str, str, str, str]]:
     """Everything about a graph that can differ, bit for bit, gradients included."""
     value.backward()
     return [
-        (repr(node._operation), node.label, repr(node.data), repr(float(node.grad)))
+        (repr(node.operation), node.label, repr(node.data), repr(float(node.grad)))
         for node in topological_order(value)
     ]
 
 
 def operations(value: Value) -> list[str]:
-    return [node._operation.name for node in topological_order(value) if node._operation]
+    return [node.operation.name for node in topological_order(value) if node.operation]
 
 
 def refusal(text: str, values: dict[str, Any] | None = None) -> ExpressionError:
@@ -187,14 +187,14 @@ def test_a_function_of_the_table_is_called_by_name(name: str) -> None:
     variables = ["a", "b", "c"][: operation.arity]
     points = [(low + 2 * high) / 3 for low, high in operation.domain]
     result = evaluate(f"{name}({', '.join(variables)})", dict(zip(variables, points, strict=True)))
-    assert result._operation is operation
+    assert result.operation is operation
     assert [operand.label for operand in result._prev] == variables
     assert result.data == operation.forward(*points)
 
 
 def test_every_operation_can_be_written() -> None:
     signs = ["a + b", "a - b", "a * b", "a / b", "-a", "a ** b"]
-    written = {evaluate(text, dict.fromkeys(names(text), 2.0))._operation.name for text in signs}
+    written = {evaluate(text, dict.fromkeys(names(text), 2.0)).operation.name for text in signs}
     assert written | {operation.name for operation in FUNCTIONS.values()} == set(OPERATIONS)
     assert not written & set(FUNCTIONS)
 

@@ -254,8 +254,8 @@ def test_a_recorded_loss_holds_for_other_data(name: str) -> None:
     for row in rows:
         data = dict(zip(leaves, row, strict=True))
         for node in order:
-            if node._operation is not None:
-                data[node] = node._operation.forward(*(data[each] for each in node._prev))
+            if node.operation is not None:
+                data[node] = node.operation.forward(*(data[each] for each in node._prev))
             else:
                 data.setdefault(node, node.data)
         fresh = make([Value(x) for x in row]).data
@@ -272,7 +272,7 @@ def test_derivatives_of_derivatives(name: str) -> None:
 
 def test_a_loss_is_no_larger_than_it_need_be() -> None:
     def operations(loss: Value) -> int:
-        return sum(node._operation is not None for node in topological_order(loss))
+        return sum(node.operation is not None for node in topological_order(loss))
 
     z, w = [Value(float(i)) for i in range(27)], Value(0.5)
     assert operations(cross_entropy(z, 3)) == 4 * 27

@@ -41,8 +41,8 @@ PACKAGES = (
 )
 # Inside of a package, a module may import those that stand before it.
 ROOMS = {
-    "ops": "numbers vectors table words",
-    "engine": "modes conditions arguments value derivatives checking pickling",
+    "ops": "numbers vectors operators table words",
+    "engine": "node modes conditions arguments copying arithmetic value derivatives checking pickling",
     "nn": "arguments module neurons images noise sequences",
     "compiler": "program source llvm tables machine step",
     "views": "events rendering drawing player.document player terminal explanation",

@@ -33,6 +33,7 @@ from typing import Any, TypeAlias
 
 from ..engine.conditions import RELATIONS, Choice, Condition
 from ..engine.value import Value
+from ..ops.operators import Operators
 from ..ops.table import FAMILIES, FLOATS, OPERATIONS, Operation
 
 __all__ = ["AFTER", "ONCE", "ROW", "Program", "Register", "needed"]
@@ -56,7 +57,7 @@ LAYOUT = ("round", "power_of_two", "exponent", "mantissa")
 LEAVES = ("constant", "parameter", "input")
 
 
-class Register:
+class Register(Operators["Register | float", "Register", "Register"]):
     """A number of the program: a leaf, or what an instruction computes from other registers.
 
     operation: the name of what computes it; "constant", "parameter" or "input" for a leaf; an
@@ -99,60 +100,12 @@ class Register:
         """Whether it is given, and not computed."""
         return self.operation in LEAVES
 
-    def __add__(self, other: Number) -> Register:
-        return self.program.emit("add", self, other)
+    def _operate(self, operation: str, *operands: Number) -> Register:
+        emit = self.program.power if operation == "pow" else bind(self.program.emit, operation)
+        return emit(*operands)
 
-    def __radd__(self, other: Number) -> Register:
-        return self.program.emit("add", other, self)
-
-    def __sub__(self, other: Number) -> Register:
-        return self.program.emit("sub", self, other)
-
-    def __rsub__(self, other: Number) -> Register:
-        return self.program.emit("sub", other, self)
-
-    def __mul__(self, other: Number) -> Register:
-        return self.program.emit("mul", self, other)
-
-    def __rmul__(self, other: Number) -> Register:
-        return self.program.emit("mul", other, self)
-
-    def __truediv__(self, other: Number) -> Register:
-        return self.program.emit("div", self, other)
-
-    def __rtruediv__(self, other: Number) -> Register:
-        return self.program.emit("div", other, self)
-
-    def __pow__(self, other: Number) -> Register:
-        return self.program.power(self, other)
-
-    def __rpow__(self, other: Number) -> Register:
-        return self.program.power(other, self)
-
-    def __neg__(self) -> Register:
-        return self.program.emit("neg", self)
-
-    def __abs__(self) -> Register:
-        return self.program.emit("abs", self)
-
-    def __lt__(self, other: Number) -> Register:
-        return self.program.emit("<", self, other)
-
-    def __le__(self, other: Number) -> Register:
-        return self.program.emit("<=", self, other)
-
-    def __gt__(self, other: Number) -> Register:
-        return self.program.emit(">", self, other)
-
-    def __ge__(self, other: Number) -> Register:
-        return self.program.emit(">=", self, other)
-
-    # A rule asks `x == 0` of its operands, so `==` appends an instruction like the others.
-    def __eq__(self, other: object) -> Register:  # type: ignore[override]
-        return self.program.emit("==", self, other)
-
-    def __ne__(self, other: object) -> Register:  # type: ignore[override]
-        return self.program.emit("!=", self, other)
+    def _compare(self, relation: str, left: Number, right: Number) -> Register:
+        return self.program.emit(relation, left, right)
 
     def __or__(self, other: Register) -> Register:
         return self.program.emit("or", self, other)
@@ -165,8 +118,6 @@ class Register:
 
     def __bool__(self) -> bool:
         raise TypeError("a rule decides with m.where(condition, yes, no), and not with `if`")
-
-    __hash__ = object.__hash__
 
 
 class Program:
@@ -336,7 +287,7 @@ class Program:
         """The register of a Value or a condition whose operands have theirs."""
         if isinstance(x, Condition):
             return self.emit(x.relation, *map(self._compared, x.operands))
-        operation = x._operation
+        operation = x.operation
         if operation is None:
             return self.constant(x._data)
         if isinstance(operation, Choice):
@@ -374,7 +325,7 @@ class Program:
         gradients: dict[int, Register] = {}
         parts: dict[int, list[Register | None]] = {id(root): [self.constant(1.0), None]}
         for value in reversed(values):
-            operation = value._operation
+            operation = value.operation
             if id(value) not in parts or id(value) not in reach:
                 continue
             upstream = self._total(parts.pop(id(value)), self.found[id(value)])
@@ -433,7 +384,7 @@ class Program:
         A branch that `where` does not take is computed all the same, but has no part in the step:
         its gradient, which may be nan, must not reach what it was computed from.
         """
-        if not any(isinstance(value._operation, Choice) for value in values):
+        if not any(isinstance(value.operation, Choice) for value in values):
             return {}
         always = self.constant(1.0)
         taken: dict[int, Register] = {id(root): always}
@@ -451,7 +402,7 @@ class Program:
 
     def _ways(self, value: Value, always: Register) -> list[tuple[Value, Register]]:
         """The operands of a Value, and when it takes each."""
-        operation = value._operation
+        operation = value.operation
         if not isinstance(operation, Choice):
             return [(operand, always) for operand in value._prev]
         chosen = self.found[id(operation.condition)]
@@ -482,7 +433,7 @@ def _known(x: Any) -> float | None:
 
 def branches(value: Value) -> tuple[Value, ...]:
     """What a Value may pass a gradient on to: of a recorded `where`, both branches."""
-    operation = value._operation
+    operation = value.operation
     if isinstance(operation, Choice):
         return operation.if_true, operation.if_false
     return value._prev

@@ -139,7 +139,7 @@ class Compiled:
         self._columns = [x.label for x in self._inputs]
         # In a dictionary, as sets have an order that differs from run to run.
         leaves = dict.fromkeys(
-            x for x in self._order if isinstance(x, Value) and x._operation is None
+            x for x in self._order if isinstance(x, Value) and x.operation is None
         )
         self._check_inputs(leaves)
         # What an operator made a leaf of, such as the 2 of 2 * x, cannot be changed by anybody.
@@ -403,9 +403,9 @@ def checked_leaves(name: str, given: Any) -> list[Value]:
     for place, x in enumerate(values):
         if not isinstance(x, Value):
             raise TypeError(f"{name} is a list of Values, but {name}[{place}] is {shown(x)}")
-        if x._operation is not None:
+        if x.operation is not None:
             raise ValueError(
-                f"{which(name, place, x)} was computed by {x._operation.name}: give the leaves "
+                f"{which(name, place, x)} was computed by {x.operation.name}: give the leaves "
                 "that it was computed from"
             )
         if hasattr(x, "_constant"):

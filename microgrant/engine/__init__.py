@@ -14,10 +14,10 @@ The text to begin with is `microgrant.engine.value`.
 
 from .checking import GradientError, gradcheck
 from .conditions import RELATIONS, Choice, Condition, whole_order
-from .derivatives import VALUES, define, detach, grad, where
+from .derivatives import VALUES, apply, define, detach, grad, where
 from .modes import AnomalyError, detect_anomaly, no_grad
 from .pickling import FlatGraph
-from .value import NO_GRADIENT, Value, apply, topological_order
+from .value import NO_GRADIENT, Value, topological_order
 
 __all__ = ["NO_GRADIENT", "RELATIONS", "VALUES", "AnomalyError", "Choice", "Condition"]
 __all__ += ["FlatGraph", "GradientError", "Value", "apply", "define", "detach", "detect_anomaly"]

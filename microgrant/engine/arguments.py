@@ -15,7 +15,7 @@ from typing import SupportsIndex
 
 from .conditions import Condition
 
-__all__ = ["as_number", "shown", "whole_number"]
+__all__ = ["as_label", "as_number", "shown", "whole_number"]
 
 
 def as_number(x: object) -> float:
@@ -43,6 +43,13 @@ def as_number(x: object) -> float:
     else:
         advice = "float(x) may make a number of it"
     raise TypeError(f"expected one real number, but got {shown(x)}: {advice}")
+
+
+def as_label(label: object) -> str:
+    """A label, if it is text; a TypeError if it is not."""
+    if not isinstance(label, str):
+        raise TypeError(f"a label is text, but got {shown(label)}")
+    return label
 
 
 def shown(x: object) -> str:

@@ -184,8 +184,8 @@ class Condition:
 
 def compare(relation: str, left: Node, right: Any) -> Condition:
     """The condition that a Value is in a relation with another, or with a number."""
-    number = right._data if hasattr(right, "_data") else right
-    return Condition(RELATIONS[relation](left._data, number), relation, left, right)
+    number = right.data if is_node(right) else right
+    return Condition(RELATIONS[relation](left.data, number), relation, left, right)
 
 
 def _truth(x: Condition | bool) -> bool:
@@ -230,17 +230,22 @@ class Choice(Operation):
         return Choice, (self.condition, self.if_true, self.if_false)
 
 
+def is_node(x: object) -> bool:
+    """Whether x is a Value, and no number; NumPy's numbers have a `data` too."""
+    return hasattr(x, "partials")
+
+
 # --- Walking ------------------------------------------------------------------------------------
 
 
 def sources(x: Any) -> tuple[Any, ...]:
     """The Values and conditions that a Value or a condition refers to."""
     if isinstance(x, Condition):
-        return tuple(o for o in x.operands if isinstance(o, Condition) or hasattr(o, "_operation"))
-    operation = x._operation
+        return tuple(o for o in x.operands if isinstance(o, Condition) or is_node(o))
+    operation = x.operation
     if isinstance(operation, Choice):
         return (operation.condition, operation.if_true, operation.if_false)
-    operands: tuple[Any, ...] = x._prev
+    operands: tuple[Any, ...] = x.operands
     return operands
 
 

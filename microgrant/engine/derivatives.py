@@ -6,6 +6,7 @@ With this module you can
 - differentiate derivatives again:           grad(loss, [w, b], create_graph=True)
 - take one branch of two:                    where(x > 0, x.log(), 0.0)
 - let no gradient through:                  detach(x)
+- apply any operation of the table:         apply(OPERATIONS["tanh"], x)
 - add an operation of your own:              define("gaussian", forward, partials)
 """
 
@@ -21,9 +22,28 @@ from ..ops.table import detach as detached
 from . import modes
 from .arguments import as_number, shown
 from .conditions import Choice, Condition, note_decision
-from .value import Number, Value, apply, as_value, topological_order
+from .value import Number, Value, as_value, topological_order
 
-__all__ = ["VALUES", "define", "detach", "grad", "where"]
+__all__ = ["VALUES", "apply", "define", "detach", "grad", "where"]
+
+
+def apply(operation: Operation, *operands: Number) -> Value:
+    """The Value of any operation of the table, or of your own, recorded like the others.
+
+    >>> from microgrant.ops import OPERATIONS
+    >>> apply(OPERATIONS["mul"], Value(2.0), 3.0)
+    Value(data=6.0, grad=0.0)
+    """
+    if not isinstance(operation, Operation):
+        raise TypeError(
+            f"apply needs an operation, such as OPERATIONS['tanh'], but got {shown(operation)}"
+        )
+    if len(operands) != operation.arity:
+        many = "s" * (operation.arity != 1)
+        raise TypeError(
+            f"{operation.name} takes {operation.arity} operand{many}, but got {len(operands)}"
+        )
+    return Value._apply(operation, *operands)
 
 
 def _where_in_a_rule(condition: object, yes: Number, no: Number) -> Number:
@@ -87,7 +107,7 @@ def grad(y: Value, xs: Value | Sequence[Value], create_graph: bool = False) -> A
 
 
 def _recorded_partials(node: Value, operation: Operation) -> Sequence[float]:
-    return node._partials
+    return node.partials
 
 
 def _differentiable_partials(node: Value, operation: Operation) -> Sequence[Number]:
@@ -98,15 +118,15 @@ def _differentiable_partials(node: Value, operation: Operation) -> Sequence[Numb
         if _matters(operation):  # the other branch is left out of the derivative for good
             note_decision(operation.condition)
     try:
-        partials = operation.partials(VALUES, node, *node._prev)
+        partials = operation.partials(VALUES, node, *node.operands)
     except TypeError as error:
         raise TypeError(
             f"the partials of {operation.name} work on floats only ({error}): for derivatives of "
             "derivatives, write them with the functions of m, as m.exp(x) instead of math.exp(x)"
         ) from error
-    data = operation.forward(*(operand._data for operand in node._prev))
+    data = operation.forward(*(operand._data for operand in node.operands))
     numbers = (x._data if isinstance(x, Value) else x for x in partials)
-    now_and_then = zip((data, *numbers), (node._data, *node._partials), strict=True)
+    now_and_then = zip((data, *numbers), (node._data, *node.partials), strict=True)
     # nan is not equal to itself
     if changed or any(now != then and then == then for now, then in now_and_then):
         raise ValueError(
@@ -122,8 +142,8 @@ def _matters(choice: Choice) -> bool:
     while stack:
         choice = stack.pop()
         for branch in (choice.if_true, choice.if_false):
-            if isinstance(branch._operation, Choice):
-                stack.append(branch._operation)
+            if isinstance(branch.operation, Choice):
+                stack.append(branch.operation)
             elif not hasattr(branch, "_constant"):
                 return True
     return False
@@ -137,11 +157,11 @@ def _gradients(
     """The derivatives of the last of `order`: the chain rule again, kept outside of the graph."""
     gradients: dict[Value, Any] = {order[-1]: seed}
     for node in reversed(order):
-        operation = node._operation
+        operation = node.operation
         if operation is None or node not in gradients:
             continue
         upstream = gradients[node]
-        for operand, partial in zip(node._prev, partials_of(node, operation), strict=True):
+        for operand, partial in zip(node.operands, partials_of(node, operation), strict=True):
             unchanged = partial.__class__ is float and partial == 1.0  # needs no node in the graph
             contribution = upstream if unchanged else partial * upstream
             known = gradients.get(operand)
@@ -171,9 +191,9 @@ def where(condition: object, if_true: Number, if_false: Number) -> Value:
     choice = Choice(condition, as_value(if_true), as_value(if_false))
     taken: Value = choice.taken
     # A nan or inf that is passed on did not come up here: `apply` would say so.
-    out = Value(taken._data)
+    out = Value(taken.data)
     if not (modes.open_blocks and modes.inside("no_grad")):
-        out._record(choice, [taken], [1.0])
+        out._record(taken.data, choice, (taken,), (1.0,))
         if modes.open_blocks and modes.inside("detect_anomaly"):
             out._made_at = modes.users_line()
     return out

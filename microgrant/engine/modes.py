@@ -13,58 +13,50 @@ from __future__ import annotations
 import math
 import os
 import sys
-import threading
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import Any, TypeAlias
 
 from ..ops.table import Operation
+from .node import Node
 
 __all__ = ["AnomalyError", "detect_anomaly", "no_grad"]
 
 
-Node: TypeAlias = Any  # a Value: the engine stands on this module, and not the other way round
 # A frame is ours if its file lies anywhere in the package, the folder above this one.
 PACKAGE = os.path.join(os.path.dirname(os.path.dirname(__file__)), "")
 
 
-@dataclass(eq=False)
+@dataclass(frozen=True, eq=False)
 class _Block:
     """A ``with`` block. It is open or closed for everybody: a generator may enter it in one thread
     and leave it in another, or after blocks that began later."""
 
     mode: str
-    open: bool = True
 
 
-_blocks: ContextVar[tuple[_Block, ...]] = ContextVar("blocks", default=())
-# How many blocks are open, in all threads. While it is 0, an operation need not look for those of
-# its own thread, which takes longer than adding two numbers.
-open_blocks = 0
-_lock = threading.Lock()
+_entered: ContextVar[tuple[_Block, ...]] = ContextVar("entered", default=())
+open_blocks: list[_Block] = []
+"""The blocks that are open, in all threads. While there is none, an operation need not look for
+those of its own thread, which takes longer than adding two numbers."""
 
 
 @contextmanager
 def _mode(mode: str) -> Iterator[None]:
-    global open_blocks
     block = _Block(mode)
-    _blocks.set((*(other for other in _blocks.get() if other.open), block))
-    with _lock:
-        open_blocks += 1
+    _entered.set((*(other for other in _entered.get() if other in open_blocks), block))
+    open_blocks.append(block)
     try:
         yield
     finally:
-        block.open = False
-        with _lock:
-            open_blocks -= 1
+        open_blocks.remove(block)
 
 
 def inside(mode: str) -> bool:
     """Whether this thread is inside of a block of a mode."""
-    return any(block.open and block.mode == mode for block in _blocks.get())
+    return any(block.mode == mode and block in open_blocks for block in _entered.get())
 
 
 def no_grad() -> AbstractContextManager[None]:
@@ -135,7 +127,7 @@ def check_gradients(order: Sequence[Node], seed: float) -> None:
         made = f", made by {node._made_at}" if hasattr(node, "_made_at") else ""
         if not math.isfinite(upstream):
             raise AnomalyError(f"the gradient of {_described(node)} adds up to {upstream}{made}")
-        for operand, partial in zip(node._prev, node._partials, strict=True):
+        for operand, partial in zip(node.operands, node.partials, strict=True):
             contribution = partial * upstream
             if not math.isfinite(contribution):
                 raise AnomalyError(
@@ -146,10 +138,10 @@ def check_gradients(order: Sequence[Node], seed: float) -> None:
 
 
 def _described(node: Node) -> str:
-    if node._operation is None:
+    if node.operation is None:
         return _named(node)
-    return f"{node._operation.name}({', '.join(map(_named, node._prev))})"
+    return f"{node.operation.name}({', '.join(map(_named, node.operands))})"
 
 
 def _named(node: Node) -> str:
-    return f"{node.label} = {node._data}" if node.label else f"{node._data}"
+    return f"{node.label} = {node.data}" if node.label else f"{node.data}"

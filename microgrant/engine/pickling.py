@@ -14,10 +14,11 @@ from __future__ import annotations
 import copyreg
 import threading
 import weakref
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from typing import Any, TypeAlias
 
-from .conditions import Choice, Condition, sources, whole_order
+from .conditions import Condition, sources, whole_order
+from .copying import filled, flat
 from .value import Value, new
 
 __all__ = ["FlatGraph"]
@@ -68,65 +69,23 @@ class FlatGraph:
 
     def __getstate__(self) -> tuple[list[Node], list[tuple[Any, ...]]]:
         places = {id(node): place for place, node in enumerate(self.foundation + self.nodes)}
-        return self.foundation, [_row(node, places) for node in self.nodes]
+        # A number that was compared is no node; in a list, it is told apart from a place.
+        return self.foundation, [
+            flat(node, lambda x: places.get(id(x), [x])) for node in self.nodes
+        ]
 
     def __setstate__(self, state: tuple[list[Node], list[tuple[Any, ...]]]) -> None:
         self.foundation, rows = state
         known = list(self.foundation)
         for row in rows:
-            known.append(_condition(known, *row) if len(row) == 3 else _value(known, *row))
+            known.append(
+                filled(new(Value), row, lambda x: x[0] if isinstance(x, list) else known[x])
+            )
         self.nodes = known[len(self.foundation) :]
 
 
 def _is_leaf(node: Node) -> bool:
-    return isinstance(node, Value) and node._operation is None
-
-
-def _row(node: Node, places: Mapping[int, int]) -> tuple[Any, ...]:
-    """What is saved of an interior node: with places for the nodes that it refers to."""
-    if isinstance(node, Condition):
-        # A number is no node; it is saved in a list of its own, since places are numbers too.
-        operands = [places.get(id(x), [x]) for x in node.operands]
-        return node.truth, node.relation, operands
-    operation: Any = node._operation
-    if isinstance(operation, Choice):
-        operation = [places[id(x)] for x in sources(node)]
-    operands = [places[id(x)] for x in node._prev]
-    record = operation, operands, node._partials
-    return node._data, node.grad, node.label, *record, _decided_at(node)
-
-
-def _condition(known: Sequence[Node], truth: bool, relation: str, operands: list[Any]) -> Condition:
-    restored = (x[0] if isinstance(x, list) else known[x] for x in operands)
-    return Condition(truth, relation, *restored)
-
-
-def _value(
-    known: Sequence[Any],
-    data: float,
-    grad: float,
-    label: str,
-    operation: Any,
-    operands: list[int],
-    partials: tuple[float, ...],
-    decided_at: str,
-) -> Value:
-    node = new(Value)
-    node._data, node.grad, node.label = data, grad, label
-    if isinstance(operation, list):
-        operation = Choice(*(known[place] for place in operation))
-    node._record(operation, [known[place] for place in operands], partials)
-    return _decided(node, decided_at)
-
-
-def _decided(node: Value, decided_at: str) -> Value:
-    if decided_at:
-        node._decided_at = decided_at
-    return node
-
-
-def _decided_at(node: Value) -> str:
-    return getattr(node, "_decided_at", "")
+    return isinstance(node, Value) and node.operation is None
 
 
 _thread = threading.local()
@@ -143,18 +102,14 @@ def _session(node: Node) -> _Session:
     return session
 
 
-def _leaf(data: float, grad: float, label: str, constant: bool, decided_at: str) -> Value:
-    leaf = Value(data)
-    leaf.grad, leaf.label = grad, label
-    if constant:
-        leaf._constant = True
-    return _decided(leaf, decided_at)
+def _leaf(*row: Any) -> Value:
+    leaf: Value = filled(new(Value), row, lambda x: x)
+    return leaf
 
 
 def _reduce(node: Node) -> tuple[Callable[..., Any], tuple[Any, ...]]:
-    if isinstance(node, Value) and node._operation is None:
-        state = node._data, node.grad, node.label, hasattr(node, "_constant"), _decided_at(node)
-        return _leaf, state
+    if _is_leaf(node):
+        return _leaf, flat(node, lambda x: x)
     session = _session(node)
     return FlatGraph.node, session.home(node) or session.lay_flat(node)
 

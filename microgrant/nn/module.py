@@ -79,7 +79,7 @@ class Module:
         call, noted = ModuleCall(weakref.ref(self), tuple(given)), set(given)
         for output in values_in(outputs):
             # What was given was not made here, and the note would make it refer to itself.
-            if output._operation and output not in noted:
+            if output.operation and output not in noted:
                 noted.add(output)
                 output._scope = (*getattr(output, "_scope", ()), call)  # from the inside out
         return outputs
@@ -145,7 +145,7 @@ class Module:
         """
         for name, child in _walk(self):
             # An output that a module keeps is no parameter, nor is noise.
-            if isinstance(child, Value) and not (child._operation or isinstance(child, Noise)):
+            if isinstance(child, Value) and not (child.operation or isinstance(child, Noise)):
                 yield name, child
 
     def parameters(self) -> list[Value]:

@@ -21,6 +21,7 @@ from types import SimpleNamespace
 from typing import TypeAlias
 
 from .numbers import number
+from .operators import Operators
 from .table import CALL, FLOATS, NEGATION, OPERATIONS, POWER, PRODUCT, SUM, Operation, power
 
 __all__ = ["TARGETS", "TERMS", "Term", "derivative", "forward", "number"]
@@ -32,64 +33,21 @@ Operand: TypeAlias = "Term | float"
 
 
 @dataclass(frozen=True, eq=False)
-class Term:
+class Term(Operators["Term | float", "Term", "Term"]):
     """A name, or an operation on terms and numbers. `spell` writes it."""
 
     operation: Operation | str
     operands: tuple[Operand, ...] = ()
 
-    def __add__(self, other: Operand) -> Term:
-        return Term(OPERATIONS["add"], (self, other))
+    def _operate(self, operation: str, *operands: Operand) -> Term:
+        if operation == "pow":
+            return _pow(*operands)
+        if operation == "mul" and operands[0] is operands[1]:
+            return Term(power(2.0), (self,))  # out·out is written out²
+        return Term(OPERATIONS[operation], operands)
 
-    def __radd__(self, other: Operand) -> Term:
-        return Term(OPERATIONS["add"], (other, self))
-
-    def __sub__(self, other: Operand) -> Term:
-        return Term(OPERATIONS["sub"], (self, other))
-
-    def __rsub__(self, other: Operand) -> Term:
-        return Term(OPERATIONS["sub"], (other, self))
-
-    def __mul__(self, other: Operand) -> Term:
-        if other is self:  # out·out is written out²
-            return Term(power(2.0), (self,))
-        return Term(OPERATIONS["mul"], (self, other))
-
-    def __rmul__(self, other: Operand) -> Term:
-        return Term(OPERATIONS["mul"], (other, self))
-
-    def __truediv__(self, other: Operand) -> Term:
-        return Term(OPERATIONS["div"], (self, other))
-
-    def __rtruediv__(self, other: Operand) -> Term:
-        return Term(OPERATIONS["div"], (other, self))
-
-    def __pow__(self, other: Operand) -> Term:
-        return _pow(self, other)
-
-    def __rpow__(self, other: Operand) -> Term:
-        return _pow(other, self)
-
-    def __neg__(self) -> Term:
-        return Term(OPERATIONS["neg"], (self,))
-
-    def __gt__(self, other: Operand) -> Term:
-        return Term(">", (self, other))
-
-    def __ge__(self, other: Operand) -> Term:
-        return Term(">=", (self, other))
-
-    def __lt__(self, other: Operand) -> Term:
-        return Term("<", (self, other))
-
-    def __le__(self, other: Operand) -> Term:
-        return Term("<=", (self, other))
-
-    # A rule asks `x == 0` of its operands, so `==` builds a term like the other comparisons.
-    def __eq__(self, other: object) -> Term:  # type: ignore[override]
-        return Term("==", (self, other))  # type: ignore[arg-type]
-
-    __hash__ = object.__hash__
+    def _compare(self, relation: str, left: Operand, right: Operand) -> Term:
+        return Term(relation, (left, right))
 
 
 def _maker(operation: Operation) -> Callable[..., Term]:

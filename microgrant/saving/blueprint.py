@@ -88,7 +88,7 @@ def _parameters(model: Module) -> dict[str, Value]:
     return {
         path: child
         for path, child, _ in _inside(model)
-        if isinstance(child, Value) and not (child._operation or isinstance(child, Noise))
+        if isinstance(child, Value) and not (child.operation or isinstance(child, Noise))
     }
 
 

@@ -258,7 +258,7 @@ class _Picture:
         shown = f'<TR><TD COLSPAN="2">{title}</TD></TR>' if title else ""
         shown += _pair("data", number(value.data), colours["quiet"], colours["value"])
         shown += _pair("grad", _gradient(value), colours["quiet"], colours["gradient"])
-        leaf = value._operation is None
+        leaf = value.operation is None
         picture.node(
             f"n{place}",
             label=_table(shown, colours["line"], colours["leaf" if leaf else "node"], not leaf),
@@ -278,12 +278,12 @@ class _Picture:
     def _tooltip(self, place: int) -> str:
         value, name = self.order[place], self.called[self.order[place]]
         gradient = repr(float(value.grad)) if _reached(value) else "not reached yet"
-        if isinstance(value._operation, Choice):  # its node does not show what it chose between
+        if isinstance(value.operation, Choice):  # its node does not show what it chose between
             name += f" = {spell(term_of(value, names_of(self.called)))}"
         return _plain(f"{name}: data = {value.data!r}, grad = {gradient}")
 
     def _class(self, place: int) -> str:
-        operation = self.order[place]._operation
+        operation = self.order[place].operation
         return "value leaf" if operation is None else f"value {operation.name}"
 
     def _edges(self) -> Iterator[tuple[str, str, dict[str, str]]]:
@@ -318,12 +318,12 @@ class _Picture:
         result = self.order[int(head[1:])]
         if not _reached(result):
             return ""
-        return f"{number(result._partials[use])} × {number(result.grad)}"
+        return f"{number(result.partials[use])} × {number(result.grad)}"
 
     def _edge_attributes(self, head: str, use: int) -> dict[str, str]:
         result = self.order[int(head[1:])]
         out, operand = self.called[result], self.called[result._prev[use]]
-        local = result._partials[use]
+        local = result.partials[use]
         words = f"∂{out}/∂{operand} = {rules_of(result, self.called)[use]}"
         if words.rpartition(" = ")[2] != number(local):
             words += f" = {number(local)}"

@@ -279,7 +279,7 @@ def record(
     nodes = tuple(_node(value, places, called) for value in order)
     events: list[Event] = []
     for place, value in enumerate(order):
-        arithmetic = spell(term_of(value, numbers_of(places))) if value._operation else ""
+        arithmetic = spell(term_of(value, numbers_of(places))) if value.operation else ""
         events.append(Forward(place, arithmetic))
     events.append(Seed(len(order) - 1, 1.0))
     before = [0.0] * len(order)
@@ -301,7 +301,7 @@ def order_of(root: Value) -> list[Value]:
     ['x', '', 'where', '*']
     """
     order = topological_order(root)
-    if not any(isinstance(value._operation, Choice) for value in order):
+    if not any(isinstance(value.operation, Choice) for value in order):
         return order
     inside = set(order)
     return [x for x in whole_order(root) if isinstance(x, Value) and x in inside]
@@ -323,7 +323,7 @@ def check_unchanged(order: Sequence[Value]) -> None:
     """
     places = set(order)
     for value in order:
-        operation = value._operation
+        operation = value.operation
         if operation is None:
             continue
         data = operation.forward(*(operand._data for operand in value._prev))
@@ -393,7 +393,7 @@ class _Writer:
         self.room = MOST_WRITTEN_OUT
 
     def term(self, value: Value) -> Term:
-        operation = value._operation
+        operation = value.operation
         if isinstance(operation, Choice):
             parts = (operation.condition, operation.if_true, operation.if_false)
             return Term(CHOICE, tuple(map(self.part, parts)))
@@ -409,7 +409,7 @@ class _Writer:
         known = self.operand_of(x)
         if known is not None:
             return known
-        if x._operation is None or not self.room:
+        if x.operation is None or not self.room:
             return x._data
         self.room -= 1
         return self.term(x)
@@ -431,14 +431,14 @@ class _Writer:
 
 def _mentioned(order: Sequence[Value]) -> list[Value]:
     """The Values outside of a graph that conditions and branches not taken were computed from."""
-    if not any(isinstance(value._operation, Choice) for value in order):
+    if not any(isinstance(value.operation, Choice) for value in order):
         return []
     inside = set(order)
     return [x for x in whole_order(*order) if isinstance(x, Value) and x not in inside]
 
 
 def _node(value: Value, places: Mapping[Value, int], called: Mapping[Value, str]) -> Node:
-    operation, name = value._operation, called[value]
+    operation, name = value.operation, called[value]
     if operation is None:
         constant = hasattr(value, "_constant") and not value.label and name == number(value._data)
         return Node(name, value._data, "", "", (), (), "", (), constant)
@@ -473,7 +473,7 @@ def _contributions(
         node = places[value]
         upstream = gradients[node]
         for place, operand in enumerate(value._prev):
-            local, target = value._partials[place], places[operand]
+            local, target = value.partials[place], places[operand]
             before, contribution = gradients[target], local * upstream
             after = contribution if mistake == "overwrite" else before + contribution
             gradients[target] = after
@@ -491,7 +491,7 @@ def _naive_order(root: Value) -> Iterator[Value]:
 
 def rules_of(value: Value, called: Mapping[Value, str]) -> list[str]:
     """The local derivatives of an interior node in words, one for each operand."""
-    operation, operands = value._operation, value._prev
+    operation, operands = value.operation, value._prev
     if operation is None:
         return []
     if isinstance(operation, Choice):
@@ -525,7 +525,7 @@ def name_values(order: Sequence[Value], names: Mapping[str, Any] | None = None) 
         if hasattr(value, "_constant"):
             called[value] = number(value._data)  # constants need not differ
             continue
-        letter = "x" if value._operation is None else "v"
+        letter = "x" if value.operation is None else "v"
         counts[letter] += 1
         while f"{letter}{counts[letter]}" in taken:
             counts[letter] += 1

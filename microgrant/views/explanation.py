@@ -200,7 +200,7 @@ def _latex(step: Explanation) -> str:
     lines = []
     reached: set[int] = set()
     for event in step.events:
-        node, operation = nodes[event.node], order[event.node]._operation
+        node, operation = nodes[event.node], order[event.node].operation
         operands = [names[place] for place in node.operands]
         if isinstance(event, Seed):
             lines.append(f"{gradients[event.node]} &= 1")

@@ -68,8 +68,8 @@ def decided_at(x: Any) -> str | None:
 
 
 def choice_of(value: Value) -> Choice:
-    assert isinstance(value._operation, Choice)
-    return value._operation
+    assert isinstance(value.operation, Choice)
+    return value.operation
 
 
 def with_data(root: Value, changes: Mapping[Value, float]) -> float:
@@ -83,14 +83,14 @@ def with_data(root: Value, changes: Mapping[Value, float]) -> float:
             operands = [known.get(id(o), o) for o in x.operands]
             connectives = {"and": operator.and_, "or": operator.or_, "not": operator.not_}
             known[id(x)] = (RELATIONS | connectives)[x.relation](*operands)
-        elif x._operation is None:
+        elif x.operation is None:
             known[id(x)] = changes.get(x, x.data)
-        elif isinstance(x._operation, Choice):
-            choice = x._operation
+        elif isinstance(x.operation, Choice):
+            choice = x.operation
             taken = choice.if_true if known[id(choice.condition)] else choice.if_false
             known[id(x)] = known[id(taken)]
         else:
-            known[id(x)] = x._operation.forward(*(known[id(o)] for o in x._prev))
+            known[id(x)] = x.operation.forward(*(known[id(o)] for o in x._prev))
     result: float = known[id(root)]
     return result
 
@@ -424,7 +424,7 @@ def test_a_plain_truth_gives_the_branch_itself() -> None:
     assert where(True, x, y) is where(1, x, y) is where("a", x, y) is x
     assert where(False, x, y) is where(None, x, y) is where(0.0, x, y) is y
     constant = where(False, x, 5)
-    assert (constant.data, constant._operation) == (5.0, None)
+    assert (constant.data, constant.operation) == (5.0, None)
     assert hasattr(constant, "_constant")
 
 
@@ -436,7 +436,7 @@ def test_a_condition_is_recorded(at: float) -> None:
     taken, other = (a, b) if at > 0 else (b, a)
     choice = choice_of(y)
     assert type(y) is Value
-    assert (y.data, y._op, y._partials) == (taken.data, "where", (1.0,))
+    assert (y.data, y._op, y.partials) == (taken.data, "where", (1.0,))
     assert y._prev[0] is taken is choice.taken
     assert len(y._prev) == 1
     assert choice.condition is condition
@@ -511,7 +511,7 @@ def test_inside_no_grad_nothing_is_recorded() -> None:
     x = Value(2.0)
     with no_grad():
         y = where(x > 0, x, 0.0)
-    assert (y.data, y._prev, y._operation) == (2.0, (), None)
+    assert (y.data, y._prev, y.operation) == (2.0, (), None)
     assert y is not x
 
 
@@ -595,7 +595,7 @@ def test_a_recorded_derivative_holds_for_any_numbers(operation: Any) -> None:
 def test_relu_is_a_choice_among_constants_when_differentiated() -> None:
     x = Value(2.0)
     slope = grad(x.relu(), x, create_graph=True)
-    (choice,) = (choice_of(v) for v in topological_order(slope) if isinstance(v._operation, Choice))
+    (choice,) = (choice_of(v) for v in topological_order(slope) if isinstance(v.operation, Choice))
     assert (choice.condition.relation, choice.condition.left, choice.taken.data) == (">", x, 1.0)
     assert grad(slope, x) == 0.0
 
@@ -654,7 +654,7 @@ def check_twin(y: Value, twin: Value) -> None:
         else:
             assert same(x.data, other.data)
             assert (x.label, x._op) == (other.label, other._op)
-            assert all(map(same, x._partials, other._partials))
+            assert all(map(same, x.partials, other.partials))
             assert hasattr(x, "_constant") == hasattr(other, "_constant")
             assert decided_at(x) == decided_at(other)
         assert [places[0][id(s)] for s in conditions.sources(x)] == [
@@ -686,7 +686,7 @@ def test_a_copy_has_both_branches_and_the_condition(way: Callable[[Any], Any]) -
     decide(b > 0)
     twin = way(y)
     check_twin(y, twin)
-    choices = [choice_of(n) for n in topological_order(twin) if isinstance(n._operation, Choice)]
+    choices = [choice_of(n) for n in topological_order(twin) if isinstance(n.operation, Choice)]
     assert choices[1].condition.left is choices[0].condition  # what was shared is shared
     y.backward()
     twin.backward()

@@ -59,7 +59,7 @@ def test_a_node_keeps_its_operands_in_order_and_with_multiplicity() -> None:
     difference = b - a
     assert difference._prev[0] is b
     assert difference._prev[1] is a
-    assert difference._partials == (1.0, -1.0)
+    assert difference.partials == (1.0, -1.0)
     square = a * a
     assert len(square._prev) == 2
     assert square._prev[0] is square._prev[1] is a
@@ -84,9 +84,9 @@ def test_local_derivatives_are_those_of_the_forward_pass() -> None:
     a, b = Value(2.0), Value(3.0)
     product = a * b
     result = product.tanh() + product
-    partials = [node._partials for node in topological_order(result)]
+    partials = [node.partials for node in topological_order(result)]
     a.data, b.data, product.data = 100.0, -100.0, 7.0
-    assert [node._partials for node in topological_order(result)] == partials
+    assert [node.partials for node in topological_order(result)] == partials
     result.backward()
     slope = 1 + 1 / math.cosh(6.0) ** 2
     assert (a.grad, b.grad) == pytest.approx((3 * slope, 2 * slope), rel=1e-15)
@@ -584,7 +584,7 @@ def test_an_operation_of_two_operands() -> None:
 def test_an_operation_of_three_operands() -> None:
     a, b, c = Value(2.0), Value(3.0), Value(4.0)
     y = fused(a, b, c)
-    assert (y.data, y._prev, y._partials) == (10.0, (a, b, c), (3.0, 2.0, 1.0))
+    assert (y.data, y._prev, y.partials) == (10.0, (a, b, c), (3.0, 2.0, 1.0))
     assert topological_order(y) == [a, b, c, y]
     y.backward()
     y.backward()
@@ -909,7 +909,7 @@ def test_a_deep_copy_of_a_random_graph_is_the_same_graph() -> None:
         originals, copied = topological_order(values[-1]), topological_order(root)
         assert not set(originals) & set(copied)
         for node, twin in zip(originals, copied, strict=True):
-            assert (twin.data, twin._op, twin._partials) == (node.data, node._op, node._partials)
+            assert (twin.data, twin._op, twin.partials) == (node.data, node._op, node.partials)
         assert grad(root, copies) == grad(values[-1], leaves)
 
 
@@ -941,8 +941,8 @@ def test_pickle_keeps_what_is_shared(protocol: int) -> None:
         assert (new_x.grad, new_x.label, new_d.grad) == (x.grad, "x", d.grad)
         originals, copies = topological_order(loss), topological_order(new_loss)
         for node, copied in zip(originals, copies, strict=True):
-            assert copied._operation is node._operation
-            assert (copied.data, copied._partials) == (node.data, node._partials)
+            assert copied.operation is node.operation
+            assert (copied.data, copied.partials) == (node.data, node.partials)
         assert grad(new_loss, new_x) == grad(loss, x)
 
 

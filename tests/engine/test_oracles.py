@@ -117,6 +117,6 @@ def test_graphs_have_5_to_60_operations_and_are_reproducible() -> None:
         leaves = [Value(x) for x in program.leaves]
         order = topological_order(run(program, leaves, MICROGRANT)[-1])
         assert set(leaves) <= set(order)
-        sizes.add(sum(node._operation is not None for node in order))
+        sizes.add(sum(node.operation is not None for node in order))
     assert min(sizes) == 5
     assert 55 <= max(sizes) <= 60

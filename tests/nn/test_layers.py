@@ -244,9 +244,9 @@ def test_graphs_are_copied(name: str) -> None:
     for copied in (copy.deepcopy(loss), pickle.loads(pickle.dumps(loss))):
         copied.backward()
         assert copied.data == loss.data
-        found = [x for x in topological_order(copied) if x._operation is None]
+        found = [x for x in topological_order(copied) if x.operation is None]
         loss.backward()
-        expected = [x for x in topological_order(loss) if x._operation is None]
+        expected = [x for x in topological_order(loss) if x.operation is None]
         assert [x.grad for x in found] == [x.grad for x in expected]
         assert [x.data for x in noise_in(copied)] == [x.data for x in noise_in(loss)]
         for x in expected:
@@ -585,7 +585,7 @@ def test_the_window_of_a_neuron() -> None:
 
 def test_a_number_of_an_image_is_one_leaf() -> None:
     outputs = Conv2d(1, 2, 2, padding=1)([[[1.0, 2.0], [3.0, 4.0]]])
-    leaves = [x for x in topological_order(*flat(outputs)) if x._operation is None]
+    leaves = [x for x in topological_order(*flat(outputs)) if x.operation is None]
     assert len(leaves) == 4 + 1 + 2 * 5  # with one zero for all of the padding
 
 

@@ -198,11 +198,11 @@ def test_a_method_or_an_operator_reaches_it(entry: Operation) -> None:
     point = points(entry)[0]
     operands = [Value(x) for x in point]
     result = written(*operands, *entry.constants)
-    made = result._operation
+    made = result.operation
     assert (made.name, made.constants) == (entry.name, entry.constants)
     assert all(a is b for a, b in zip(result._prev, operands, strict=True))
     assert result.data == entry.forward(*point)
-    assert result._partials == tuple(entry.partials(FLOATS, result.data, *point))
+    assert result.partials == tuple(entry.partials(FLOATS, result.data, *point))
     with no_grad():
         outside = written(*operands, *entry.constants)
     assert bits(outside) == bits(result)
@@ -271,12 +271,12 @@ def test_a_hot_operation_is_that_of_the_table(name: str, operate: Callable[..., 
             left, right = Value(a, "left"), Value(b, "right")
             hot, table = operate(left, right), apply(entry, left, right)
             assert bits(hot) == bits(table)
-            assert [*map(bits, hot._partials)] == [*map(bits, table._partials)]
-            assert hot._operation is table._operation is entry
+            assert [*map(bits, hot.partials)] == [*map(bits, table.partials)]
+            assert hot.operation is table.operation is entry
             assert hot._prev[0] is left
             assert hot._prev[1] is right
             assert (hot.grad, hot.label, hot._op) == (table.grad, table.label, table._op)
-            assert all(partial.__class__ is float for partial in hot._partials)
+            assert all(partial.__class__ is float for partial in hot.partials)
 
 
 # --- Constants of operations --------------------------------------------------------------------
@@ -285,7 +285,7 @@ def test_a_hot_operation_is_that_of_the_table(name: str, operate: Callable[..., 
 def test_an_operation_with_one_constant_is_made_once() -> None:
     assert power(2.0) is power(2.0)
     assert clip(0.0, 1.0) is clip(0.0, 1.0)
-    assert (Value(3.0) ** 2)._operation is power(2.0)
+    assert (Value(3.0) ** 2).operation is power(2.0)
 
 
 def test_exponents_and_bounds_show_in_the_sign() -> None:

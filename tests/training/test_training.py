@@ -466,7 +466,7 @@ def test_validation_keeps_examples_apart() -> None:
     trained = set()
 
     def loss(output: Value, y: Value) -> Value:
-        if isinstance(y, Value) and (output - y)._operation:  # not inside of no_grad
+        if isinstance(y, Value) and (output - y).operation:  # not inside of no_grad
             trained.add(y.data)
         return (output - y) ** 2
 

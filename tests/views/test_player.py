@@ -787,11 +787,11 @@ def neuron_with(**changes: float) -> Value:
     root = neuron()
     fresh: dict[Value, Value] = {}
     for value in topological_order(root):
-        if value._operation is None:
+        if value.operation is None:
             fresh[value] = Value(changes.get(value.label, value.data), label=value.label)
         else:
             a, b = (*(fresh[x] for x in value._prev), None)[:2]
-            name = value._operation.name
+            name = value.operation.name
             fresh[value] = MICROGRANT[name](a) if b is None else MICROGRANT[name](a, b)
     return fresh[root]
 

@@ -213,9 +213,9 @@ class _Step:
         called = name_values(order, all_names)
         places = {value: place for place, value in enumerate(order)}
         self.choices: dict[Operation | None, _WrittenChoice] = {
-            value._operation: _written_choice(value, called, places)
+            value.operation: _written_choice(value, called, places)
             for value in order
-            if isinstance(value._operation, Choice)
+            if isinstance(value.operation, Choice)
         }
         self.operands = [node.operands for node in self.record.nodes]
         self.uses: list[list[int]] = [[] for _ in order]
@@ -625,8 +625,8 @@ def _operations(order: Sequence[Value]) -> dict[Operation, int]:
     """The operations that occur, numbered."""
     found: dict[Operation, int] = {}
     for value in order:
-        if value._operation is not None:
-            found.setdefault(value._operation, len(found))
+        if value.operation is not None:
+            found.setdefault(value.operation, len(found))
     return found
 
 
@@ -733,7 +733,7 @@ def _written_choice(
     value: Value, called: Mapping[Value, str], places: Mapping[Value, int]
 ) -> _WrittenChoice:
     """It chooses anew when values change, if its page can show what follows from that."""
-    choice: Any = value._operation
+    choice: Any = value.operation
     known = _what_decides(choice, places)
     named, amounts = names_of(called), numbers_of(places)
     words = {"symbol": choice.symbol, "own": False, "live": known is not None, "choice": True}
@@ -750,7 +750,7 @@ def _written_choice(
 
 
 def _choice_in_words(value: Value, named: OperandOf, amounts: OperandOf) -> dict[str, Any]:
-    choice: Any = value._operation
+    choice: Any = value.operation
     return {
         "formula": [clean(spell(term_of(value, named)))],
         "numbers": [clean(spell(term_of(value, amounts)))],
@@ -775,14 +775,14 @@ def _what_decides(choice: Choice, places: Mapping[Value, int]) -> list[Value] | 
             compared = sources(x)
             waiting += (each for each in compared if isinstance(each, Condition))
             values = [each for each in compared if isinstance(each, Value)]
-            if any(each not in places and each._operation is not None for each in values):
+            if any(each not in places and each.operation is not None for each in values):
                 return None
             found |= dict.fromkeys(each for each in values if each in places)
         elif x in places:
             return None
-        elif isinstance(x._operation, Choice):
+        elif isinstance(x.operation, Choice):
             waiting += sources(x)
-        elif x._operation is not None:
+        elif x.operation is not None:
             return None
     return None
 
@@ -800,16 +800,16 @@ def _data(step: _Step, operations: Mapping[Operation, int], title: str) -> dict[
         },
         "values": [_encoded(node.value) for node in nodes],
         "operation": [
-            -1 if value._operation is None else operations[value._operation] for value in step.order
+            -1 if value.operation is None else operations[value.operation] for value in step.order
         ],
         "operands": [node.operands for node in nodes],
-        "partials": [list(map(_encoded, value._partials)) for value in step.order],
+        "partials": [list(map(_encoded, value.partials)) for value in step.order],
         "constants": [place for place, node in enumerate(nodes) if node.constant],
         "operations": [step.words(operation) for operation in operations],
         "mentions": {
-            place: step.choices[value._operation].mentions
+            place: step.choices[value.operation].mentions
             for place, value in enumerate(step.order)
-            if value._operation in step.choices
+            if value.operation in step.choices
         },
         "mistakes": MISTAKES,
         "mistake": step.record.mistake,

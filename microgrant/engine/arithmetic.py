@@ -1,0 +1,174 @@
+"""What makes a `Value` a good Python number: its operators, comparisons, functions and copies.
+
+There is nothing to call here. Each operator and each method is one line, and names the operation of
+the table that it stands for; what becomes of it is said in `microgrant.engine.value`.
+"""
+
+from __future__ import annotations
+
+import math
+import numbers
+from typing import Any, Generic, TypeVar
+
+from ..ops.operators import Operators
+from ..ops.table import OPERATIONS, Operation, clip, power
+from .arguments import as_number
+from .conditions import Condition, compare
+from .copying import copied, deep_copy
+
+__all__ = ["NO_GRADIENT", "Arithmetic", "is_operand"]
+
+V = TypeVar("V")  # Value itself, which stands on this module
+
+
+class _NoGradient(float):
+    """A zero that can be told apart, by `is`, from a gradient that was computed to be zero."""
+
+    __slots__ = ()
+
+    def __reduce__(self) -> str:
+        return "NO_GRADIENT"  # saved and copied as this very object
+
+
+NO_GRADIENT = _NoGradient(0.0)
+"""The gradient of a Value which no backward pass has reached yet. It reads as 0.0."""
+
+
+class Arithmetic(Operators["V | float", "V", Condition], Generic[V]):
+    """What a `Value` inherits.
+
+    There is no ``__float__``: math.exp(v) is to be an error, and not a gradient lost in silence.
+    """
+
+    # What others note on a Value; not set until they do.
+    __slots__ = (
+        "_constant",  # a number that an operator made a leaf of, such as the 2 of 2 * x
+        "_decided_at",  # the line of an `if`, or the like, that depended on this
+        "_made_at",  # the line that made this node, inside detect_anomaly()
+        "_scope",  # the call of a module that returned this node
+    )
+    data: float
+    grad: float
+    operation: Operation | None
+    _constant: bool
+    _decided_at: str
+    _made_at: str
+    _scope: tuple[Any, ...]
+
+    @staticmethod
+    def _apply(operation: Operation, *operands: Any) -> V:
+        """The Value of an operation, recorded."""
+        raise NotImplementedError
+
+    def _operate(self, operation: str, *operands: Any) -> V:
+        for x in operands:
+            if x.__class__ is not self.__class__ and not is_operand(x):
+                return NotImplemented  # type: ignore[no-any-return]
+        if operation == "pow" and not isinstance(operands[1], Arithmetic):
+            # A constant exponent belongs to the operation; a Value as exponent is an operand.
+            return self._apply(power(as_number(operands[1])), operands[0])
+        return self._apply(OPERATIONS[operation], *operands)
+
+    def _compare(self, relation: str, left: Any, right: Any) -> Condition:
+        if isinstance(right, Condition):
+            right = float(right)
+        elif not isinstance(right, (Arithmetic, numbers.Real)):
+            return NotImplemented  # type: ignore[no-any-return]
+        return compare(relation, left, right)
+
+    def __pos__(self: V) -> V:
+        return self
+
+    def __bool__(self) -> bool:
+        return bool(self != 0)
+
+    def exp(self) -> V:
+        """e to the power of this."""
+        return self._apply(OPERATIONS["exp"], self)
+
+    def log(self) -> V:
+        """The natural logarithm; -inf at 0, nan below."""
+        return self._apply(OPERATIONS["log"], self)
+
+    def log1p(self) -> V:
+        """log(1 + this), accurate near 0."""
+        return self._apply(OPERATIONS["log1p"], self)
+
+    def expm1(self) -> V:
+        """exp(this) - 1, accurate near 0."""
+        return self._apply(OPERATIONS["expm1"], self)
+
+    def sqrt(self) -> V:
+        """The square root; nan below 0."""
+        return self._apply(OPERATIONS["sqrt"], self)
+
+    def sin(self) -> V:
+        """The sine, of radians."""
+        return self._apply(OPERATIONS["sin"], self)
+
+    def cos(self) -> V:
+        """The cosine, of radians."""
+        return self._apply(OPERATIONS["cos"], self)
+
+    def tanh(self) -> V:
+        """The hyperbolic tangent."""
+        return self._apply(OPERATIONS["tanh"], self)
+
+    def sigmoid(self) -> V:
+        """1 / (1 + exp(-this)), the logistic function."""
+        return self._apply(OPERATIONS["sigmoid"], self)
+
+    def relu(self) -> V:
+        """The larger of this and 0; its derivative at 0 is 0."""
+        return self._apply(OPERATIONS["relu"], self)
+
+    def softplus(self) -> V:
+        """log(1 + exp(this)), which never overflows: the smooth relative of ReLU."""
+        return self._apply(OPERATIONS["softplus"], self)
+
+    def maximum(self, other: V | float) -> V:
+        """The larger of two; at a tie each gets half of the gradient."""
+        return self._apply(OPERATIONS["maximum"], self, other)
+
+    def minimum(self, other: V | float) -> V:
+        """The smaller of two; at a tie each gets half of the gradient."""
+        return self._apply(OPERATIONS["minimum"], self, other)
+
+    def clip(self, low: float = -math.inf, high: float = math.inf) -> V:
+        """This, kept between two numbers; the derivative is 1 from bound to bound."""
+        low, high = as_number(low), as_number(high)
+        if not low <= high:
+            raise ValueError(f"clip needs low <= high, but got low={low} and high={high}")
+        return self._apply(clip(low, high), self)
+
+    @property
+    def _op(self) -> str:
+        """What micrograd calls the sign of the operation; the empty text for a leaf."""
+        return "" if self.operation is None else self.operation.symbol
+
+    def __repr__(self) -> str:
+        return f"Value(data={self.data}, grad={self.grad})"
+
+    def __format__(self, spec: str) -> str:
+        return format(self.data, spec) if spec else repr(self)
+
+    def __copy__(self: V) -> V:
+        """Another node with the same operands and the same record."""
+        twin: V = copied(self, lambda operand: operand)
+        return twin
+
+    def __deepcopy__(self: V, memo: dict[int, Any]) -> V:
+        """A copy of the whole graph below this node, without recursion."""
+        twin: V = deep_copy(self, memo)
+        return twin
+
+
+def is_operand(x: object) -> bool:
+    """Whether x is a Value or a number; not if it is of another library that can combine itself.
+
+    What is neither, and of Python's own, is let through, for `as_number` to say what to do.
+    """
+    if isinstance(x, (Arithmetic, float, int, Condition)):
+        return True
+    builtin = type(x).__module__ == "builtins"
+    return builtin or isinstance(x, numbers.Number) or getattr(x, "ndim", None) == 0
