@@ -33,10 +33,14 @@ Operand: TypeAlias = "Term | float"
 
 @dataclass(frozen=True, eq=False)
 class Term:
-    """A name, or an operation on terms and numbers. `spell` writes it."""
+    """A name, or an operation on terms and numbers. `spell` writes it.
+
+    binding: how tightly a name binds: one that will be replaced by a number binds as that does.
+    """
 
     operation: Operation | str
     operands: tuple[Operand, ...] = ()
+    binding: int = CALL
 
     def __add__(self, other: Operand) -> Term:
         return Term(OPERATIONS["add"], (self, other))
@@ -182,7 +186,7 @@ def _spell(term: Operand, target: str) -> tuple[str, int]:
         if operation == "not":
             template, binding = f"{sign}{{0}}", NEGATION
     else:
-        return operation, CALL
+        return operation, term.binding
     written = []
     for place, operand in enumerate(term.operands):
         text, tight = _spell(operand, target)
