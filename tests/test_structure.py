@@ -45,7 +45,8 @@ ROOMS = {
     "engine": "modes conditions arguments value derivatives checking pickling",
     "nn": "arguments module neurons images noise sequences",
     "compiler": "program source llvm tables machine step",
-    "views": "events rendering drawing player.document player terminal explanation",
+    "views": "formulas naming graph style events rendering drawing latex player.document player "
+    "terminal explanation",
     "training": "examples history evaluation runners fitting",
     "saving": "plain blueprint models",
     "export": "kinds onnx_graph onnx_program onnx_layers onnx_file pytorch",

@@ -31,40 +31,16 @@ from ...engine.conditions import Choice, Condition, sources
 from ...engine.value import Value
 from ...ops.table import FAMILIES, OPERATIONS, Operation
 from ...ops.words import Term, derivative, forward, number, spell
-from ..drawing import (
-    COLLAPSE_ABOVE,
-    THEMES,
-    call_name,
-    common,
-    module_paths,
-    parameter_names,
-    shortened,
-    sign,
-)
-from ..events import (
-    MISTAKES,
-    MOST_WRITTEN_OUT,
-    Contribution,
-    Forward,
-    OperandOf,
-    Record,
-    Seed,
-    clean,
-    name_values,
-    names_of,
-    numbers_of,
-    order_of,
-    record,
-    rule_of,
-    term_of,
-)
+from ..events import MISTAKES, Contribution, Forward, Record, Seed, record_of
+from ..formulas import MOST_WRITTEN_OUT, OperandOf, names_of, numbers_of, rule_of, term_of
+from ..graph import MOST_EDGES, Box, Boxes, Graph, Thing, common, open_levels, thing_at
+from ..style import THEMES, clean, sign
 
 __all__ = ["LARGEST", "TooLargeError", "page"]
 
 LARGEST = 20_000  # values; a page of more would open slowly, and nobody would walk through it
 MOST_THINGS = 300  # in one view; Graphviz takes its time beyond that, and so do people
 PART = 100  # values in each part that a larger heap is cut into
-MOST_EDGES = 2 * COLLAPSE_ABOVE
 
 
 class TooLargeError(ValueError):
@@ -95,13 +71,16 @@ def page(
     """
     if not isinstance(root, Value):
         raise TypeError(f"page needs a Value, but got {type(root).__name__}: pass one output")
-    order = order_of(root)
-    if len(order) > LARGEST:
-        raise TooLargeError(
-            f"the graph has {len(order):,} values, and a page walks through {LARGEST:,} at most: "
-            "explain the loss of one example rather than of a batch"
-        )
-    step = _Step(order, names, mistake)
+    graph = Graph(root, names)
+    _check_size(graph)
+    return page_of(graph, record_of(graph, mistake), title)
+
+
+def page_of(graph: Graph, record: Record, title: str = "") -> str:
+    """`page`, for a graph whose record is there already."""
+    _check_size(graph)
+    order, mistake = graph.order, record.mistake
+    step = _Step(graph, record)
     title = clean(title) or f"{step.names[-1]}: one step of backpropagation"
     operations = _operations(order)
     data = _json(_data(step, operations, title))
@@ -123,6 +102,14 @@ def page(
         **scripts,
     }
     return re.sub(r"\{\{(\w+)\}\}", lambda found: parts[found[1]], _file("player.html"))
+
+
+def _check_size(graph: Graph) -> None:
+    if len(graph.order) > LARGEST:
+        raise TooLargeError(
+            f"the graph has {len(graph.order):,} values, and a page walks through {LARGEST:,} at "
+            "most: explain the loss of one example rather than of a batch"
+        )
 
 
 def _file(name: str) -> str:
@@ -162,31 +149,13 @@ def _palette() -> str:
 
 
 @dataclass(eq=False)
-class _Box:
-    """A call of a module, or a part of a heap of values without modules, that can be folded."""
-
-    identifier: int
-    name: str
-    summary: str
-    values: int = 0
-
-    @property
-    def title(self) -> str:
-        return " · ".join(filter(None, (self.name, self.summary)))
-
-
-Thing: TypeAlias = "int | _Box"  # the place of a value, or a box
-_Boxes: TypeAlias = "tuple[_Box, ...]"  # those around a value, from the outside in
-
-
-@dataclass(eq=False)
 class _View:
     """What can be seen at once: the whole (box None), or the inside of a box.
 
     level: boxes that deep are shown folded, those around them as frames.
     """
 
-    box: _Box | None
+    box: Box | None
     level: int
     parent: int
     inside: list[int]
@@ -198,39 +167,27 @@ class _View:
 class _Step:
     """The record of the step, its boxes, and its views, laid out."""
 
-    def __init__(
-        self, order: list[Value], names: Mapping[str, Any] | None, mistake: str | None
-    ) -> None:
-        calls = module_paths(order)
-        all_names, own = parameter_names(calls, names)
-        self.record = record(order[-1], all_names, mistake)
-        self.order = order
-        self.names = [clean(node.name) for node in self.record.nodes]
+    def __init__(self, graph: Graph, record: Record) -> None:
+        self.record, self.order, self.operands = record, graph.order, graph.operands
+        self.names = [clean(node.name) for node in record.nodes]
         self.short = [
-            shortened(own.get(name, name), path) if path else name
-            for name, path in zip(self.names, calls, strict=True)
+            clean(graph.short(place, len(path))) for place, path in enumerate(graph.paths)
         ]
-        called = name_values(order, all_names)
-        places = {value: place for place, value in enumerate(order)}
         self.choices: dict[Operation | None, _WrittenChoice] = {
-            value._operation: _written_choice(value, called, places)
-            for value in order
+            value._operation: _written_choice(value, graph.called, graph.places)
+            for value in self.order
             if isinstance(value._operation, Choice)
         }
-        self.operands = [node.operands for node in self.record.nodes]
-        self.uses: list[list[int]] = [[] for _ in order]
+        self.uses: list[list[int]] = [[] for _ in self.order]
         for place, operands in enumerate(self.operands):
             for operand in operands:
                 self.uses[operand].append(place)
-        self.boxes: list[_Box] = []
-        self.paths = self._with_parts(self._modules(calls))
-        for path in self.paths:
-            for box in path:
-                box.values += 1
-        self.home = [0] * len(order)
+        self.boxes = list(dict.fromkeys(box for path in graph.paths for box in path))
+        self.paths = self._with_parts(graph.paths)
+        self.home = [0] * len(self.order)
         self.views = self._views()
         _lay_out(self)
-        _, self.gradients = self.record.state(len(self.record) - 1)
+        _, self.gradients = record.state(len(record) - 1)
 
     def words(self, operation: Operation) -> dict[str, Any]:
         """How the page writes an operation."""
@@ -242,49 +199,34 @@ class _Step:
         chosen = self.choices.get(operation)
         return chosen.functions if chosen else _functions(operation)
 
-    def _box(self, name: str, summary: str) -> _Box:
-        self.boxes.append(_Box(len(self.boxes), clean(name), clean(summary)))
-        return self.boxes[-1]
-
-    def _modules(self, calls: Sequence[Sequence[Any]]) -> list[_Boxes]:
-        found: dict[tuple[int, ...], _Box] = {}
-        paths = []
-        for path in calls:
-            boxes = []
-            for level, call in enumerate(path):
-                key = tuple(map(id, path[: level + 1]))
-                if key not in found:
-                    found[key] = self._box(*call_name(call, path[level - 1] if level else None))
-                boxes.append(found[key])
-            paths.append(tuple(boxes))
-        return paths
-
-    def _with_parts(self, paths: list[_Boxes]) -> list[_Boxes]:
+    def _with_parts(self, paths: list[Boxes]) -> list[Boxes]:
         """Cut what holds too many things for one view into parts, in topological order."""
         inner: tuple[Thing, ...]
-        things: dict[_Box | None, dict[Thing, int]] = {}
+        things: dict[Box | None, dict[Thing, int]] = {}
         for place, path in enumerate(paths):
             inner = (*path, place)
             for around, thing in zip((None, *path), inner, strict=True):
                 members = things.setdefault(around, {})
                 members.pop(thing, None)  # ordered by what comes last: the result of a module
                 members[thing] = place
-        part_of: dict[Thing, _Box] = {}
+        part_of: dict[Thing, Box] = {}
         for members in things.values():
             if len(members) <= MOST_THINGS:
                 continue
             pieces = [list(members)[i : i + PART] for i in range(0, len(members), PART)]
             for count, piece in enumerate(pieces):
-                box = self._box(f"part {count + 1}", f"of {len(pieces)}")
+                values = sum(thing.values if isinstance(thing, Box) else 1 for thing in piece)
+                box = Box(len(self.boxes), f"part {count + 1}", f"of {len(pieces)}", values)
+                self.boxes.append(box)
                 part_of.update((thing, box) for thing in piece)
         result = []
         for place, path in enumerate(paths):
-            longer: list[_Box] = []
+            longer: list[Box] = []
             inner = (*path, place)
             for thing in inner:
                 if thing in part_of:
                     longer.append(part_of[thing])
-                if isinstance(thing, _Box):
+                if isinstance(thing, Box):
                     longer.append(thing)
             result.append(tuple(longer))
         return result
@@ -292,9 +234,9 @@ class _Step:
     def _views(self) -> list[_View]:
         """The whole, from folded to as open as can be read; then the inside of each box in it."""
         everything = list(range(len(self.order)))
-        open_levels = self._fitting_level(everything, 0)
-        views = [_View(None, level, 0, everything) for level in range(open_levels, -1, -1)]
-        inside: dict[_Box, list[int]] = {}
+        fitting = open_levels(self.paths, self.operands)
+        views = [_View(None, level, 0, everything) for level in range(fitting, -1, -1)]
+        inside: dict[Box, list[int]] = {}
         for place, path in enumerate(self.paths):
             for box in path:
                 inside.setdefault(box, []).append(place)
@@ -304,44 +246,26 @@ class _Step:
         while waiting:
             number_of_view = waiting.popleft()
             view = views[number_of_view]
-            boxes: dict[_Box, None] = {}
+            boxes: dict[Box, None] = {}
             for place in view.inside:
                 thing = view.shown[place]
-                if isinstance(thing, _Box):
+                if isinstance(thing, Box):
                     boxes[thing] = None
                 else:
                     self.home[place] = number_of_view
             for box in boxes:
                 depth = len(self.paths[inside[box][0]][: view.level]) + 1
-                level = self._fitting_level(inside[box], depth)
+                level = open_levels(self.paths, self.operands, inside[box], depth)
                 views.append(_View(box, level, number_of_view, inside[box]))
                 self._fill(views[-1])
                 waiting.append(len(views) - 1)
         return views
 
-    def _thing(self, place: int, level: int) -> Thing:
-        path = self.paths[place]
-        return path[level] if len(path) > level else place
-
-    def _fitting_level(self, inside: Sequence[int], base: int) -> int:
-        """How deep boxes can be open in a view that can still be read."""
-        deepest = max(len(self.paths[place]) for place in inside)
-        wanted = set(inside)
-        for level in range(deepest, base, -1):
-            shown = {place: self._thing(place, level) for place in inside}
-            edges = {
-                (shown[operand], shown[place])
-                for place in inside
-                for operand in self.operands[place]
-                if operand in wanted
-            }
-            if len(set(shown.values())) <= COLLAPSE_ABOVE and len(edges) <= MOST_EDGES:
-                return level
-        return base
-
     def _fill(self, view: _View) -> None:
         """What is shown for each value inside of a view, and for its neighbours outside."""
-        view.shown = {place: self._thing(place, view.level) for place in view.inside}
+        view.shown = {
+            place: thing_at(place, self.paths[place], view.level) for place in view.inside
+        }
         if view.box is None:
             return
         wires = {
@@ -362,7 +286,7 @@ class _Step:
                     view.shown[use] = self._sibling(use, own)
                     view.stubs.add(view.shown[use])
 
-    def _sibling(self, place: int, own: _Boxes) -> Thing:
+    def _sibling(self, place: int, own: Boxes) -> Thing:
         """A value outside, or the outermost box around it that is not around this view as well."""
         path = self.paths[place]
         shared = len(common(path, own))
@@ -391,7 +315,7 @@ class _Step:
         content = [_frame(box, area) for box, area in layout.frames.items()]
         for thing, area in layout.things.items():
             stub = " stub" if thing in view.stubs else ""
-            if isinstance(thing, _Box):
+            if isinstance(thing, Box):
                 content.append(_folded(thing, area, stub))
             else:
                 content.append(self._node(thing, area, stub))
@@ -425,7 +349,7 @@ def _template(view: str) -> str:
 
 
 def _key(thing: Thing) -> str:
-    return f"b{thing.identifier}" if isinstance(thing, _Box) else f"n{thing}"
+    return f"b{thing.identifier}" if isinstance(thing, Box) else f"n{thing}"
 
 
 def _text(text: str) -> str:
@@ -453,7 +377,7 @@ def _wire(link: tuple[Thing, Thing, str], path: str) -> str:
     return f'<path class="edge" {ends} d="{path}"/>'
 
 
-def _frame(box: _Box, area: _Area) -> str:
+def _frame(box: Box, area: _Area) -> str:
     """An open box: its frame, and a title that folds it."""
     x, y, width, height = area
     title = _text(_shortened(box.title, 60))
@@ -465,7 +389,7 @@ def _frame(box: _Box, area: _Area) -> str:
     )
 
 
-def _folded(box: _Box, area: _Area, stub: str) -> str:
+def _folded(box: Box, area: _Area, stub: str) -> str:
     x, y, width, height = area
     inside = f"{box.values:,} value{'s' * (box.values != 1)} inside"
     return (
@@ -490,7 +414,7 @@ class _Layout:
     width: int
     height: int
     things: dict[Thing, _Area] = field(default_factory=dict)
-    frames: dict[_Box, _Area] = field(default_factory=dict)
+    frames: dict[Box, _Area] = field(default_factory=dict)
     edges: list[tuple[tuple[Thing, Thing, str], str]] = field(default_factory=list)
 
 
@@ -504,7 +428,7 @@ def _lay_out(step: _Step) -> None:
 
 def _size(step: _Step, thing: Thing) -> tuple[int, int]:
     """Wide enough for the name, and for any number that a live change may bring."""
-    if isinstance(thing, _Box):
+    if isinstance(thing, Box):
         lines = (1.25 * len(_middle_out(thing.name, 40)), len(_shortened(thing.summary, 48)), 18)
         return round(max(150, 32 + 7.6 * max(lines))), 82
     name = _middle_out(step.short[thing])
@@ -520,7 +444,7 @@ def _source(step: _Step, view: _View, edges: Iterable[tuple[Thing, Thing, str]])
         'node [shape=box, fixedsize=true, label=""]',
         "edge [dir=none]",
     ]
-    framed: dict[_Boxes, list[Thing]] = {}
+    framed: dict[Boxes, list[Thing]] = {}
     base = 0 if view.box is None else step.paths[view.inside[0]].index(view.box) + 1
     for place in view.inside:
         path = step.paths[place][base : view.level]
@@ -528,7 +452,7 @@ def _source(step: _Step, view: _View, edges: Iterable[tuple[Thing, Thing, str]])
             framed.setdefault(path[:level], [])
         framed[path].append(view.shown[place])
     depth = 0
-    open_path: _Boxes = ()
+    open_path: Boxes = ()
     # Graphviz stacks siblings from the bottom: the last goes first.
     for path in sorted(framed, key=lambda path: [-box.identifier for box in path]):
         while open_path != path[: len(open_path)]:
@@ -545,7 +469,7 @@ def _source(step: _Step, view: _View, edges: Iterable[tuple[Thing, Thing, str]])
             depth += 1
         things = dict.fromkeys(framed[path])
         lines += [_dot_node(step, thing) for thing in things if isinstance(thing, int)]
-        folded = [thing for thing in things if isinstance(thing, _Box)]
+        folded = [thing for thing in things if isinstance(thing, Box)]
         folded.sort(key=lambda box: -box.identifier)
         lines += [_dot_node(step, box) for box in folded]
     lines.append("}" * depth)
@@ -585,7 +509,7 @@ def _parsed(
     view: _View,
     links: Sequence[tuple[Thing, Thing, str]],
     found: Mapping[str, Any],
-    boxes: Sequence[_Box],
+    boxes: Sequence[Box],
 ) -> _Layout:
     """Graphviz's answer, with the origin at the top left."""
     left, bottom, right, top = map(float, found["bb"].split(","))
@@ -814,7 +738,8 @@ def _data(step: _Step, operations: Mapping[Operation, int], title: str) -> dict[
         "mistakes": MISTAKES,
         "mistake": step.record.mistake,
         "boxes": [
-            {"title": box.title, "name": box.name, "values": box.values} for box in step.boxes
+            {"title": clean(box.title), "name": clean(box.name), "values": box.values}
+            for box in step.boxes
         ],
         "paths": [[box.identifier for box in path] for path in step.paths],
         "home": step.home,
