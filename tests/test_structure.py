@@ -45,7 +45,7 @@ ROOMS = {
     "engine": "modes conditions arguments value derivatives checking pickling",
     "nn": "arguments module neurons images noise sequences",
     "compiler": "program source llvm tables machine step",
-    "views": "events rendering drawing "
+    "views": "formulas naming graph style events rendering drawing latex "
     "player.views player.layout player.svg player.spelling player.document player "
     "terminal explanation",
     "training": "examples history evaluation runners fitting",

@@ -26,24 +26,15 @@ from importlib.resources import files
 from typing import Any
 
 from ...engine.value import Value
-from ..drawing import THEMES, module_paths, parameter_names, shortened
-from ..events import (
-    MISTAKES,
-    Contribution,
-    Forward,
-    Record,
-    Seed,
-    clean,
-    name_values,
-    order_of,
-    record,
-)
+from ..events import MISTAKES, Contribution, Forward, Record, Seed, record_of
+from ..graph import Graph
+from ..style import THEMES, clean
 from .layout import Layout, lay_out
 from .spelling import Spelling, javascript, spell_operations
 from .svg import escaped, picture
 from .views import Plan
 
-__all__ = ["LARGEST", "PLAYER", "TooLargeError", "page"]
+__all__ = ["LARGEST", "PLAYER", "TooLargeError", "page", "page_of"]
 
 LARGEST = 20_000  # values; a page of more would open slowly, and nobody would walk through it
 
@@ -82,29 +73,17 @@ def page(
     """
     if not isinstance(root, Value):
         raise TypeError(f"page needs a Value, but got {type(root).__name__}: pass one output")
-    order = order_of(root)
-    if len(order) > LARGEST:
-        raise TooLargeError(
-            f"the graph has {len(order):,} values, and a page walks through {LARGEST:,} at most: "
-            "explain the loss of one example rather than of a batch"
-        )
-    calls = module_paths(order)
-    all_names, own = parameter_names(calls, names)
-    step = record(root, all_names, mistake)
-    short = [
-        shortened(own.get(name, name), path) if path else name
-        for name, path in zip((clean(node.name) for node in step.nodes), calls, strict=True)
-    ]
-    plan = Plan(step, short, calls)
-    spelling = spell_operations(order, name_values(order, all_names))
-    title = clean(title) or f"{plan.names[-1]}: one step of backpropagation"
-    return _document(order, step, plan, spelling, title)
+    graph = Graph(root, names)
+    _check_size(graph)  # before it is recorded
+    return page_of(graph, record_of(graph, mistake), title)
 
 
-def _document(
-    order: Sequence[Value], step: Record, plan: Plan, spelling: Spelling, title: str
-) -> str:
+def page_of(graph: Graph, step: Record, title: str = "") -> str:
+    """`page`, for a graph whose record is there already."""
+    _check_size(graph)
+    plan, spelling = Plan(graph, step), spell_operations(graph)
     layouts = lay_out(plan)
+    title = clean(title) or f"{plan.names[-1]}: one step of backpropagation"
     _, gradients = step.state(len(step) - 1)
     pictures = [
         picture(plan, view, layout, gradients)
@@ -123,10 +102,18 @@ def _document(
         "count": f"{len(step):,}",
         "mistake": f"With a mistake: {escaped(MISTAKES[step.mistake])}." if step.mistake else "",
         "rows": "".join(_rows(step)),
-        "data": _json({"title": title} | _data(order, step, plan, layouts, spelling)),
+        "data": _json({"title": title} | _data(plan, layouts, spelling)),
         **scripts,
     }
     return re.sub(r"\{\{(\w+)\}\}", lambda found: parts[found[1]], _file("player.html"))
+
+
+def _check_size(graph: Graph) -> None:
+    if len(graph.order) > LARGEST:
+        raise TooLargeError(
+            f"the graph has {len(graph.order):,} values, and a page walks through {LARGEST:,} at "
+            "most: explain the loss of one example rather than of a batch"
+        )
 
 
 def _file(name: str) -> str:
@@ -170,15 +157,9 @@ def _palette() -> str:
 # --- The data of the page, and the table ----------------------------------------------------------
 
 
-def _data(
-    order: Sequence[Value],
-    step: Record,
-    plan: Plan,
-    layouts: Sequence[Layout],
-    spelling: Spelling,
-) -> dict[str, Any]:
+def _data(plan: Plan, layouts: Sequence[Layout], spelling: Spelling) -> dict[str, Any]:
     """What the script needs to know of the step."""
-    nodes = step.nodes
+    nodes = plan.step.nodes
     return {
         "names": plan.names,
         "short": {
@@ -187,14 +168,15 @@ def _data(
         "values": [_encoded(node.value) for node in nodes],
         "operation": spelling.operation,
         "operands": [node.operands for node in nodes],
-        "partials": [list(map(_encoded, value._partials)) for value in order],
+        "partials": [list(map(_encoded, value._partials)) for value in plan.graph.order],
         "constants": [place for place, node in enumerate(nodes) if node.constant],
         "operations": spelling.words,
         "mentions": spelling.mentions,
         "mistakes": MISTAKES,
-        "mistake": step.mistake,
+        "mistake": plan.step.mistake,
         "boxes": [
-            {"title": box.title, "name": box.name, "values": box.values} for box in plan.boxes
+            {"title": clean(box.title), "name": clean(box.name), "values": box.values}
+            for box in plan.boxes
         ],
         "paths": [[box.identifier for box in path] for path in plan.paths],
         "home": plan.home,

@@ -12,11 +12,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
-from .views import Box, Boxes, Link, Plan, Thing, View, key, middle_out, shortened
+from ..graph import Box, Boxes, Thing
+from .views import Link, Plan, View, key, middle_out, shortened
 
 __all__ = ["Area", "Layout", "lay_out"]
 
-Area: TypeAlias = "tuple[int, int, int, int]"  # left, top, width, height
+Area: TypeAlias = tuple[int, int, int, int]  # left, top, width, height
 
 
 @dataclass

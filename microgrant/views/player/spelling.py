@@ -2,7 +2,7 @@
 
 With this module you can
 
-- spell the operations of a graph:     spelling = spell_operations(order, called)
+- spell the operations of a graph:     spelling = spell_operations(graph)
 - make a script of their functions:    javascript(spelling.functions)
 
 The page writes sentences with names and numbers that Python does not know yet: a constant can be
@@ -12,7 +12,7 @@ holes in place of its operands, as `microgrant.ops.words` spells it with names. 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import product
 from typing import Any
@@ -21,14 +21,9 @@ from ...engine.conditions import Choice, Condition, sources
 from ...engine.value import Value
 from ...ops.table import CALL, FAMILIES, OPERATIONS, POWER, PRODUCT, Operation
 from ...ops.words import Operand, Term, derivative, forward, spell
-from ..events import (
-    MOST_WRITTEN_OUT,
-    clean,
-    names_of,
-    numbers_of,
-    rule_of,
-    term_of,
-)
+from ..formulas import MOST_WRITTEN_OUT, names_of, numbers_of, rule_of, term_of
+from ..graph import Graph
+from ..style import clean
 
 __all__ = ["Spelling", "javascript", "spell_operations"]
 
@@ -58,16 +53,11 @@ class Spelling:
     mentions: dict[int, list[int]] = field(default_factory=dict)
 
 
-def spell_operations(order: Sequence[Value], called: Mapping[Value, str]) -> Spelling:
-    """How a page writes and computes the operations of a graph, in the order in which they occur.
-
-    called: names, also of what a `where` compared or did not take: they stand in its words as they
-        are, where the page does not know the value.
-    """
-    places = {value: place for place, value in enumerate(order)}
+def spell_operations(graph: Graph) -> Spelling:
+    """How a page writes and computes the operations of a graph, in the order of the step."""
     numbers: dict[Operation, int] = {}
     spelling = Spelling()
-    for place, value in enumerate(order):
+    for place, value in enumerate(graph.order):
         operation = value._operation
         if operation is None:
             spelling.operation.append(-1)
@@ -77,9 +67,9 @@ def spell_operations(order: Sequence[Value], called: Mapping[Value, str]) -> Spe
         if known:
             continue
         if isinstance(operation, Choice):  # each `where` has one of its own
-            deciding = _what_decides(operation, places)
-            spelling.mentions[place] = [places[x] for x in (deciding or ())[1:]]
-            words, function = _choice(value, deciding, called, places)
+            deciding = _what_decides(operation, graph.places)
+            spelling.mentions[place] = [graph.places[x] for x in (deciding or ())[1:]]
+            words, function = _choice(value, deciding, graph)
         else:
             words, function = _words(operation), _function(operation)
             words["live"] = function is not None
@@ -142,10 +132,7 @@ def _hole(place: int) -> str:
 
 
 def _choice(
-    value: Value,
-    deciding: Sequence[Value] | None,
-    called: Mapping[Value, str],
-    places: Container[Value],
+    value: Value, deciding: Sequence[Value] | None, graph: Graph
 ) -> tuple[dict[str, Any], str | None]:
     """A `where` on the page: its words, and its function if it chooses anew when values change.
 
@@ -153,7 +140,7 @@ def _choice(
     """
     choice: Any = value._operation
     holes = {x: Term(_hole(i)) for i, x in enumerate(deciding or ())}
-    known = names_of(called)
+    known = names_of(graph.called)
 
     def named(x: Value) -> Operand | None:
         return holes.get(x) or known(x)
@@ -164,7 +151,7 @@ def _choice(
         "live": deciding is not None,
         "choice": True,
         "formula": [clean(spell(term_of(value, named)))],
-        "numbers": [clean(spell(term_of(value, holes.get if holes else numbers_of(places))))],
+        "numbers": [clean(spell(term_of(value, holes.get if holes else numbers_of(graph.places))))],
         "rules": [[clean(spell(rule_of(choice, named)))]],
     }
     if deciding is None:

@@ -12,9 +12,10 @@ import html
 from collections.abc import Sequence
 
 from ...ops.numbers import number
-from ..events import clean
+from ..graph import Box
+from ..style import clean
 from .layout import Area, Layout
-from .views import Box, Link, Plan, View, key, middle_out, shortened
+from .views import Link, Plan, View, key, middle_out, shortened
 
 __all__ = ["escaped", "picture"]
 
@@ -46,7 +47,7 @@ def escaped(text: str) -> str:
 
 
 def _node(plan: Plan, place: int, area: Area, stub: str, gradient: float | None) -> str:
-    node = plan.nodes[place]
+    node = plan.step.nodes[place]
     x, y, width, height = area
     name = "constant" if node.constant else plan.labels[place]
     value, reached = number(node.value), "–" if gradient is None else number(gradient)

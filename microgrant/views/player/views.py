@@ -2,51 +2,29 @@
 
 With this module you can
 
-- plan the views of a record:        plan = Plan(step, short_names, module_paths(order))
+- plan the views of a step:          plan = Plan(graph, record_of(graph))
 - go through what a view shows:      plan.views[0].shown, plan.edges(plan.views[0])
 
-A box is a call of a module; or a part of a heap of values without modules, which is too large for
-one picture.
+A box is a call of a module; or a part of a heap of values which is too large for one picture.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TypeAlias
 
-from ..drawing import COLLAPSE_ABOVE, call_name, common, sign
-from ..events import Record, clean
+from ..events import Record
+from ..graph import MOST_EDGES, Box, Boxes, Graph, Thing, common, open_levels, thing_at
+from ..style import clean, sign
 
-if TYPE_CHECKING:
-    from ...nn import ModuleCall
-
-__all__ = ["Box", "Boxes", "Link", "Plan", "Thing", "View"]
+__all__ = ["Link", "Plan", "View", "key", "middle_out", "shortened"]
 
 MOST_THINGS = 300  # in one view; Graphviz takes its time beyond that, and so do people
 PART = 100  # values in each part that a larger heap is cut into
-MOST_EDGES = 2 * COLLAPSE_ABOVE
 
-
-@dataclass(eq=False)
-class Box:
-    """A call of a module, or a part of a heap, that can be folded; with `values` values inside."""
-
-    identifier: int
-    name: str
-    summary: str
-    values: int = 0
-
-    @property
-    def title(self) -> str:
-        """Its name and what it is."""
-        return " · ".join(filter(None, (self.name, self.summary)))
-
-
-Thing: TypeAlias = "int | Box"  # the place of a value, or a box
-Boxes: TypeAlias = "tuple[Box, ...]"  # those around a value, from the outside in
-Link: TypeAlias = "tuple[Thing, Thing, str]"  # an edge: its tail, its head, its identifier
+Link: TypeAlias = tuple[Thing, Thing, str]  # an edge: its tail, its head, its identifier
 
 
 @dataclass(eq=False)
@@ -69,48 +47,32 @@ class View:
 
 
 class Plan:
-    """The boxes of a step, and its views: the whole first.
+    """What the page of a graph and its record shows: boxes, and the views of what is in them.
 
-    names: what the values are called; labels, signs: what is written on their nodes.
-    paths: the boxes around each value; home: for each value, the view in which it can be seen.
+    names, short: what the values are called, and what from inside of their boxes.
+    labels, signs: what is written on their nodes.
+    boxes: those of the graph, and the parts of what is too large for one picture.
+    paths: the boxes around each value.
+    views: the whole, from open to folded; then the inside of each box.
+    home: for each value, the view in which it can be seen.
     """
 
-    def __init__(
-        self, step: Record, short: Sequence[str], calls: Sequence[tuple[ModuleCall, ...]]
-    ) -> None:
-        self.nodes = step.nodes
+    def __init__(self, graph: Graph, step: Record) -> None:
+        self.graph, self.step = graph, step
         self.names = [clean(node.name) for node in step.nodes]
-        self.short = short
-        self.labels = [middle_out(name) for name in short]
+        self.short = [
+            clean(graph.short(place, len(path))) for place, path in enumerate(graph.paths)
+        ]
+        self.labels = [middle_out(name) for name in self.short]
         self.signs = [shortened(sign(node.symbol), 12) for node in step.nodes]
-        self.uses: list[list[int]] = [[] for _ in step.nodes]
-        for place, node in enumerate(step.nodes):
-            for operand in node.operands:
+        self.uses: list[list[int]] = [[] for _ in graph.order]
+        for place, operands in enumerate(graph.operands):
+            for operand in operands:
                 self.uses[operand].append(place)
-        self.boxes: list[Box] = []
-        self.paths = self._with_parts(self._modules(calls))
-        for path in self.paths:
-            for box in path:
-                box.values += 1
-        self.home = [0] * len(step.nodes)
+        self.boxes = list(dict.fromkeys(box for path in graph.paths for box in path))
+        self.paths = self._with_parts(graph.paths)
+        self.home = [0] * len(graph.order)
         self.views = self._views()
-
-    def _box(self, name: str, summary: str) -> Box:
-        self.boxes.append(Box(len(self.boxes), clean(name), clean(summary)))
-        return self.boxes[-1]
-
-    def _modules(self, calls: Sequence[tuple[ModuleCall, ...]]) -> list[Boxes]:
-        found: dict[tuple[int, ...], Box] = {}
-        paths = []
-        for path in calls:
-            boxes = []
-            for level, call in enumerate(path):
-                key = tuple(map(id, path[: level + 1]))
-                if key not in found:
-                    found[key] = self._box(*call_name(call, path[level - 1] if level else None))
-                boxes.append(found[key])
-            paths.append(tuple(boxes))
-        return paths
 
     def _with_parts(self, paths: list[Boxes]) -> list[Boxes]:
         """Cut what holds too many things for one view into parts, in topological order."""
@@ -128,7 +90,9 @@ class Plan:
                 continue
             pieces = [list(members)[i : i + PART] for i in range(0, len(members), PART)]
             for count, piece in enumerate(pieces):
-                box = self._box(f"part {count + 1}", f"of {len(pieces)}")
+                values = sum(thing.values if isinstance(thing, Box) else 1 for thing in piece)
+                box = Box(len(self.boxes), f"part {count + 1}", f"of {len(pieces)}", values)
+                self.boxes.append(box)
                 part_of.update((thing, box) for thing in piece)
         result = []
         for place, path in enumerate(paths):
@@ -144,9 +108,9 @@ class Plan:
 
     def _views(self) -> list[View]:
         """The whole, from folded to as open as can be read; then the inside of each box in it."""
-        everything = list(range(len(self.paths)))
-        open_levels = self._fitting_level(everything, 0)
-        views = [View(None, level, 0, everything) for level in range(open_levels, -1, -1)]
+        everything, operands = list(range(len(self.paths))), self.graph.operands
+        fitting = open_levels(self.paths, operands)
+        views = [View(None, level, 0, everything) for level in range(fitting, -1, -1)]
         inside: dict[Box, list[int]] = {}
         for place, path in enumerate(self.paths):
             for box in path:
@@ -166,41 +130,23 @@ class Plan:
                     self.home[place] = number_of_view
             for box in boxes:
                 depth = len(self.paths[inside[box][0]][: view.level]) + 1
-                level = self._fitting_level(inside[box], depth)
+                level = open_levels(self.paths, operands, inside[box], depth)
                 views.append(View(box, level, number_of_view, inside[box]))
                 self._fill(views[-1])
                 waiting.append(len(views) - 1)
         return views
 
-    def _thing(self, place: int, level: int) -> Thing:
-        path = self.paths[place]
-        return path[level] if len(path) > level else place
-
-    def _fitting_level(self, inside: Sequence[int], base: int) -> int:
-        """How deep boxes can be open in a view that can still be read."""
-        deepest = max(len(self.paths[place]) for place in inside)
-        wanted = set(inside)
-        for level in range(deepest, base, -1):
-            shown = {place: self._thing(place, level) for place in inside}
-            edges = {
-                (shown[operand], shown[place])
-                for place in inside
-                for operand in self.nodes[place].operands
-                if operand in wanted
-            }
-            if len(set(shown.values())) <= COLLAPSE_ABOVE and len(edges) <= MOST_EDGES:
-                return level
-        return base
-
     def _fill(self, view: View) -> None:
         """What is shown for each value inside of a view, and for its neighbours outside."""
-        view.shown = {place: self._thing(place, view.level) for place in view.inside}
+        view.shown = {
+            place: thing_at(place, self.paths[place], view.level) for place in view.inside
+        }
         if view.box is None:
             return
         wires = {
             (operand, view.shown[place])
             for place in view.inside
-            for operand in self.nodes[place].operands
+            for operand in self.graph.operands[place]
             if operand not in view.shown
         }
         sources = dict.fromkeys(operand for operand, _ in sorted(wires, key=lambda wire: wire[0]))
@@ -226,7 +172,7 @@ class Plan:
         drawn: set[tuple[Thing, Thing]] = set()
         inside = set(view.inside)
         for place, head in view.shown.items():
-            for use, operand in enumerate(self.nodes[place].operands):
+            for use, operand in enumerate(self.graph.operands[place]):
                 tail = view.shown.get(operand)
                 if tail is None or tail is head or not (place in inside or operand in inside):
                     continue
