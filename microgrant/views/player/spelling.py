@@ -62,19 +62,19 @@ def spell_operations(graph: Graph) -> Spelling:
         if operation is None:
             spelling.operation.append(-1)
             continue
-        known = operation in numbers
         spelling.operation.append(numbers.setdefault(operation, len(numbers)))
-        if known:
-            continue
-        if isinstance(operation, Choice):  # each `where` has one of its own
+        deciding = None
+        if isinstance(operation, Choice):
             deciding = _what_decides(operation, graph.places)
             spelling.mentions[place] = [graph.places[x] for x in (deciding or ())[1:]]
-            words, function = _choice(value, deciding, graph)
-        else:
-            words, function = _words(operation), _function(operation)
-            words["live"] = function is not None
-        spelling.words.append(words)
-        spelling.functions.append(function)
+        if len(spelling.words) < len(numbers):
+            words, function = (
+                _choice(value, deciding, graph)
+                if isinstance(operation, Choice)
+                else _operation(operation)
+            )
+            spelling.words.append(words)
+            spelling.functions.append(function)
     return spelling
 
 
@@ -88,8 +88,8 @@ def javascript(functions: Iterable[str | None]) -> str:
 # --- In words -------------------------------------------------------------------------------------
 
 
-def _words(operation: Operation) -> dict[str, Any]:
-    """How the page writes an operation of the table, of a family or of the user's."""
+def _operation(operation: Operation) -> tuple[dict[str, Any], str | None]:
+    """An operation of the table, of a family or of the user's: its words and its function."""
 
     def formula(holes: list[Term]) -> list[str]:
         return [spell(Term(operation, tuple(holes)))]
@@ -101,14 +101,17 @@ def _words(operation: Operation) -> dict[str, Any]:
         except (TypeError, AttributeError):  # a rule of the user's that works on floats only
             return [f"∂{operation.name}/∂{name}" for name in names]
 
+    function = _function(operation)
     own = operation is not OPERATIONS.get(operation.name) and operation.name not in FAMILIES
-    return {
+    words = {
         "symbol": clean(operation.symbol),
         "formula": [text for [text] in _templates(formula, operation.arity, NAMES)],
         "numbers": [text for [text] in _templates(formula, operation.arity, NUMBERS)],
         "rules": _templates(rules, operation.arity, NAMES),
         "own": own,
+        "live": function is not None,
     }
+    return words, function
 
 
 def _templates(
@@ -134,7 +137,7 @@ def _hole(place: int) -> str:
 def _choice(
     value: Value, deciding: Sequence[Value] | None, graph: Graph
 ) -> tuple[dict[str, Any], str | None]:
-    """A `where` on the page: its words, and its function if it chooses anew when values change.
+    """A `where`: its words, and its function if it chooses anew when values change.
 
     deciding: the branch taken and what decides; None if the page cannot show what follows.
     """
