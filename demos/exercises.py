@@ -314,7 +314,7 @@ def consequence(root: Value, order: Sequence[Value]) -> str:
     """What the chain rule makes of a wrong order, where that can be seen in a gradient."""
     gradients = defaultdict(float, {root: 1.0})
     for node in reversed(order):
-        for operand, local in zip(node._prev, node._partials, strict=True):
+        for operand, local in zip(node._prev, node.partials, strict=True):
             gradients[operand] += local * gradients[node]
     leaves = [x for x in microgrant.topological_order(root) if not x._prev]
     for leaf, right in zip(leaves, grad(root, leaves), strict=True):

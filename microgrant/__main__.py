@@ -20,12 +20,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from . import __version__
-from .engine.value import Value, topological_order
+from .engine.value import Value
 from .expression import MAX_NODES, evaluate
-from .views.drawing import THEMES, draw
-from .views.events import MISTAKES, name_values
+from .views.drawing import draw
+from .views.events import MISTAKES
 from .views.explanation import PAGES, Explanation, explain
 from .views.rendering import FORMATS, NoGraphvizError
+from .views.style import THEMES
 
 NEURON = "tanh(w1*x1 + w2*x2 + b)"
 NEURON_VALUES = ("x1=2", "x2=0", "w1=-3", "w2=1", "b=6.8813735870195432")
@@ -190,8 +191,8 @@ def _write(step: Explanation, path: Path, options: argparse.Namespace) -> tuple[
             step.save(path, title=title)
             return True, f"page: {path}"
         # The picture shows v1, v2, … where the table speaks of them.
-        called = name_values(topological_order(step.root))
-        names = {name: value for value, name in called.items() if value.operation}
+        called = step.graph.called.items()
+        names = {name: value for value, name in called if value.operation}
         limit = MAX_NODES if path.suffix.lower() == ".dot" else MOST_LAID_OUT
         picture = draw(step.root, names, style=options.style, theme=options.theme, limit=limit)
         picture.write(path)

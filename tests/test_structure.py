@@ -45,7 +45,9 @@ ROOMS = {
     "engine": "node modes conditions arguments copying arithmetic value derivatives checking pickling",
     "nn": "arguments module neurons images noise sequences",
     "compiler": "program source llvm tables machine step",
-    "views": "events rendering drawing player.document player terminal explanation",
+    "views": "formulas naming graph style events rendering drawing latex "
+    "player.views player.layout player.svg player.spelling player.document player "
+    "terminal explanation",
     "training": "examples history evaluation runners fitting",
     "saving": "plain blueprint models",
     "export": "kinds onnx_graph onnx_program onnx_layers onnx_file pytorch",

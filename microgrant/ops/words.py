@@ -34,10 +34,14 @@ Operand: TypeAlias = "Term | float"
 
 @dataclass(frozen=True, eq=False)
 class Term(Operators["Term | float", "Term", "Term"]):
-    """A name, or an operation on terms and numbers. `spell` writes it."""
+    """A name, or an operation on terms and numbers. `spell` writes it.
+
+    binding: how tightly a name binds: one that will be replaced by a number binds as that does.
+    """
 
     operation: Operation | str
     operands: tuple[Operand, ...] = ()
+    binding: int = CALL
 
     def _operate(self, operation: str, *operands: Operand) -> Term:
         if operation == "pow":
@@ -140,7 +144,7 @@ def _spell(term: Operand, target: str) -> tuple[str, int]:
         if operation == "not":
             template, binding = f"{sign}{{0}}", NEGATION
     else:
-        return operation, CALL
+        return operation, term.binding
     written = []
     for place, operand in enumerate(term.operands):
         text, tight = _spell(operand, target)

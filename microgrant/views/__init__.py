@@ -8,9 +8,11 @@ With this package you can
 - have its events as data:      record(loss)
 """
 
-from .drawing import COLLAPSE_ABOVE, THEMES, draw
+from .drawing import draw
 from .events import MISTAKES, Contribution, Event, Forward, Node, Record, Seed, record
 from .explanation import Explanation, explain
+from .graph import COLLAPSE_ABOVE
+from .style import THEMES
 
 __all__ = ["COLLAPSE_ABOVE", "MISTAKES", "THEMES", "Contribution", "Event", "Explanation"]
 __all__ += ["Forward", "Node", "Record", "Seed", "draw", "explain", "record"]

@@ -13,23 +13,14 @@ pass is replayed from zero.
 
 from __future__ import annotations
 
-import re
-from collections import deque
-from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import chain
-from typing import Any, TypeAlias, overload
+from typing import TypeAlias, overload
 
-from ..engine.conditions import Choice, Condition, whole_order
-from ..engine.value import Value, topological_order
-from ..nn import Module
-from ..ops.words import CHOICE, TERMS, Operand, Term, derivative, number, spell
-
-# What would break a line of the table, or turn it around.
-_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
-MOST_SEARCHED = 100_000  # things looked at for names, in all
-LARGEST_SEARCHED = 10_000  # a longer list is data, not a place where names come from
-MOST_WRITTEN_OUT = 12  # operations, in what a `where` compares or does not take
+from ..engine.value import Value
+from ..ops.numbers import number
+from .graph import Graph
+from .style import clean
 
 __all__ = [
     "MISTAKES",
@@ -39,8 +30,8 @@ __all__ = [
     "Node",
     "Record",
     "Seed",
-    "name_values",
     "record",
+    "record_of",
 ]
 
 
@@ -243,7 +234,7 @@ class Record(Sequence[Event]):
 
 
 def record(
-    root: Value, names: Mapping[str, Any] | None = None, mistake: str | None = None
+    root: Value, names: Mapping[str, object] | None = None, mistake: str | None = None
 ) -> Record:
     """The record of the step that computed `root`, with the backward pass from it.
 
@@ -271,174 +262,29 @@ def record(
       ∂d/∂a = −3
       ∂d/∂b = 2
     """
+    return record_of(Graph(root, names, parameters=False), mistake)
+
+
+def record_of(graph: Graph, mistake: str | None = None) -> Record:
+    """`record`, for a graph that is ordered and named already."""
     if mistake is not None and mistake not in MISTAKES:
         raise ValueError(f"mistake is one of {', '.join(MISTAKES)}, but got {mistake!r}")
-    order = order_of(root)
-    places = {value: place for place, value in enumerate(order)}
-    called = name_values(order, names)
-    nodes = tuple(_node(value, places, called) for value in order)
+    nodes = tuple(_node(graph, value) for value in graph.order)
     events: list[Event] = []
-    for place, value in enumerate(order):
-        arithmetic = spell(term_of(value, numbers_of(places))) if value.operation else ""
-        events.append(Forward(place, arithmetic))
-    events.append(Seed(len(order) - 1, 1.0))
-    before = [0.0] * len(order)
+    for place, value in enumerate(graph.order):
+        events.append(Forward(place, graph.arithmetic(value) if value.operation else ""))
+    events.append(Seed(len(nodes) - 1, 1.0))
+    gradients = [0.0] * len(nodes)
     if mistake == "no_zero_grad":
-        right = record(root, names)
-        for event in right.events:
-            if isinstance(event, Contribution) and not nodes[event.operand].operation:
-                before[event.operand] = event.after
-    events += _contributions(order, places, before, mistake)
+        for _ in _contributions(graph, gradients):
+            pass  # the earlier step
+        gradients = [0.0 if node.operation else x for node, x in zip(nodes, gradients, strict=True)]
+    events += _contributions(graph, gradients, mistake)
     return Record(nodes, tuple(events), mistake)
 
 
-def order_of(root: Value) -> list[Value]:
-    """`topological_order`, in which a `where` also comes after what its condition compared.
-
-    >>> from microgrant import where
-    >>> x = Value(2.0, "x")
-    >>> [value.label or value._op for value in order_of(where(x > 0, 1.0, 0.0) * x)]
-    ['x', '', 'where', '*']
-    """
-    order = topological_order(root)
-    if not any(isinstance(value.operation, Choice) for value in order):
-        return order
-    inside = set(order)
-    return [x for x in whole_order(root) if isinstance(x, Value) and x in inside]
-
-
-def check_unchanged(order: Sequence[Value]) -> None:
-    """A ValueError if the data of a graph was changed after the forward pass.
-
-    Such a graph can still be differentiated, since it keeps its local derivatives. It cannot be
-    explained: its numbers do not follow from one another any more.
-
-    >>> x = Value(2.0)
-    >>> y = x * 3
-    >>> x.data = 5.0
-    >>> check_unchanged(topological_order(y))
-    Traceback (most recent call last):
-        ...
-    ValueError: the data of a graph was changed after its forward pass, so that 5 × 3 = 6: ...
-    """
-    places = set(order)
-    for value in order:
-        operation = value.operation
-        if operation is None:
-            continue
-        data = operation.forward(*(operand._data for operand in value._prev))
-        flipped = isinstance(operation, Choice) and not operation.condition.unchanged()
-        if flipped or (data != value._data and data == data):
-            arithmetic = f"{spell(term_of(value, numbers_of(places)))} = {number(value._data)}"
-            raise ValueError(
-                f"the data of a graph was changed after its forward pass, so that {arithmetic}: "
-                "explain a step before the parameters are updated, or compute it again"
-            )
-
-
-def held_by(names: Mapping[str, Any] | None, order: Sequence[Value]) -> dict[str, Value]:
-    """Of all that variables hold, the Values of one graph: nothing else is to be kept alive.
-
-    >>> x = Value(2.0)
-    >>> held_by({"x": x, "data": [1.0] * 10}, [x])
-    {'x': Value(data=2.0, grad=0.0)}
-    """
-    wanted = {*order, *_mentioned(order)}
-    return {name: value for name, value in _held(names or {}) if value in wanted}
-
-
-# --- How a node was computed ----------------------------------------------------------------------
-
-OperandOf: TypeAlias = "Callable[[Value], Operand | None]"
-
-
-def term_of(value: Value, operand_of: OperandOf) -> Term:
-    """How an interior node was computed, as a term over names or numbers.
-
-    operand_of: the name or number that stands for a Value. What a `where` compares or does not take
-        need not be in the graph: where None stands for such a Value, it is written out.
-
-    >>> from microgrant import where
-    >>> x, a = Value(2.0, "x"), Value(3.0, "a")
-    >>> y = where(x > 0, a, x * 0.1)
-    >>> spell(term_of(y, names_of(name_values(topological_order(y)))))
-    'where(x > 0, a, x × 0.1)'
-    """
-    return _Writer(operand_of).term(value)
-
-
-def rule_of(choice: Choice, operand_of: OperandOf) -> Operand:
-    """The derivative of a `where` with respect to the branch taken: 1 for as long as it is."""
-    condition = _Writer(operand_of).part(choice.condition)
-    branches = CHOICE.partials(TERMS, Term(""), condition, Term(""), Term(""))[1:]
-    rule: Operand = branches[0 if choice.condition.truth else 1]
-    return rule
-
-
-def names_of(called: Mapping[Value, str]) -> OperandOf:
-    """For `term_of`: names."""
-    return lambda value: Term(called[value]) if value in called else None
-
-
-def numbers_of(graph: Container[Value]) -> OperandOf:
-    """For `term_of`: the data of what is in the graph."""
-    return lambda value: value._data if value in graph else None
-
-
-class _Writer:
-    """Writes terms, and stops writing out before they are too long to be read."""
-
-    def __init__(self, operand_of: OperandOf) -> None:
-        self.operand_of = operand_of
-        self.room = MOST_WRITTEN_OUT
-
-    def term(self, value: Value) -> Term:
-        operation = value.operation
-        if isinstance(operation, Choice):
-            parts = (operation.condition, operation.if_true, operation.if_false)
-            return Term(CHOICE, tuple(map(self.part, parts)))
-        if operation is None:
-            raise ValueError(f"{value!r} was given, and not computed")
-        return Term(operation, tuple(map(self.part, value._prev)))
-
-    def part(self, x: Value | Condition | float) -> Operand:
-        if isinstance(x, Condition):
-            return self.condition(x)
-        if not isinstance(x, Value):
-            return float(x)
-        known = self.operand_of(x)
-        if known is not None:
-            return known
-        if x.operation is None or not self.room:
-            return x._data
-        self.room -= 1
-        return self.term(x)
-
-    def condition(self, condition: Condition) -> Term:
-        if not self.room:
-            return Term("…")
-        self.room -= 1
-        relation, operands = condition.relation, list(condition.operands)
-
-        def goes_on() -> bool:  # of (a and b) and c, the parentheses say nothing
-            return relation in ("and", "or") and operands[0].relation == relation
-
-        while goes_on() and len(operands) < self.room:
-            operands[:1] = operands[0].operands
-        first = Term("…") if goes_on() else self.part(operands[0])
-        return Term(relation, (first, *map(self.part, operands[1:])))
-
-
-def _mentioned(order: Sequence[Value]) -> list[Value]:
-    """The Values outside of a graph that conditions and branches not taken were computed from."""
-    if not any(isinstance(value.operation, Choice) for value in order):
-        return []
-    inside = set(order)
-    return [x for x in whole_order(*order) if isinstance(x, Value) and x not in inside]
-
-
-def _node(value: Value, places: Mapping[Value, int], called: Mapping[Value, str]) -> Node:
-    operation, name = value.operation, called[value]
+def _node(graph: Graph, value: Value) -> Node:
+    operation, name = value.operation, graph.called[value]
     if operation is None:
         constant = hasattr(value, "_constant") and not value.label and name == number(value._data)
         return Node(name, value._data, "", "", (), (), "", (), constant)
@@ -448,163 +294,43 @@ def _node(value: Value, places: Mapping[Value, int], called: Mapping[Value, str]
         operation.name,
         operation.symbol,
         operation.constants,
-        tuple(places[operand] for operand in value._prev),
-        spell(term_of(value, names_of(called))),
-        tuple(rules_of(value, called)),
+        graph.operands[graph.places[value]],
+        graph.formula(value),
+        tuple(graph.rules(value)),
         constant=False,
     )
 
 
 def _contributions(
-    order: Sequence[Value],
-    places: Mapping[Value, int],
-    gradients: list[float],
-    mistake: str | None,
+    graph: Graph, gradients: list[float], mistake: str | None = None
 ) -> Iterator[Contribution]:
-    """The backward pass from the last of `order`; `gradients` is what it begins with."""
+    """The backward pass from the root; `gradients` is what it begins with, and keeps up to date."""
     gradients[-1] = 1.0
     naive = mistake == "no_topological_order"
-    for count, value in enumerate(_naive_order(order[-1]) if naive else reversed(order)):
+    for count, node in enumerate(
+        _naive_order(graph) if naive else reversed(range(len(graph.order)))
+    ):
         if count > MOST_EVENTS:
             raise ValueError(
                 f"without a topological order this step takes more than {MOST_EVENTS:,} visits, "
                 "since each node is visited once for every path to it: take a smaller graph"
             )
-        node = places[value]
-        upstream = gradients[node]
-        for place, operand in enumerate(value._prev):
-            local, target = value.partials[place], places[operand]
-            before, contribution = gradients[target], local * upstream
+        upstream, partials = gradients[node], graph.order[node].partials
+        for place, target in enumerate(graph.operands[node]):
+            local, before = partials[place], gradients[target]
+            contribution = local * upstream
             after = contribution if mistake == "overwrite" else before + contribution
             gradients[target] = after
             yield Contribution(node, place, target, upstream, local, contribution, before, after)
 
 
-def _naive_order(root: Value) -> Iterator[Value]:
+def _naive_order(graph: Graph) -> Iterator[int]:
     """What "differentiate, then recurse into each operand" visits: a node once for every path."""
-    stack = [root]
+    stack = [len(graph.order) - 1]
     while stack:
-        value = stack.pop()
-        yield value
-        stack.extend(reversed(value._prev))
-
-
-def rules_of(value: Value, called: Mapping[Value, str]) -> list[str]:
-    """The local derivatives of an interior node in words, one for each operand."""
-    operation, operands = value.operation, value._prev
-    if operation is None:
-        return []
-    if isinstance(operation, Choice):
-        return [spell(rule_of(operation, names_of(called)))]
-    names = [called[operand] for operand in operands]
-    try:
-        return derivative(operation, called[value], names)
-    except (TypeError, AttributeError):  # a rule of the user's that works on floats only
-        return [f"∂{operation.name}/∂{name}" for name in names]
-
-
-def name_values(order: Sequence[Value], names: Mapping[str, Any] | None = None) -> dict[Value, str]:
-    """A name for each Value of a graph, all different; and those that the user has given to what a
-    `where` compared or did not take.
-
-    What `given_names` knows; or its number if it is a constant of the program; or else x1, x2, …
-    for what goes in and v1, v2, … for what is computed.
-
-    >>> x = Value(3.0)
-    >>> y = x * 2 + 1
-    >>> list(name_values(topological_order(y), {"y": y}).values())
-    ['x1', '2', 'v1', '1', 'y']
-    """
-    mentioned = _mentioned(order)
-    called = given_names([*order, *mentioned], names)
-    taken = set(called.values())
-    counts = {"x": 0, "v": 0}
-    for value in order:
-        if value in called:
-            continue
-        if hasattr(value, "_constant"):
-            called[value] = number(value._data)  # constants need not differ
-            continue
-        letter = "x" if value.operation is None else "v"
-        counts[letter] += 1
-        while f"{letter}{counts[letter]}" in taken:
-            counts[letter] += 1
-        called[value] = f"{letter}{counts[letter]}"
-    return {value: called[value] for value in (*order, *mentioned) if value in called}
-
-
-def given_names(order: Sequence[Value], names: Mapping[str, Any] | None = None) -> dict[Value, str]:
-    """The names that the user has given: labels, and variables in `names` that hold a Value (or a
-    list, a dictionary or a module in which it is, at any depth). A name given twice gets a number.
-
-    >>> x = Value(3.0)
-    >>> list(given_names(topological_order(x * 2), {"inputs": [x]}).values())
-    ['inputs[0]']
-    """
-    if names is not None and not isinstance(names, Mapping):
-        raise TypeError(
-            f"names is a dictionary of variables, such as locals(), but got {type(names).__name__}"
-        )
-    wanted = set(order)
-    called: dict[Value, str] = {}
-    times: dict[str, int] = {}
-    labelled = ((str(value.label), value) for value in order if value.label)
-    for name, value in chain(labelled, _held(names or {})):
-        if value in wanted and value not in called:
-            called[value] = different(name, times)
-    return called
-
-
-def different(name: str, times: dict[str, int]) -> str:
-    """The name, or ``name′2`` and so on for a further thing with that name.
-
-    times: how often each name has come up; it is kept up to date.
-
-    >>> times = {}
-    >>> different("w", times), different("w", times)
-    ('w', 'w′2')
-    """
-    while True:
-        times[name] = count = times.get(name, 0) + 1
-        if count == 1:
-            return name
-        if f"{name}′{count}" not in times:
-            times[f"{name}′{count}"] = 1
-            return f"{name}′{count}"
-
-
-def _held(names: Mapping[str, Any]) -> Iterator[tuple[str, Value]]:
-    """The Values in variables, then those in the lists, dictionaries and modules there."""
-    seen: set[int] = set()
-    waiting = deque((str(name), x) for name, x in names.items() if not str(name).startswith("_"))
-    for _ in range(MOST_SEARCHED):
-        if not waiting:
-            return
-        name, x = waiting.popleft()
-        if isinstance(x, Value):
-            yield name, x
-        elif id(x) not in seen:
-            seen.add(id(x))
-            waiting.extend((f"{name}{rest}", inner) for rest, inner in _inside(x))
-
-
-def _inside(x: Any) -> Iterable[tuple[str, Any]]:
-    if isinstance(x, (list, tuple)) and len(x) <= LARGEST_SEARCHED:
-        return [(f"[{i}]", element) for i, element in enumerate(x)]
-    if isinstance(x, dict) and len(x) <= LARGEST_SEARCHED:
-        return [(f"[{key!r}]", element) for key, element in x.items()]
-    if isinstance(x, Module):
-        return [(f".{name}", value) for name, value in x.named_parameters()]
-    return ()
-
-
-def clean(text: str) -> str:
-    """Text in which nothing breaks a line, turns it around, or cannot be written.
-
-    >>> clean("a\\nb")
-    'a�b'
-    """
-    return _CONTROL.sub("\ufffd", text)
+        node = stack.pop()
+        yield node
+        stack.extend(reversed(graph.operands[node]))
 
 
 def _aligned(rows: list[list[str]]) -> str:

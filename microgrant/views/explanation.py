@@ -18,45 +18,27 @@ import html
 import json
 import math
 import os
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ..engine.conditions import Choice
 from ..engine.value import Value
 from ..files import write_file
-from ..ops.table import OPERATIONS, Operation
-from ..ops.words import Operand, Term, derivative_terms, spell
-from .drawing import module_paths, parameter_names
-from .events import (
-    Contribution,
-    Forward,
-    Record,
-    Seed,
-    check_unchanged,
-    clean,
-    held_by,
-    name_values,
-    names_of,
-    order_of,
-    record,
-    rule_of,
-    term_of,
-)
+from .events import Contribution, Forward, Record, Seed, record_of
+from .graph import Graph
+from .latex import align
 from .terminal import play
 
 __all__ = ["Explanation", "explain"]
 
-MUL = OPERATIONS["mul"]
 PAGES = (".html", ".htm")
 
 KINDS = {Forward: "forward", Seed: "seed", Contribution: "contribution"}
 
 
 def explain(
-    root: Value, names: Mapping[str, Any] | None = None, *, mistake: str | None = None
+    root: Value, names: Mapping[str, object] | None = None, *, mistake: str | None = None
 ) -> Explanation:
     """The record of the step that computed `root`, with the backward pass from it.
 
@@ -80,20 +62,28 @@ def explain(
     """
     if not isinstance(root, Value):
         raise TypeError(f"explain needs a Value, but got {type(root).__name__}")
-    order = order_of(root)
-    check_unchanged(order)
     # Not all of `names`: an explanation in a notebook would keep the one before it alive.
-    held, _ = parameter_names(module_paths(order), held_by(names, order))
-    step = record(root, held, mistake)
-    return Explanation(step.nodes, step.events, step.mistake, root, held)
+    graph = Graph(root, names, flat=True)
+    graph.check_unchanged()
+    step = record_of(graph, mistake)
+    return Explanation(step.nodes, step.events, step.mistake, graph)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Explanation(Record):
     """A `Record` and the views of it. Iterating over it gives the events, in order."""
 
-    root: Value = field(default_factory=lambda: Value(0.0))
-    names: Mapping[str, Any] = field(default_factory=dict)
+    graph: Graph = field(default_factory=lambda: Graph(Value(0.0)))
+
+    @property
+    def root(self) -> Value:
+        """The value that is differentiated."""
+        return self.graph.root
+
+    @property
+    def names(self) -> Mapping[str, object]:
+        """The variables and parameters that values are named after."""
+        return self.graph.names
 
     def __repr__(self) -> str:
         edges = sum(isinstance(event, Contribution) for event in self.events)
@@ -132,7 +122,7 @@ class Explanation(Record):
           \frac{\partial L}{\partial b} &= \frac{\partial L}{\partial L} \cdot a = 1 \cdot ...
         \end{align*}
         """
-        return _latex(self)
+        return align(self.graph, self)
 
     def save(self, path: str | os.PathLike[str], *, title: str = "") -> Path:
         """Write the page to walk through: one file, which needs no network and no server.
@@ -170,10 +160,10 @@ class Explanation(Record):
         )
 
     def _page(self, title: str = "") -> str:
-        from .player.document import page
+        from .player.document import page_of
 
-        check_unchanged(order_of(self.root))
-        return page(self.root, self.names, title=title, mistake=self.mistake)
+        self.graph.check_unchanged()
+        return page_of(self.graph, self, title)
 
 
 def _speakable(x: Any) -> Any:
@@ -185,72 +175,3 @@ def _speakable(x: Any) -> Any:
     if isinstance(x, (list, tuple)):
         return [_speakable(value) for value in x]
     return x
-
-
-# --- LaTeX ----------------------------------------------------------------------------------------
-
-
-def _latex(step: Explanation) -> str:
-    order, nodes = order_of(step.root), step.nodes
-    called = name_values(order, step.names)
-    word = names_of({value: _latex_name(name) for value, name in called.items()})
-    amount = {value: node.value for value, node in zip(order, nodes, strict=True)}.get
-    names = [_latex_name(node.name) for node in nodes]
-    gradients = [rf"\frac{{\partial {names[-1]}}}{{\partial {name}}}" for name in names]
-    lines = []
-    reached: set[int] = set()
-    for event in step.events:
-        node, operation = nodes[event.node], order[event.node].operation
-        operands = [names[place] for place in node.operands]
-        if isinstance(event, Seed):
-            lines.append(f"{gradients[event.node]} &= 1")
-        elif operation is None:
-            continue
-        elif isinstance(event, Forward):
-            formula, arithmetic = (term_of(order[event.node], x) for x in (word, amount))
-            lines.append(f"{names[event.node]} &= {_equal(formula, arithmetic, node.value)}")
-        elif not nodes[event.operand].constant:
-            local = (
-                [rule_of(operation, word)]
-                if isinstance(operation, Choice)
-                else _local(operation, names[event.node], operands)
-            )
-            product = Term(MUL, (Term(gradients[event.node]), local[event.place]))
-            numbers = Term(MUL, (event.upstream, event.local))
-            begun = event.operand in reached or event.before != 0
-            adds = begun and step.mistake != "overwrite"
-            sign = r"\mathrel{+}=" if adds else "="
-            total = rf" \quad\to\quad {spell(event.after, 'latex')}" if adds else ""
-            equation = _equal(product, numbers, event.contribution)
-            lines.append(f"{gradients[event.operand]} &{sign} {equation}{total}")
-            reached.add(event.operand)
-    body = " \\\\\n  ".join(lines)
-    return f"\\begin{{align*}}\n  {body}\n\\end{{align*}}"
-
-
-def _local(operation: Operation, out: str, names: Sequence[str]) -> list[Operand]:
-    try:
-        return derivative_terms(operation, out, names)
-    except (TypeError, AttributeError):  # a rule of the user's that works on floats only
-        return [Term(rf"\frac{{\partial {out}}}{{\partial {name}}}") for name in names]
-
-
-def _equal(*terms: Operand) -> str:
-    return " = ".join(spell(term, "latex") for term in terms)
-
-
-def _latex_name(name: str) -> str:
-    """A name in mathematics: w1 becomes w with an index, a longer one is set upright."""
-    if re.fullmatch(r"[A-Za-z]|−?[0-9.]+", name):
-        return name.replace("−", "-")
-    if match := re.fullmatch(r"([A-Za-z])_?([0-9]+)", name):
-        return f"{match[1]}_{{{match[2]}}}"
-    return r"\text{" + "".join(LATEX_TEXT.get(c, c) for c in clean(name)) + "}"
-
-
-LATEX_TEXT = {character: "\\" + character for character in "_%&#${}"} | {
-    "\\": r"\textbackslash{}",
-    "^": r"\textasciicircum{}",
-    "~": r"\textasciitilde{}",
-}
-"""How LaTeX writes the characters that it would otherwise obey."""

@@ -13,7 +13,8 @@ from contextlib import contextmanager, suppress
 from typing import TextIO
 
 from ..ops.numbers import number
-from .events import Contribution, Forward, Record, clean
+from .events import Contribution, Forward, Record
+from .style import clean
 
 __all__ = ["play", "screen"]
 

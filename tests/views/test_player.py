@@ -24,7 +24,7 @@ from microgrant.nn import MLP
 from microgrant.ops import OPERATIONS, clip, power
 from microgrant.ops.words import number
 from microgrant.views import MISTAKES, THEMES, Contribution, Forward, Record, record
-from microgrant.views.player.document import LARGEST, TooLargeError, page
+from microgrant.views.player import LARGEST, TooLargeError, page
 from microgrant.views.rendering import NoGraphvizError
 from tests.graphs import MICROGRANT, Program, random_program, run
 

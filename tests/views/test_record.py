@@ -15,7 +15,8 @@ from microgrant import Value, define, topological_order
 from microgrant.engine import NO_GRADIENT
 from microgrant.nn import MLP, Module, Neuron
 from microgrant.views import MISTAKES, Contribution, Forward, Record, Seed, record
-from microgrant.views.events import LARGEST_SEARCHED, name_values
+from microgrant.views.graph import Graph
+from microgrant.views.naming import LARGEST_SEARCHED
 
 GRAPHS = range(200)
 
@@ -48,9 +49,8 @@ def final_gradients(step: Record) -> list[float]:
 
 
 def names_of(root: Value, names: dict[str, Any] | None = None) -> list[str]:
-    order = topological_order(root)
-    called = name_values(order, names)
-    return [called[value] for value in order]
+    called = Graph(root, names, parameters=False).called
+    return [called[value] for value in topological_order(root)]
 
 
 # --- The table ----------------------------------------------------------------------------------

@@ -9,7 +9,8 @@ With this module you can
 The page is one file that asks nothing of any network. Graphviz lays the graph out when the page is
 written, once for each view: the whole, and the inside of every module that is folded into a box.
 The pictures, the table and the numbers are written here, and can be read without JavaScript; what
-moves is in player.js, which recomputes the step with functions spelled by the table of operations.
+moves is in the files of `PLAYER`, joined to one script. It recomputes the step with functions
+spelled by the table of operations.
 """
 
 from __future__ import annotations
@@ -20,51 +21,28 @@ import html
 import json
 import math
 import re
-from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
 from importlib.resources import files
-from itertools import product
-from typing import Any, TypeAlias
+from typing import Any
 
-from ...engine.conditions import Choice, Condition, sources
 from ...engine.value import Value
-from ...ops.table import FAMILIES, OPERATIONS, Operation
-from ...ops.words import Term, derivative, forward, number, spell
-from ..drawing import (
-    COLLAPSE_ABOVE,
-    THEMES,
-    call_name,
-    common,
-    module_paths,
-    parameter_names,
-    shortened,
-    sign,
-)
-from ..events import (
-    MISTAKES,
-    MOST_WRITTEN_OUT,
-    Contribution,
-    Forward,
-    OperandOf,
-    Record,
-    Seed,
-    clean,
-    name_values,
-    names_of,
-    numbers_of,
-    order_of,
-    record,
-    rule_of,
-    term_of,
-)
+from ..events import MISTAKES, Contribution, Forward, Record, Seed, record_of
+from ..graph import Graph
+from ..style import THEMES, clean
+from .layout import Layout, lay_out
+from .spelling import Spelling, javascript, spell_operations
+from .svg import escaped, picture
+from .views import Plan
 
-__all__ = ["LARGEST", "TooLargeError", "page"]
+__all__ = ["LARGEST", "PLAYER", "TooLargeError", "page", "page_of"]
 
 LARGEST = 20_000  # values; a page of more would open slowly, and nobody would walk through it
-MOST_THINGS = 300  # in one view; Graphviz takes its time beyond that, and so do people
-PART = 100  # values in each part that a larger heap is cut into
-MOST_EDGES = 2 * COLLAPSE_ABOVE
+
+PLAYER = (
+    *("numbers.js", "recompute.js", "sentences.js"),  # know no page, and run without one
+    *("steps.js", "picture.js", "values.js", "panels.js", "paper.js", "keys.js", "main.js"),
+)
+"""The files of the script, in the order in which they are joined."""
 
 
 class TooLargeError(ValueError):
@@ -95,38 +73,56 @@ def page(
     """
     if not isinstance(root, Value):
         raise TypeError(f"page needs a Value, but got {type(root).__name__}: pass one output")
-    order = order_of(root)
-    if len(order) > LARGEST:
-        raise TooLargeError(
-            f"the graph has {len(order):,} values, and a page walks through {LARGEST:,} at most: "
-            "explain the loss of one example rather than of a batch"
-        )
-    step = _Step(order, names, mistake)
-    title = clean(title) or f"{step.names[-1]}: one step of backpropagation"
-    operations = _operations(order)
-    data = _json(_data(step, operations, title))
-    functions = _javascript(map(step.functions, operations))
-    scripts = {"operations": functions, "player": _file("player.js")}
+    graph = Graph(root, names)
+    _check_size(graph)  # before it is recorded
+    return page_of(graph, record_of(graph, mistake), title)
+
+
+def page_of(graph: Graph, step: Record, title: str = "") -> str:
+    """`page`, for a graph whose record is there already."""
+    _check_size(graph)
+    plan, spelling = Plan(graph, step), spell_operations(graph)
+    layouts = lay_out(plan)
+    title = clean(title) or f"{plan.names[-1]}: one step of backpropagation"
+    _, gradients = step.state(len(step) - 1)
+    pictures = [
+        picture(plan, view, layout, gradients)
+        for view, layout in zip(plan.views, layouts, strict=True)
+    ]
     style = _palette() + _file("player.css")
-    layout = step.views[0].layout
+    scripts = {"operations": javascript(spelling.functions), "player": _player()}
     parts = {
         "policy": _policy([style], list(scripts.values())),
         "title": html.escape(title),
         "style": style,
-        "area": f"-20 -20 {layout.width + 40} {layout.height + 40}",
-        "view": step.svg(step.views[0]),
-        "views": "".join(map(_template, map(step.svg, step.views[1:]))),
-        "count": f"{len(step.record):,}",
-        "mistake": html.escape(f"With a mistake: {MISTAKES[mistake]}.") if mistake else "",
-        "rows": "".join(_rows(step.record)),
-        "data": data,
+        "area": f"-20 -20 {layouts[0].width + 40} {layouts[0].height + 40}",
+        "view": pictures[0],
+        # A view that is not open yet costs nothing in a template.
+        "views": "".join(f"<template><svg>{each}</svg></template>\n" for each in pictures[1:]),
+        "count": f"{len(step):,}",
+        "mistake": f"With a mistake: {escaped(MISTAKES[step.mistake])}." if step.mistake else "",
+        "rows": "".join(_rows(step)),
+        "data": _json({"title": title} | _data(plan, layouts, spelling)),
         **scripts,
     }
     return re.sub(r"\{\{(\w+)\}\}", lambda found: parts[found[1]], _file("player.html"))
 
 
+def _check_size(graph: Graph) -> None:
+    if len(graph.order) > LARGEST:
+        raise TooLargeError(
+            f"the graph has {len(graph.order):,} values, and a page walks through {LARGEST:,} at "
+            "most: explain the loss of one example rather than of a batch"
+        )
+
+
 def _file(name: str) -> str:
     return files(__package__).joinpath(name).read_text(encoding="utf-8")
+
+
+def _player() -> str:
+    """The files of the script as one program, in a scope of its own."""
+    return '"use strict";\n(() => {\n\n' + "\n".join(map(_file, PLAYER)) + "\n})();\n"
 
 
 def _policy(styles: Sequence[str], scripts: Sequence[str]) -> str:
@@ -158,675 +154,41 @@ def _palette() -> str:
     )
 
 
-# --- Views: what is shown together ----------------------------------------------------------------
-
-
-@dataclass(eq=False)
-class _Box:
-    """A call of a module, or a part of a heap of values without modules, that can be folded."""
-
-    identifier: int
-    name: str
-    summary: str
-    values: int = 0
-
-    @property
-    def title(self) -> str:
-        return " · ".join(filter(None, (self.name, self.summary)))
-
-
-Thing: TypeAlias = "int | _Box"  # the place of a value, or a box
-_Boxes: TypeAlias = "tuple[_Box, ...]"  # those around a value, from the outside in
-
-
-@dataclass(eq=False)
-class _View:
-    """What can be seen at once: the whole (box None), or the inside of a box.
-
-    level: boxes that deep are shown folded, those around them as frames.
-    """
-
-    box: _Box | None
-    level: int
-    parent: int
-    inside: list[int]
-    shown: dict[int, Thing] = field(default_factory=dict)
-    stubs: set[Thing] = field(default_factory=set)
-    layout: _Layout = field(default_factory=lambda: _Layout(0, 0))
-
-
-class _Step:
-    """The record of the step, its boxes, and its views, laid out."""
-
-    def __init__(
-        self, order: list[Value], names: Mapping[str, Any] | None, mistake: str | None
-    ) -> None:
-        calls = module_paths(order)
-        all_names, own = parameter_names(calls, names)
-        self.record = record(order[-1], all_names, mistake)
-        self.order = order
-        self.names = [clean(node.name) for node in self.record.nodes]
-        self.short = [
-            shortened(own.get(name, name), path) if path else name
-            for name, path in zip(self.names, calls, strict=True)
-        ]
-        called = name_values(order, all_names)
-        places = {value: place for place, value in enumerate(order)}
-        self.choices: dict[Operation | None, _WrittenChoice] = {
-            value.operation: _written_choice(value, called, places)
-            for value in order
-            if isinstance(value.operation, Choice)
-        }
-        self.operands = [node.operands for node in self.record.nodes]
-        self.uses: list[list[int]] = [[] for _ in order]
-        for place, operands in enumerate(self.operands):
-            for operand in operands:
-                self.uses[operand].append(place)
-        self.boxes: list[_Box] = []
-        self.paths = self._with_parts(self._modules(calls))
-        for path in self.paths:
-            for box in path:
-                box.values += 1
-        self.home = [0] * len(order)
-        self.views = self._views()
-        _lay_out(self)
-        _, self.gradients = self.record.state(len(self.record) - 1)
-
-    def words(self, operation: Operation) -> dict[str, Any]:
-        """How the page writes an operation."""
-        chosen = self.choices.get(operation)
-        return chosen.words if chosen else _words(operation)
-
-    def functions(self, operation: Operation) -> str | None:
-        """How the page computes an operation."""
-        chosen = self.choices.get(operation)
-        return chosen.functions if chosen else _functions(operation)
-
-    def _box(self, name: str, summary: str) -> _Box:
-        self.boxes.append(_Box(len(self.boxes), clean(name), clean(summary)))
-        return self.boxes[-1]
-
-    def _modules(self, calls: Sequence[Sequence[Any]]) -> list[_Boxes]:
-        found: dict[tuple[int, ...], _Box] = {}
-        paths = []
-        for path in calls:
-            boxes = []
-            for level, call in enumerate(path):
-                key = tuple(map(id, path[: level + 1]))
-                if key not in found:
-                    found[key] = self._box(*call_name(call, path[level - 1] if level else None))
-                boxes.append(found[key])
-            paths.append(tuple(boxes))
-        return paths
-
-    def _with_parts(self, paths: list[_Boxes]) -> list[_Boxes]:
-        """Cut what holds too many things for one view into parts, in topological order."""
-        inner: tuple[Thing, ...]
-        things: dict[_Box | None, dict[Thing, int]] = {}
-        for place, path in enumerate(paths):
-            inner = (*path, place)
-            for around, thing in zip((None, *path), inner, strict=True):
-                members = things.setdefault(around, {})
-                members.pop(thing, None)  # ordered by what comes last: the result of a module
-                members[thing] = place
-        part_of: dict[Thing, _Box] = {}
-        for members in things.values():
-            if len(members) <= MOST_THINGS:
-                continue
-            pieces = [list(members)[i : i + PART] for i in range(0, len(members), PART)]
-            for count, piece in enumerate(pieces):
-                box = self._box(f"part {count + 1}", f"of {len(pieces)}")
-                part_of.update((thing, box) for thing in piece)
-        result = []
-        for place, path in enumerate(paths):
-            longer: list[_Box] = []
-            inner = (*path, place)
-            for thing in inner:
-                if thing in part_of:
-                    longer.append(part_of[thing])
-                if isinstance(thing, _Box):
-                    longer.append(thing)
-            result.append(tuple(longer))
-        return result
-
-    def _views(self) -> list[_View]:
-        """The whole, from folded to as open as can be read; then the inside of each box in it."""
-        everything = list(range(len(self.order)))
-        open_levels = self._fitting_level(everything, 0)
-        views = [_View(None, level, 0, everything) for level in range(open_levels, -1, -1)]
-        inside: dict[_Box, list[int]] = {}
-        for place, path in enumerate(self.paths):
-            for box in path:
-                inside.setdefault(box, []).append(place)
-        waiting = deque([0])
-        for view in views:
-            self._fill(view)
-        while waiting:
-            number_of_view = waiting.popleft()
-            view = views[number_of_view]
-            boxes: dict[_Box, None] = {}
-            for place in view.inside:
-                thing = view.shown[place]
-                if isinstance(thing, _Box):
-                    boxes[thing] = None
-                else:
-                    self.home[place] = number_of_view
-            for box in boxes:
-                depth = len(self.paths[inside[box][0]][: view.level]) + 1
-                level = self._fitting_level(inside[box], depth)
-                views.append(_View(box, level, number_of_view, inside[box]))
-                self._fill(views[-1])
-                waiting.append(len(views) - 1)
-        return views
-
-    def _thing(self, place: int, level: int) -> Thing:
-        path = self.paths[place]
-        return path[level] if len(path) > level else place
-
-    def _fitting_level(self, inside: Sequence[int], base: int) -> int:
-        """How deep boxes can be open in a view that can still be read."""
-        deepest = max(len(self.paths[place]) for place in inside)
-        wanted = set(inside)
-        for level in range(deepest, base, -1):
-            shown = {place: self._thing(place, level) for place in inside}
-            edges = {
-                (shown[operand], shown[place])
-                for place in inside
-                for operand in self.operands[place]
-                if operand in wanted
-            }
-            if len(set(shown.values())) <= COLLAPSE_ABOVE and len(edges) <= MOST_EDGES:
-                return level
-        return base
-
-    def _fill(self, view: _View) -> None:
-        """What is shown for each value inside of a view, and for its neighbours outside."""
-        view.shown = {place: self._thing(place, view.level) for place in view.inside}
-        if view.box is None:
-            return
-        wires = {
-            (operand, view.shown[place])
-            for place in view.inside
-            for operand in self.operands[place]
-            if operand not in view.shown
-        }
-        sources = dict.fromkeys(operand for operand, _ in sorted(wires, key=lambda wire: wire[0]))
-        own = self.paths[view.inside[0]]
-        own = own[: own.index(view.box) + 1]
-        for place in sources:  # as values, if there are not too many
-            view.shown[place] = place if len(wires) <= MOST_EDGES else self._sibling(place, own)
-            view.stubs.add(view.shown[place])
-        for place in view.inside:
-            for use in self.uses[place]:
-                if use not in view.shown:
-                    view.shown[use] = self._sibling(use, own)
-                    view.stubs.add(view.shown[use])
-
-    def _sibling(self, place: int, own: _Boxes) -> Thing:
-        """A value outside, or the outermost box around it that is not around this view as well."""
-        path = self.paths[place]
-        shared = len(common(path, own))
-        return path[shared] if shared < len(path) else place
-
-    # --- The picture of a view ------------------------------------------------------------------
-
-    def edges(self, view: _View) -> Iterator[tuple[Thing, Thing, str]]:
-        """Tail, head and identifier: one for each use of a value, one in all between boxes."""
-        drawn: set[tuple[Thing, Thing]] = set()
-        inside = set(view.inside)
-        for place, head in view.shown.items():
-            for use, operand in enumerate(self.operands[place]):
-                tail = view.shown.get(operand)
-                if tail is None or tail is head or not (place in inside or operand in inside):
-                    continue
-                if isinstance(tail, int) and isinstance(head, int):
-                    yield tail, head, f"{place}-{use}"
-                elif (tail, head) not in drawn:
-                    drawn.add((tail, head))
-                    yield tail, head, ""
-
-    def svg(self, view: _View) -> str:
-        """A view as SVG; the script will fill in other numbers."""
-        layout = view.layout
-        content = [_frame(box, area) for box, area in layout.frames.items()]
-        for thing, area in layout.things.items():
-            stub = " stub" if thing in view.stubs else ""
-            if isinstance(thing, _Box):
-                content.append(_folded(thing, area, stub))
-            else:
-                content.append(self._node(thing, area, stub))
-        content += ['<rect class="ring source"/><rect class="ring active"/>']
-        content += [_wire(link, path) for link, path in layout.edges]
-        return f'<g class="view">{"".join(content)}<text class="flow"></text></g>'
-
-    def _node(self, place: int, area: _Area, stub: str) -> str:
-        node, gradient = self.record.nodes[place], self.gradients[place]
-        x, y, width, height = area
-        name = "constant" if node.constant else _middle_out(self.short[place])
-        value, reached = number(node.value), "–" if gradient is None else number(gradient)
-        corner = 8 if node.operation else 2
-        symbol = f'<text class="sign" x="{width - 10}" y="21">{_text(_printed(node.symbol))}</text>'
-        kind = "constant" if node.constant else "node" if node.operation else "leaf"
-        label = f"{self.names[place]}: value {value}, gradient {reached}"
-        return (
-            f'<g class="value {kind}{stub}" data-node="{place}" tabindex="0" role="button" '
-            f'aria-label="{_text(label)}" transform="translate({x} {y})">'
-            f'<rect class="body" width="{width}" height="{height}" rx="{corner}"/>'
-            f'<text class="name" x="10" y="21">{_text(name)}</text>{symbol if node.symbol else ""}'
-            f'<text class="word" x="10" y="45">data</text><text class="word" x="10" y="68">grad'
-            f'</text><text class="data" x="{width - 10}" y="46">{value}</text>'
-            f'<text class="grad" x="{width - 10}" y="69">{reached}</text></g>'
-        )
-
-
-def _template(view: str) -> str:
-    """A view that is not open yet costs nothing in a template."""
-    return f"<template><svg>{view}</svg></template>\n"
-
-
-def _key(thing: Thing) -> str:
-    return f"b{thing.identifier}" if isinstance(thing, _Box) else f"n{thing}"
-
-
-def _text(text: str) -> str:
-    return html.escape(clean(text))
-
-
-def _shortened(text: str, most: int) -> str:
-    return text if len(text) <= most else text[: most - 1] + "…"
-
-
-def _middle_out(name: str, most: int = 24) -> str:
-    """A name cut in the middle: what tells it from others is often an index at its end."""
-    half = most // 2
-    return name if len(name) <= most else f"{name[: most - half - 1]}…{name[-half:]}"
-
-
-def _printed(symbol: str) -> str:
-    return _shortened(sign(symbol), 12)
-
-
-def _wire(link: tuple[Thing, Thing, str], path: str) -> str:
-    """An edge between values has the identifier of its use, one between boxes has its ends."""
-    tail, head, use = link
-    ends = f'data-use="{use}"' if use else f'data-from="{_key(tail)}" data-to="{_key(head)}"'
-    return f'<path class="edge" {ends} d="{path}"/>'
-
-
-def _frame(box: _Box, area: _Area) -> str:
-    """An open box: its frame, and a title that folds it."""
-    x, y, width, height = area
-    title = _text(_shortened(box.title, 60))
-    return (
-        f'<g class="frame" transform="translate({x} {y})">'
-        f'<rect width="{width}" height="{height}" rx="10"/>'
-        f'<text data-fold="{box.identifier}" tabindex="0" role="button" x="12" y="20" '
-        f'aria-label="fold {_text(box.title)}">{title}</text></g>'
-    )
-
-
-def _folded(box: _Box, area: _Area, stub: str) -> str:
-    x, y, width, height = area
-    inside = f"{box.values:,} value{'s' * (box.values != 1)} inside"
-    return (
-        f'<g class="box{stub}" data-box="{box.identifier}" tabindex="0" role="button" '
-        f'aria-label="open {_text(box.title)}: {inside}" transform="translate({x} {y})">'
-        f'<rect class="body" width="{width}" height="{height}" rx="10"/>'
-        f'<text class="name" x="14" y="25">{_text(_middle_out(box.name or "module", 40))}</text>'
-        f'<text class="word" x="14" y="47">{_text(_shortened(box.summary, 48))}</text>'
-        f'<text class="word inside" x="14" y="68">{inside}</text></g>'
-    )
-
-
-# --- Layout, by Graphviz --------------------------------------------------------------------------
-
-_Area: TypeAlias = "tuple[int, int, int, int]"  # left, top, width, height
-
-
-@dataclass
-class _Layout:
-    """Where things are, and along which paths the edges run."""
-
-    width: int
-    height: int
-    things: dict[Thing, _Area] = field(default_factory=dict)
-    frames: dict[_Box, _Area] = field(default_factory=dict)
-    edges: list[tuple[tuple[Thing, Thing, str], str]] = field(default_factory=list)
-
-
-def _lay_out(step: _Step) -> None:
-    """Give every view its layout; one run of Graphviz does them all."""
-    edges = [list(step.edges(view)) for view in step.views]
-    sources = [_source(step, view, links) for view, links in zip(step.views, edges, strict=True)]
-    for view, links, found in zip(step.views, edges, _graphviz(sources), strict=True):
-        view.layout = _parsed(view, links, found, step.boxes)
-
-
-def _size(step: _Step, thing: Thing) -> tuple[int, int]:
-    """Wide enough for the name, and for any number that a live change may bring."""
-    if isinstance(thing, _Box):
-        lines = (1.25 * len(_middle_out(thing.name, 40)), len(_shortened(thing.summary, 48)), 18)
-        return round(max(150, 32 + 7.6 * max(lines))), 82
-    name = _middle_out(step.short[thing])
-    symbol = _printed(step.record.nodes[thing].symbol)
-    return max(138, 44 + 9 * len(name) + 9 * len(symbol)), 80
-
-
-def _source(step: _Step, view: _View, edges: Iterable[tuple[Thing, Thing, str]]) -> str:
-    """The view in DOT. No text of the user's is in it: only sizes count."""
-    lines = [
-        "digraph {",
-        'graph [rankdir=LR, ordering=in, nodesep=0.3, ranksep=0.9, pad=0, margin=0, bb=""]',
-        'node [shape=box, fixedsize=true, label=""]',
-        "edge [dir=none]",
-    ]
-    framed: dict[_Boxes, list[Thing]] = {}
-    base = 0 if view.box is None else step.paths[view.inside[0]].index(view.box) + 1
-    for place in view.inside:
-        path = step.paths[place][base : view.level]
-        for level in range(len(path) + 1):
-            framed.setdefault(path[:level], [])
-        framed[path].append(view.shown[place])
-    depth = 0
-    open_path: _Boxes = ()
-    # Graphviz stacks siblings from the bottom: the last goes first.
-    for path in sorted(framed, key=lambda path: [-box.identifier for box in path]):
-        while open_path != path[: len(open_path)]:
-            lines.append("}")
-            open_path = open_path[:-1]
-            depth -= 1
-        if path != open_path:
-            box = path[-1]
-            room = "m" * round(0.7 * len(_shortened(box.title, 60)))
-            lines.append(
-                f'subgraph cluster_{box.identifier} {{ label="{room}"; fontsize=15; margin=14;'
-            )
-            open_path = path
-            depth += 1
-        things = dict.fromkeys(framed[path])
-        lines += [_dot_node(step, thing) for thing in things if isinstance(thing, int)]
-        folded = [thing for thing in things if isinstance(thing, _Box)]
-        folded.sort(key=lambda box: -box.identifier)
-        lines += [_dot_node(step, box) for box in folded]
-    lines.append("}" * depth)
-    lines += [_dot_node(step, thing) for thing in sorted(view.stubs, key=_key)]
-    lines += [f"{_key(tail)} -> {_key(head)}" for tail, head, _ in edges]
-    return "\n".join([*lines, "}"])
-
-
-def _dot_node(step: _Step, thing: Thing) -> str:
-    width, height = _size(step, thing)
-    return f"{_key(thing)} [width={width / 72:.3f}, height={height / 72:.3f}]"
-
-
-def _graphviz(sources: Sequence[str]) -> list[dict[str, Any]]:
-    """What Graphviz answers for each source, in one run of the program dot if there is one."""
-    import graphviz  # here, so that `import microgrant` does not need it
-
-    from ..rendering import UNUSABLE, bundled_graphviz
-
-    try:
-        return _answers(graphviz.pipe("dot", "json0", "\n".join(sources).encode()), len(sources))
-    except (*UNUSABLE, ValueError):  # ValueError: it ran, and what it wrote is no JSON
-        return [json.loads(bundled_graphviz(source, "json0")) for source in sources]
-
-
-def _answers(written: bytes, count: int) -> list[dict[str, Any]]:
-    text, decoder, start = written.decode(), json.JSONDecoder(), 0
-    results: list[dict[str, Any]] = []
-    while len(results) < count:
-        start = text.index("{", start)
-        found, start = decoder.raw_decode(text, start)
-        results.append(found)
-    return results
-
-
-def _parsed(
-    view: _View,
-    links: Sequence[tuple[Thing, Thing, str]],
-    found: Mapping[str, Any],
-    boxes: Sequence[_Box],
-) -> _Layout:
-    """Graphviz's answer, with the origin at the top left."""
-    left, bottom, right, top = map(float, found["bb"].split(","))
-    things = {_key(thing): thing for thing in (*view.shown.values(), *view.stubs)}
-    layout = _Layout(round(right - left), round(top - bottom))
-    for each in found.get("objects", ()):
-        name = each["name"]
-        if name.startswith("cluster_"):
-            x0, y0, x1, y1 = map(float, each["bb"].split(","))
-            area = (round(x0 - left), round(top - y1), round(x1 - x0), round(y1 - y0))
-            layout.frames[boxes[int(name.removeprefix("cluster_"))]] = area
-        else:
-            width, height = round(72 * float(each["width"])), round(72 * float(each["height"]))
-            x, y = map(float, each["pos"].split(","))
-            place = (round(x - left - width / 2), round(top - y - height / 2), width, height)
-            layout.things[things[name]] = place
-    # The order of the page is that of the Tab key: that of the step; frames from the outside in.
-    layout.things = {thing: layout.things[thing] for thing in dict.fromkeys(view.shown.values())}
-    layout.frames = dict(sorted(layout.frames.items(), key=lambda item: item[1]))
-    for link, edge in zip(links, found.get("edges", ()), strict=True):
-        points = [tuple(map(float, point.split(","))) for point in edge["pos"].split()]
-        path = " ".join(f"{x - left:.0f},{top - y:.0f}" for x, y in points)
-        start, _, rest = path.partition(" ")
-        layout.edges.append((link, f"M{start}C{rest}"))
-    return layout
-
-
-# --- The operations, in words and in JavaScript ---------------------------------------------------
-
-_HOLES = "".join(map(chr, range(0xE000, 0xE008)))  # stand for operands in a template
-_OUT = "\ue00f"
-_STAND_INS = (7319.0, 8623.0, 5417.0, 6791.0)  # numbers that no operation of the table holds
-_FORMS = (1.0, -1.0, 1e6)  # make of a stand-in 7319, −7319 and 7.319e9: the cases of a number
-
-
-def _operations(order: Sequence[Value]) -> dict[Operation, int]:
-    """The operations that occur, numbered."""
-    found: dict[Operation, int] = {}
-    for value in order:
-        if value.operation is not None:
-            found.setdefault(value.operation, len(found))
-    return found
-
-
-def _words(operation: Operation) -> dict[str, Any]:
-    """How the page writes an operation: with holes for names, and for numbers.
-
-    How an operand begins decides about parentheses, and so does an exponent of ten: there is a
-    template for each case, in the order of `product`.
-    """
-    held = operation.arity <= len(_STAND_INS)
-    signs = list(product((False, True) if held else (False,), repeat=operation.arity))
-    numbers = product(_FORMS if held else _FORMS[:1], repeat=operation.arity)
-    own = operation is not OPERATIONS.get(operation.name) and operation.name not in FAMILIES
-    return {
-        "symbol": clean(operation.symbol),
-        "formula": _single([_formula(operation, minus) for minus in signs]),
-        "numbers": _single([_arithmetic(operation, forms) for forms in numbers]),
-        "rules": _single([_rules(operation, minus) for minus in signs]),
-        "own": own,
-        "live": _functions(operation) is not None,
-    }
-
-
-def _single(templates: list[Any]) -> list[Any]:
-    return templates[:1] if all(each == templates[0] for each in templates) else templates
-
-
-def _named_holes(minus: Sequence[bool]) -> list[str]:
-    return [f"−{hole}" if is_minus else hole for hole, is_minus in zip(_HOLES, minus, strict=False)]
-
-
-def _without_minus(text: str, minus: Sequence[bool]) -> str:
-    """The minus sign belongs to the name that will fill the hole."""
-    text = clean(text)
-    for hole, is_minus in zip(_HOLES, minus, strict=False):
-        text = text.replace(f"−{hole}", hole) if is_minus else text
-    return text
-
-
-def _formula(operation: Operation, minus: Sequence[bool]) -> str:
-    return _without_minus(forward(operation, _named_holes(minus)), minus)
-
-
-def _rules(operation: Operation, minus: Sequence[bool]) -> list[str]:
-    holes = _named_holes(minus)
-    try:
-        return [_without_minus(rule, minus) for rule in derivative(operation, _OUT, holes)]
-    except (TypeError, AttributeError):  # a rule of the user's that works on floats only
-        return [f"∂{clean(operation.name)}/∂{hole}" for hole in _HOLES[: len(holes)]]
-
-
-def _arithmetic(operation: Operation, forms: Sequence[float]) -> str:
-    if len(forms) > len(_STAND_INS):
-        return _formula(operation, [False] * len(forms))
-    numbers = [x * form for x, form in zip(_STAND_INS, forms, strict=False)]
-    text = clean(spell(Term(operation, tuple(numbers))))
-    for hole, x in zip(_HOLES, numbers, strict=False):
-        text = text.replace(number(x), hole)
-    return text
-
-
-def _functions(operation: Operation) -> str | None:
-    """The operation as an object of JavaScript; None if it has no spelling there."""
-    if "javascript" not in operation.spelling and operation is not OPERATIONS.get(operation.name):
-        return None
-    names = [f"x{i}" for i in range(operation.arity)]
-    try:
-        value = forward(operation, names, "javascript")
-        partials = derivative(operation, "out", names, "javascript", textbook=False)
-    except (TypeError, AttributeError):  # a rule of the user's that works on floats only
-        return None
-    return _object(names, value, partials)
-
-
-def _object(names: Sequence[str], value: str, partials: Sequence[str]) -> str | None:
-    arguments = ", ".join(names)
-    text = (
-        f"{{forward: ({arguments}) => {value}, "
-        f"partials: (out, {arguments}) => [{', '.join(partials)}]}}"
-    )
-    return None if "</" in text or "<!--" in text else clean(text)
-
-
-def _javascript(functions: Iterable[str | None]) -> str:
-    """The functions of all operations. They stand in a script of their own, so that one of the
-    user's that JavaScript cannot read does not take the player with it."""
-    written = ",\n".join(f"  {each or 'null'}" for each in functions)
-    return f'"use strict";\nwindow.operations = [\n{written}\n];\n'
-
-
-@dataclass
-class _WrittenChoice:
-    """A `where` on the page: its words, its functions, and what decides it.
-
-    mentions: the places of the values that it reads besides its operand.
-    """
-
-    words: dict[str, Any]
-    functions: str | None = None
-    mentions: list[int] = field(default_factory=list)
-
-
-def _written_choice(
-    value: Value, called: Mapping[Value, str], places: Mapping[Value, int]
-) -> _WrittenChoice:
-    """It chooses anew when values change, if its page can show what follows from that."""
-    choice: Any = value.operation
-    known = _what_decides(choice, places)
-    named, amounts = names_of(called), numbers_of(places)
-    words = {"symbol": choice.symbol, "own": False, "live": known is not None, "choice": True}
-    if known is None:
-        return _WrittenChoice(words | _choice_in_words(value, named, amounts))
-    holes = {x: Term(hole) for x, hole in zip(known, _HOLES, strict=False)}
-    words |= _choice_in_words(value, lambda x: holes.get(x) or named(x), holes.get)
-    names = [f"x{i}" for i in range(len(known))]
-    arguments = {x: Term(name) for x, name in zip(known, names, strict=True)}
-    result = spell(term_of(value, arguments.get), "javascript")
-    partial = spell(rule_of(choice, arguments.get), "javascript")
-    functions = _object(names, result, [partial])
-    return _WrittenChoice(words, functions, [places[x] for x in known[1:]])
-
-
-def _choice_in_words(value: Value, named: OperandOf, amounts: OperandOf) -> dict[str, Any]:
-    choice: Any = value.operation
-    return {
-        "formula": [clean(spell(term_of(value, named)))],
-        "numbers": [clean(spell(term_of(value, amounts)))],
-        "rules": [[clean(spell(rule_of(choice, named)))]],
-    }
-
-
-def _what_decides(choice: Choice, places: Mapping[Value, int]) -> list[Value] | None:
-    """The branch taken, and the values on the page that decide whether it is.
-
-    None if the other branch is more than a number: the page has no edge for the gradient that would
-    flow along it. None too if what decides is computed from values, and is not on the page.
-    """
-    found = {choice.taken: None}
-    waiting: list[Any] = [choice.condition]
-    waiting.append(choice.if_false if choice.condition.truth else choice.if_true)
-    for _ in range(MOST_WRITTEN_OUT):
-        if not waiting:
-            return list(found) if len(found) <= len(_HOLES) else None
-        x = waiting.pop()
-        if isinstance(x, Condition):
-            compared = sources(x)
-            waiting += (each for each in compared if isinstance(each, Condition))
-            values = [each for each in compared if isinstance(each, Value)]
-            if any(each not in places and each.operation is not None for each in values):
-                return None
-            found |= dict.fromkeys(each for each in values if each in places)
-        elif x in places:
-            return None
-        elif isinstance(x.operation, Choice):
-            waiting += sources(x)
-        elif x.operation is not None:
-            return None
-    return None
-
-
 # --- The data of the page, and the table ----------------------------------------------------------
 
 
-def _data(step: _Step, operations: Mapping[Operation, int], title: str) -> dict[str, Any]:
-    nodes = step.record.nodes
+def _data(plan: Plan, layouts: Sequence[Layout], spelling: Spelling) -> dict[str, Any]:
+    """What the script needs to know of the step."""
+    nodes = plan.step.nodes
     return {
-        "title": title,
-        "names": step.names,
+        "names": plan.names,
         "short": {
-            place: short for place, short in enumerate(step.short) if short != step.names[place]
+            place: short for place, short in enumerate(plan.short) if short != plan.names[place]
         },
         "values": [_encoded(node.value) for node in nodes],
-        "operation": [
-            -1 if value.operation is None else operations[value.operation] for value in step.order
-        ],
+        "operation": spelling.operation,
         "operands": [node.operands for node in nodes],
-        "partials": [list(map(_encoded, value.partials)) for value in step.order],
+        "partials": [list(map(_encoded, value.partials)) for value in plan.graph.order],
         "constants": [place for place, node in enumerate(nodes) if node.constant],
-        "operations": [step.words(operation) for operation in operations],
-        "mentions": {
-            place: step.choices[value.operation].mentions
-            for place, value in enumerate(step.order)
-            if value.operation in step.choices
-        },
+        "operations": spelling.words,
+        "mentions": spelling.mentions,
         "mistakes": MISTAKES,
-        "mistake": step.record.mistake,
+        "mistake": plan.step.mistake,
         "boxes": [
-            {"title": box.title, "name": box.name, "values": box.values} for box in step.boxes
+            {"title": clean(box.title), "name": clean(box.name), "values": box.values}
+            for box in plan.boxes
         ],
-        "paths": [[box.identifier for box in path] for path in step.paths],
-        "home": step.home,
+        "paths": [[box.identifier for box in path] for path in plan.paths],
+        "home": plan.home,
         "views": [
             {
                 "box": -1 if view.box is None else view.box.identifier,
                 "level": view.level,
                 "parent": view.parent,
-                "width": view.layout.width,
-                "height": view.layout.height,
+                "width": layout.width,
+                "height": layout.height,
             }
-            for view in step.views
+            for view, layout in zip(plan.views, layouts, strict=True)
         ],
     }
 
@@ -852,7 +214,7 @@ def _rows(step: Record) -> Iterator[str]:
         half += " constant" if constant else ""
         yield (
             f'<tr class="{half}"><td><a href="#step={count}">{count}</a></td>'
-            f"<td>{_text(line)}</td></tr>\n"
+            f"<td>{escaped(line)}</td></tr>\n"
         )
 
 

@@ -1,0 +1,284 @@
+"""A graph as all views see it: in order, with names, and in the boxes of its modules.
+
+With this module you can
+
+- look at the graph of a value:             graph = Graph(loss, locals())
+- go through it as one would compute it:    for value in graph.order: graph.called[value]
+- write a value as a formula:               graph.formula(loss)
+- see which modules are around a value:     graph.paths[graph.places[loss]]
+- ask how many boxes fit into a picture:    open_levels(graph.paths, graph.operands)
+
+A `Graph` is made once, and then shared by the record, the drawing, the page and all other views.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TypeAlias, TypeVar
+
+from ..engine.conditions import Choice, whole_order
+from ..engine.value import Value, topological_order
+from ..nn import ModuleCall
+from ..ops.words import number, spell
+from .formulas import names_of, numbers_of, rules_of, term_of
+from .naming import add_names, given_names, held_by, mentioned
+
+__all__ = ["COLLAPSE_ABOVE", "MOST_EDGES", "Box", "Boxes", "Graph", "Thing", "common"]
+__all__ += ["open_levels", "order_of", "thing_at"]
+
+COLLAPSE_ABOVE = 60  # more things than a picture can show at a readable size
+MOST_EDGES = 2 * COLLAPSE_ABOVE
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, eq=False)
+class Box:
+    """What can be drawn open, with a frame around what is in it, or folded: a call of a module.
+
+    identifier: its number, in the order in which the boxes are met.
+    name, summary: what the module is called in the one around it, and what it is.
+    values: how many are inside.
+    """
+
+    identifier: int
+    name: str
+    summary: str
+    values: int
+
+    @property
+    def title(self) -> str:
+        """Name and summary, as far as there are any."""
+        return " · ".join(filter(None, (self.name, self.summary)))
+
+
+Boxes: TypeAlias = tuple[Box, ...]  # those around a value, from the outside in
+Calls: TypeAlias = tuple[ModuleCall, ...]  # likewise
+Thing: TypeAlias = int | Box  # what a picture shows: the place of a value, or a folded box
+
+
+class Graph:
+    """All that `root` was computed from.
+
+    root: the value that is differentiated.
+    order: the Values, operands before results, as `order_of` has them.
+    places, operands: the place of each Value in `order`; for each place, those of its operands.
+    names: the variables that names were taken from, with the parameters of the modules called.
+    own_names: what such a parameter is called in its model, which may not be the only one.
+    called: a name for each Value, all different but for constants; and for what a `where` compared
+        or did not take, if the user has given one.
+    given: the Values among them that the user has named: the others are called x1, v1 or 2.
+
+    names: variables and what they hold, such as ``locals()``, for Values without a label.
+    parameters: whether parameters without a name are called as in the modules that were called.
+    flat: whether of all that the variables hold, only the Values of this graph are kept: for a
+        graph that lives long.
+
+    >>> a, b = Value(2.0, "a"), Value(-3.0)
+    >>> graph = Graph((a * b).tanh(), {"b": b})
+    >>> [graph.called[value] for value in graph.order]
+    ['a', 'b', 'v1', 'v2']
+    >>> graph.formula(graph.root), graph.arithmetic(graph.root), graph.rules(graph.root)
+    ('tanh(v1)', 'tanh(−6)', ['1 − v2²'])
+    """
+
+    def __init__(
+        self,
+        root: Value,
+        names: Mapping[str, object] | None = None,
+        *,
+        parameters: bool = True,
+        flat: bool = False,
+    ) -> None:
+        if names is not None and not isinstance(names, Mapping):
+            raise TypeError(
+                "names is a dictionary of variables, such as locals(), but got "
+                f"{type(names).__name__}"
+            )
+        self.root = root
+        self.order = order_of(root)
+        self.places = {value: place for place, value in enumerate(self.order)}
+        self.operands = [tuple(self.places[x] for x in value._prev) for value in self.order]
+        self.names: dict[str, object] = dict(names or {})
+        if flat:
+            self.names = dict(held_by(self.names, self.order))
+        self.own_names: dict[str, str] = {}
+        if parameters:
+            self._name_parameters()
+        self.called = given_names([*self.order, *mentioned(self.order)], self.names)
+        self.given = frozenset(self.called)
+        add_names(self.order, self.called)
+
+    def __reduce__(self) -> tuple[type[Graph], tuple[Value, dict[str, object]]]:
+        return Graph, (self.root, self.names)  # calls of modules hold weak references
+
+    def check_unchanged(self) -> None:
+        """A ValueError if the data of the graph was changed after the forward pass.
+
+        Such a graph can still be differentiated, since it keeps its local derivatives. It cannot be
+        explained: its numbers do not follow from one another any more.
+
+        >>> x = Value(2.0)
+        >>> y = x * 3
+        >>> x.data = 5.0
+        >>> Graph(y).check_unchanged()
+        Traceback (most recent call last):
+            ...
+        ValueError: the data of a graph was changed after its forward pass, so that 5 × 3 = 6: ...
+        """
+        for value in self.order:
+            operation = value.operation
+            if operation is None:
+                continue
+            data = operation.forward(*(operand._data for operand in value._prev))
+            flipped = isinstance(operation, Choice) and not operation.condition.unchanged()
+            if flipped or (data != value._data and data == data):
+                raise ValueError(
+                    "the data of a graph was changed after its forward pass, so that "
+                    f"{self.arithmetic(value)} = {number(value._data)}: "
+                    "explain a step before the parameters are updated, or compute it again"
+                )
+
+    # --- In words -------------------------------------------------------------------------------
+
+    def formula(self, value: Value) -> str:
+        """How an interior value was computed, with names: ``a × b``."""
+        return spell(term_of(value, names_of(self.called)))
+
+    def arithmetic(self, value: Value) -> str:
+        """The same with numbers: ``2 × −3``."""
+        return spell(term_of(value, numbers_of(self.places)))
+
+    def rules(self, value: Value) -> list[str]:
+        """Its local derivatives, one for each operand: ``b`` and ``a``."""
+        return rules_of(value, self.called)
+
+    def short(self, place: int, around: int) -> str:
+        """The name of a value, from inside of so many boxes: in that of its own neuron, w[1] says
+        as much as layers[0].neurons[3].w[1]; in that of a layer, the neuron has to be said."""
+        name = self.called[self.order[place]]
+        if not around:
+            return name
+        parts = self.own_names.get(name, name).split(".")
+        return ".".join(parts[min(around, len(parts)) - 1 :])
+
+    # --- Modules --------------------------------------------------------------------------------
+
+    @cached_property
+    def calls(self) -> list[Calls]:
+        """For each value the calls of modules around it, from the outside in.
+
+        Found backwards from the outputs of calls: what an output was computed from is inside of the
+        call, up to the inputs of that call. What several calls use is in what they have in common.
+        """
+        paths: dict[Value, Calls] = {}
+        inputs: dict[ModuleCall, set[Value]] = {}
+        for value in reversed(self.order):
+            around = paths.get(value, ())
+            returned_by = reversed(getattr(value, "_scope", ()))
+            paths[value] = path = (*around, *(call for call in returned_by if call not in around))
+            for call in path:
+                if call not in inputs:
+                    inputs[call] = set(call.inputs)
+            for operand in value._prev:
+                outside = tuple(call for call in path if operand not in inputs[call])
+                known = paths.get(operand)
+                paths[operand] = outside if known is None else common(known, outside)
+        return [paths[value] for value in self.order]
+
+    @cached_property
+    def paths(self) -> list[Boxes]:
+        """For each value the boxes around it, from the outside in: one for each call of a module.
+
+        A module that was called from two others, or twice, has a box for each.
+        """
+        inside = Counter(path[: i + 1] for path in self.calls for i in range(len(path)))
+        boxes = {
+            path: Box(identifier, *_in_words(path), values)
+            for identifier, (path, values) in enumerate(inside.items())
+        }
+        return [tuple(boxes[path[: i + 1]] for i in range(len(path))) for path in self.calls]
+
+    def _name_parameters(self) -> None:
+        """Add the parameters of the modules that were called to the variables."""
+        outermost = dict.fromkeys(path[0] for path in self.calls if path)
+        modules = {id(module): module for module in (call.module() for call in outermost)}
+        for module in filter(None, modules.values()):  # None where the graph has outlived it
+            for name, parameter in module.named_parameters():
+                unique = name
+                while unique in self.names and self.names[unique] is not parameter:
+                    unique += "′"  # two models may both have a layers[0]
+                self.names[unique] = parameter
+                self.own_names[unique] = name
+
+
+def order_of(root: Value) -> list[Value]:
+    """`topological_order`, in which a `where` also comes after what its condition compared.
+
+    >>> from microgrant import where
+    >>> x = Value(2.0, "x")
+    >>> [value.label or value._op for value in order_of(where(x > 0, 1.0, 0.0) * x)]
+    ['x', '', 'where', '*']
+    """
+    order = topological_order(root)
+    if not any(isinstance(value.operation, Choice) for value in order):
+        return order
+    inside = set(order)
+    return [x for x in whole_order(root) if isinstance(x, Value) and x in inside]
+
+
+def _in_words(path: Calls) -> tuple[str, str]:
+    """What the innermost of some modules is called in the one around it, and what it is."""
+    module = path[-1].module()
+    if module is None:  # the graph has outlived it
+        return "", "a module"
+    around = path[-2].module() if len(path) > 1 else None
+    children = around.named_modules() if around is not None else ()
+    name = next((name for name, child in children if child is module), "")
+    count = len(module.parameters())
+    return name, f"{module.describe()}, {count:,} parameter{'s' * (count != 1)}"
+
+
+# --- How much of it a picture can show ------------------------------------------------------------
+
+
+def open_levels(
+    paths: Sequence[Boxes],
+    operands: Sequence[Sequence[int]],
+    inside: Iterable[int] | None = None,
+    least: int = 0,
+) -> int:
+    """How many levels of boxes can be open in a picture that can still be read, and `least` if no
+    more can: one with neither too many things nor too many edges.
+
+    paths: the boxes around each value.
+    inside: the places of the values to be shown; all, if None.
+    """
+    places = range(len(paths)) if inside is None else dict.fromkeys(inside)
+    for level in range(max(len(paths[place]) for place in places), least, -1):
+        shown = {place: thing_at(place, paths[place], level) for place in places}
+        edges = {
+            (shown[operand], thing)
+            for place, thing in shown.items()
+            for operand in operands[place]
+            if operand in shown
+        }
+        if len(set(shown.values())) <= COLLAPSE_ABOVE and len(edges) <= MOST_EDGES:
+            return level
+    return least
+
+
+def thing_at(place: int, path: Boxes, level: int) -> Thing:
+    """What stands for a value where so many levels of boxes are open: itself, or a folded box."""
+    return path[level] if len(path) > level else place
+
+
+def common(a: tuple[T, ...], b: tuple[T, ...]) -> tuple[T, ...]:
+    """What two paths have in common, from their beginning."""
+    same = 0
+    while same < min(len(a), len(b)) and a[same] is b[same]:
+        same += 1
+    return a[:same]

@@ -1,0 +1,142 @@
+"""What the values of a graph are called.
+
+With this module you can
+
+- collect the names that the user has given:      given_names(order, locals())
+- add those that are missing, as x1, v1 and 2:    add_names(order, called)
+- find the Values of a graph in variables:        held_by(locals(), order)
+- tell things of one name apart:                  different("w", times)
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import chain
+
+from ..engine.conditions import Choice, whole_order
+from ..engine.value import Value
+from ..nn import Module
+from ..ops.numbers import number
+
+__all__ = ["LARGEST_SEARCHED", "MOST_SEARCHED", "add_names", "different", "given_names", "held_by"]
+__all__ += ["mentioned"]
+
+MOST_SEARCHED = 100_000  # things looked at for names, in all
+LARGEST_SEARCHED = 10_000  # a longer list is data, not a place where names come from
+
+
+def held_by(names: Mapping[str, object] | None, order: Sequence[Value]) -> dict[str, Value]:
+    """Of all that variables hold, the Values of one graph: nothing else is to be kept alive.
+
+    >>> x = Value(2.0)
+    >>> held_by({"x": x, "data": [1.0] * 10}, [x])
+    {'x': Value(data=2.0, grad=0.0)}
+    """
+    wanted = {*order, *mentioned(order)}
+    return {name: value for name, value in _held(names or {}) if value in wanted}
+
+
+def given_names(
+    order: Sequence[Value], names: Mapping[str, object] | None = None
+) -> dict[Value, str]:
+    """The names that the user has given: labels, and variables in `names` that hold a Value (or a
+    list, a dictionary or a module in which it is, at any depth). A name given twice gets a number.
+
+    >>> from microgrant import topological_order
+    >>> x = Value(3.0)
+    >>> list(given_names(topological_order(x * 2), {"inputs": [x]}).values())
+    ['inputs[0]']
+    """
+    if names is not None and not isinstance(names, Mapping):
+        raise TypeError(
+            f"names is a dictionary of variables, such as locals(), but got {type(names).__name__}"
+        )
+    wanted = set(order)
+    called: dict[Value, str] = {}
+    times: dict[str, int] = {}
+    labelled = ((str(value.label), value) for value in order if value.label)
+    for name, value in chain(labelled, _held(names or {})):
+        if value in wanted and value not in called:
+            called[value] = different(name, times)
+    return called
+
+
+def add_names(order: Sequence[Value], called: dict[Value, str]) -> None:
+    """Add a name for each Value of a graph that has none yet, different from all others.
+
+    Its number if it is a constant of the program; or else x1, x2, … for what goes in and v1, v2, …
+    for what is computed.
+
+    >>> from microgrant import topological_order
+    >>> x = Value(3.0)
+    >>> y = x * 2 + 1
+    >>> called = given_names(topological_order(y), {"y": y})
+    >>> add_names(topological_order(y), called)
+    >>> list(called.values())
+    ['y', 'x1', '2', 'v1', '1']
+    """
+    taken = set(called.values())
+    counts = {"x": 0, "v": 0}
+    for value in order:
+        if value in called:
+            continue
+        if hasattr(value, "_constant"):
+            called[value] = number(value._data)  # constants need not differ
+            continue
+        letter = "x" if value.operation is None else "v"
+        counts[letter] += 1
+        while f"{letter}{counts[letter]}" in taken:
+            counts[letter] += 1
+        called[value] = f"{letter}{counts[letter]}"
+
+
+def different(name: str, times: dict[str, int]) -> str:
+    """The name, or ``name′2`` and so on for a further thing with that name.
+
+    times: how often each name has come up; it is kept up to date.
+
+    >>> times = {}
+    >>> different("w", times), different("w", times)
+    ('w', 'w′2')
+    """
+    while True:
+        times[name] = count = times.get(name, 0) + 1
+        if count == 1:
+            return name
+        if f"{name}′{count}" not in times:
+            times[f"{name}′{count}"] = 1
+            return f"{name}′{count}"
+
+
+def _held(names: Mapping[str, object]) -> Iterator[tuple[str, Value]]:
+    """The Values in variables, then those in the lists, dictionaries and modules there."""
+    seen: set[int] = set()
+    waiting = deque((str(name), x) for name, x in names.items() if not str(name).startswith("_"))
+    for _ in range(MOST_SEARCHED):
+        if not waiting:
+            return
+        name, x = waiting.popleft()
+        if isinstance(x, Value):
+            yield name, x
+        elif id(x) not in seen:
+            seen.add(id(x))
+            waiting.extend((f"{name}{rest}", inner) for rest, inner in _inside(x))
+
+
+def _inside(x: object) -> Iterable[tuple[str, object]]:
+    if isinstance(x, (list, tuple)) and len(x) <= LARGEST_SEARCHED:
+        return [(f"[{i}]", element) for i, element in enumerate(x)]
+    if isinstance(x, dict) and len(x) <= LARGEST_SEARCHED:
+        return [(f"[{key!r}]", element) for key, element in x.items()]
+    if isinstance(x, Module):
+        return [(f".{name}", value) for name, value in x.named_parameters()]
+    return ()
+
+
+def mentioned(order: Sequence[Value]) -> list[Value]:
+    """The Values outside of a graph that conditions and branches not taken were computed from."""
+    if not any(isinstance(value.operation, Choice) for value in order):
+        return []
+    inside = set(order)
+    return [x for x in whole_order(*order) if isinstance(x, Value) and x not in inside]

@@ -1,0 +1,228 @@
+/* What keys, mouse, touch and buttons do. */
+
+const keys = {
+  ArrowRight: byHand(next),
+  " ": byHand((event) => (event.shiftKey ? previous() : next())),
+  PageDown: byHand(next),
+  ArrowLeft: byHand(previous),
+  PageUp: byHand(previous),
+  Home: byHand(toStart),
+  End: byHand(toEnd),
+  b: byHand(toBackward),
+  p: () => play(),
+  g: () => togglePredict(),
+  v: () => togglePanel("values"),
+  m: () => togglePanel("mistakes"),
+  f: fullScreen,
+  "+": () => zoom(1.25),
+  "=": () => zoom(1.25),
+  "-": () => zoom(0.8),
+  "−": () => zoom(0.8),
+  0: fit,
+  "/": openSearch,
+  t: toggleTheme,
+  "?": () => at("help-dialog").showModal(),
+  Escape: leave,
+  Backspace: leave,
+};
+
+addEventListener("keydown", (event) => {
+  if (event.ctrlKey || event.metaKey || event.altKey || document.querySelector("dialog[open]")) return;
+  const element = event.target;
+  if (element.matches?.("input, textarea, select, [contenteditable]")) return;
+  // A button, a link or a summary that was reached by keyboard answers to Enter and Space itself.
+  const presses = event.key === "Enter" || (event.key === " " && !event.shiftKey);
+  if (presses && element.matches?.("button, a, summary")) return;
+  if (event.key === "Enter") {
+    if (activate(element)) event.preventDefault();
+    return;
+  }
+  const action = keys[event.key.length === 1 ? event.key.toLowerCase() : event.key];
+  if (!action) return;
+  event.preventDefault();
+  action(event);
+});
+
+/* What a click or Enter does to something in the picture. */
+function activate(element) {
+  const found = element.closest?.("[data-node], [data-box], [data-fold]");
+  if (!found) return false;
+  const { node, box, fold } = found.dataset;
+  if (box !== undefined) openBox(Number(box));
+  else if (fold !== undefined) foldBox(Number(fold));
+  else {
+    const reached = state.run.history[node];
+    const backward = state.step > size && reached.length > 0;
+    play(false);
+    go(backward ? reached.at(-1) : Number(node) + 1);
+  }
+  return true;
+}
+
+function fullScreen() {
+  if (document.fullscreenElement) { document.exitFullscreen(); return; }
+  const refused = () => say(!framed ? "This browser keeps the page from filling the screen."
+    : "The frame keeps the page from filling the screen: save it with explain(…).save(\"step.html\") and open it.");
+  if (document.fullscreenEnabled) document.documentElement.requestFullscreen().catch(refused);
+  else refused();
+}
+
+function toggleTheme() {
+  const { dataset } = document.documentElement;
+  const dark = dataset.theme ? dataset.theme === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
+  dataset.theme = dark ? "light" : "dark";
+  try { localStorage.setItem("microgrant-theme", dataset.theme); } catch { return; }  // a frame has none
+}
+
+function togglePredict() {
+  state.predict = !state.predict;
+  state.revealed = true;
+  at("predict").setAttribute("aria-pressed", String(state.predict));
+  showTableNote();
+  showMistakes();
+  show();
+}
+
+// --- Mouse and touch -------------------------------------------------------------------------------
+
+const pointers = new Map();
+let gesture = null;
+
+/* In a frame, the first click is for the focus: who gives it the keys wants to stay at the step. */
+let focusing = false;
+
+picture.addEventListener("pointerdown", (event) => {
+  dragged = false;
+  focusing = framed && !document.hasFocus();
+  const number = event.pointerType !== "touch" && event.target.closest(".data");
+  const node = number ? Number(number.closest("[data-node]").dataset.node) : -1;
+  if (number && graph.isLeaf(node)) { dragNumber(event, node); return; }
+  pointers.set(event.pointerId, event);
+  gesture = { start: event, x: camera.x, y: camera.y, zoom: zoomed(), apart: apart(), time: performance.now() };
+});
+
+addEventListener("pointermove", (event) => {
+  if (!gesture || !pointers.has(event.pointerId)) return;
+  pointers.set(event.pointerId, event);
+  if (pointers.size === 2) {
+    zoomTo(gesture.zoom * apart() / (gesture.apart || apart()));
+    dragged = true;
+    aim(false);
+    return;
+  }
+  const [dx, dy] = [event.clientX - gesture.start.clientX, event.clientY - gesture.start.clientY];
+  if (!dragged && Math.hypot(dx, dy) < 6) return;
+  dragged = true;
+  picture.classList.add("dragging");
+  camera.x = gesture.x - dx / camera.scale;
+  camera.y = gesture.y - dy / camera.scale;
+  camera.byHand = true;
+  aim(false);
+  camera.byHand = false;
+});
+
+for (const end of ["pointerup", "pointercancel"]) {
+  addEventListener(end, (event) => {
+    if (!pointers.delete(event.pointerId) || !gesture) return;
+    picture.classList.remove("dragging");
+    const alone = pointers.size === 0;
+    const dx = event.clientX - gesture.start.clientX;
+    const quick = performance.now() - gesture.time < 350;
+    const step = (on) => byHand(on ? next : previous)();
+    if (alone && end === "pointerup" && event.pointerType === "touch" && !gesture.apart && !focusing) {
+      if (quick && Math.abs(dx) > 60) {
+        step(dx < 0);
+      } else if (!dragged && !gesture.start.target.closest("[data-node], [data-box], [data-fold]")) {
+        step(event.clientX > picture.getBoundingClientRect().left + picture.clientWidth / 2);
+      }
+    }
+    if (alone) gesture = null;
+  });
+}
+
+function apart() {
+  if (pointers.size !== 2) return 0;
+  const [a, b] = pointers.values();
+  return Math.hypot(a.clientX - b.clientX, a.clientY - b.clientY);
+}
+
+picture.addEventListener("click", (event) => { if (!dragged && !focusing) activate(event.target); });
+/* All digits, under the mouse. */
+picture.addEventListener("pointerover", (event) => {
+  const element = event.target.closest("[data-node]");
+  if (!element) return;
+  const node = Number(element.dataset.node);
+  const [value, gradient] = [valueAt(node, state.step), gradientAt(graph, state.run, node, state.step)];
+  let title = element.querySelector("title");
+  if (!title) element.append(title = document.createElementNS("http://www.w3.org/2000/svg", "title"));
+  title.textContent = state.revealed ? `${nameOf(graph, node, state.run.values)}: ` +
+    `data = ${value === null ? "–" : full(value)}, grad = ${gradient === null ? "–" : full(gradient)}` : "";
+});
+
+/* What is reached with Tab is brought into view by the camera, and not by scrolling. */
+picture.addEventListener("focusin", (event) => {
+  const parts = partsOf(views[state.view]);
+  const { node, box } = event.target.dataset;
+  const thing = parts.nodes.get(Number(node)) || parts.boxes.get(Number(box));
+  at("stage").scrollTo(0, 0);
+  if (!thing || !event.target.matches(":focus-visible")) return;
+  include(thing.area, picture.clientWidth, picture.clientHeight, MARGIN);
+  camera.byHand = true;
+  aim();
+  camera.byHand = false;
+  at("stage").scrollTo(0, 0);
+});
+
+picture.addEventListener("wheel", (event) => {
+  if (!event.ctrlKey) return;
+  event.preventDefault();
+  zoom(Math.exp(-event.deltaY / 300));
+}, { passive: false });
+
+// --- Buttons ---------------------------------------------------------------------------------------
+
+const buttons = {
+  first: byHand(toStart),
+  previous: byHand(previous),
+  next: byHand(next),
+  last: byHand(toEnd),
+  "forward-half": byHand(toStart),
+  "backward-half": byHand(toBackward),
+  play: () => play(),
+  predict: togglePredict,
+  follow: () => { setFollow(!state.follow); followStep(); show(); },
+  "show-values": () => togglePanel("values"),
+  "show-mistakes": () => togglePanel("mistakes"),
+  "zoom-in": () => zoom(1.25),
+  "zoom-out": () => zoom(0.8),
+  "zoom-fit": fit,
+  search: openSearch,
+  print: openPrint,
+  theme: toggleTheme,
+  "full-screen": fullScreen,
+  help: () => at("help-dialog").showModal(),
+  "values-reset": () => { state.changes.clear(); compute(); },
+};
+for (const [id, action] of Object.entries(buttons)) {
+  at(id).addEventListener("click", (event) => {
+    action(event);
+    if (event.detail > 0) at(id).blur();  // after a click of the mouse, keys are the player's again
+  });
+}
+at("scrubber").addEventListener("input", byHand(() => go(Number(at("scrubber").value))));
+at("scrubber").addEventListener("pointerup", () => at("scrubber").blur());
+at("values-filter").addEventListener("input", fillValues);
+at("nudge-slider").addEventListener("input", showNudge);
+at("search-box").addEventListener("submit", (event) => { event.preventDefault(); search(); });
+at("search-text").addEventListener("keydown", (event) => { if (event.key === "Escape") closeSearch(); });
+at("print-form").addEventListener("input", checkPrint);
+at("print-go").addEventListener("click", () => { window.print(); at("print-dialog").close(); });
+at("rows").addEventListener("click", (event) => {
+  const row = event.target.closest("tr");
+  if (!row) return;
+  event.preventDefault();
+  play(false);
+  go(row.sectionRowIndex + 1);
+});
+addEventListener("hashchange", () => { const step = readHash(); if (step !== null && step !== state.step) go(step); });
+new ResizeObserver(() => aim(false)).observe(picture);

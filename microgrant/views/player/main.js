@@ -1,0 +1,24 @@
+/* The start: everything is there, and is shown for the first time. */
+
+try { document.documentElement.dataset.theme = localStorage.getItem("microgrant-theme") || ""; } catch { /* a frame has none */ }
+if (!document.documentElement.dataset.theme) delete document.documentElement.dataset.theme;
+runStep();
+makeMistakes();
+if (data.boxes.length === 0) at("follow").hidden = true;
+if (leaves.length <= 12) at("values-filter").hidden = true;
+document.documentElement.classList.add("scripted");
+picture.removeAttribute("viewBox");  // from here on, the camera looks
+partsOf(views[0]);
+views[0].element.classList.add("open");
+showTrail();
+go(readHash() ?? 0);
+if (state.mistake && innerWidth > NARROW) togglePanel("mistakes");
+
+/* For tests, and for those who want to look behind the page from the browser's console. */
+window.microgrant = {
+  data, state, go, number, valueAt,
+  run: (changes, mistake) => run(graph, changes, mistake),
+  nudge: (leaf, h) => nudge(graph, state.changes, state.right, leaf, h),
+  gradientAt: (node, step) => gradientAt(graph, state.run, node, step),
+  sentence: (step) => plain(sentence(graph, state.run, step)),
+};

@@ -1,0 +1,224 @@
+/* What stands around the picture: the formula, the bars, the mistakes, the table, the search. */
+
+function showFormula(event, step) {
+  const line = at("formula");
+  at("half").textContent = event === null ? "start" : event.kind === "forward" ? "forward" : "backward";
+  const parts = event === null
+    ? [["", `${size} steps forward, then ${lastStep() - size} backward. → or Space goes on.`]]
+    : sentence(graph, state.run, step, shortOf);
+  line.replaceChildren(...spansOf(parts, !state.revealed));
+  line.classList.toggle("long", plain(parts).length > 80);
+  at("aside").textContent = asideFor(event);
+}
+
+function spansOf(parts, hidden) {
+  const found = [];
+  let guessed = false;
+  for (const [kind, text] of parts) {
+    if (hidden && kind.includes("guess")) {
+      if (!guessed) found.push(span("result", "?"));
+      guessed = true;
+    } else {
+      found.push(span(kind, hidden && kind.includes("result") ? "?" : text));
+    }
+  }
+  return found;
+}
+
+function span(kind, text) {
+  const element = document.createElement("span");
+  element.className = kind;
+  element.textContent = text;
+  return element;
+}
+
+function asideFor(event) {
+  if (state.mistake) return `With a mistake: ${data.mistakes[state.mistake]}.`;
+  if (!state.revealed) return "What comes out? The next key shows it.";
+  if (!event) return "";
+  if (constants.has(event.operand)) return "A constant has a gradient too, but nobody asks for it.";
+  const around = data.paths[event.node].map((box) => data.boxes[box].name).filter(Boolean);
+  return around.length ? "in " + around.join(" › ") : "";
+}
+
+function showControls() {
+  const last = lastStep();
+  const scrubber = at("scrubber");
+  scrubber.max = last;
+  scrubber.value = state.step;
+  scrubber.setAttribute("aria-valuetext", `step ${state.step} of ${last}`);
+  at("counter").textContent = `${state.step} / ${last}`;
+  at("forward-half").style.flex = String(size);
+  at("backward-half").style.flex = String(Math.max(last - size, 1));
+  at("first").disabled = at("previous").disabled = state.step === 0;
+  at("last").disabled = at("next").disabled = state.step === last && state.revealed;
+}
+
+let note = null;
+function say(text) {
+  at("note").textContent = text;
+  clearTimeout(note);
+  note = setTimeout(() => { at("note").textContent = ""; }, 6000);
+}
+
+const NARROW = 850;  // up to here a panel lies upon the picture, as the style sheet has it
+
+/* Values or mistakes: one panel is open, or none. */
+function togglePanel(which) {
+  for (const name of ["values", "mistakes"]) {
+    const open = name === which && at(`${name}-panel`).hidden;
+    at(`${name}-panel`).hidden = !open;
+    at(`show-${name}`).setAttribute("aria-expanded", String(open));
+  }
+  if (!at("values-panel").hidden) fillValues();
+  showMistakes();
+  aim();
+}
+
+// --- What goes wrong if… ---------------------------------------------------------------------------
+
+function setMistake(mistake) {
+  state.mistake = mistake;
+  const size = lastStep();
+  compute();
+  if (size !== lastStep()) say(`This step now takes ${lastStep()} events.`);
+  followStep();
+  show();
+  writeHash();
+}
+
+function makeMistakes() {
+  const titles = {
+    overwrite: "= in place of +=",
+    no_topological_order: "no topological order",
+    no_zero_grad: "forget to zero the gradients",
+  };
+  for (const [mistake, words] of Object.entries(data.mistakes)) {
+    const button = document.createElement("button");
+    button.dataset.mistake = mistake;
+    button.textContent = titles[mistake] || mistake;
+    button.title = words;
+    button.addEventListener("click", () => setMistake(state.mistake === mistake ? null : mistake));
+    at("mistakes").append(button);
+  }
+}
+
+function showMistakes() {
+  if (at("mistakes-panel").hidden) return;
+  for (const button of at("mistakes").children) {
+    button.setAttribute("aria-pressed", String(button.dataset.mistake === state.mistake));
+  }
+  const shown = named.length ? named : leaves.slice(0, 1);
+  const rows = [];
+  let wrong = 0;
+  for (const leaf of shown) {
+    const [right, now] = [state.right.gradients[leaf], state.run.gradients[leaf]];
+    const differs = !close(right, now);
+    if (differs) wrong++;
+    if (shown.length > 60 && !differs) continue;
+    const row = document.createElement("tr");
+    row.classList.toggle("differs", differs);
+    row.insertCell().textContent = nameOf(graph, leaf, state.run.values);
+    row.insertCell().textContent = number(right);
+    row.insertCell().textContent = differs ? `≠ ${number(now)}` : number(now);
+    rows.push(row);
+    if (rows.length >= 200) break;
+  }
+  at("mistakes-table").tBodies[0].replaceChildren(...rows);
+  at("mistakes-table").hidden = state.mistake === null;
+  at("mistakes-note").textContent = mistakeNote(graph, state.mistake, state.predict ? null : wrong, shown.length);
+}
+
+// --- The table of steps ----------------------------------------------------------------------------
+
+let pristine = true;   // whether the table is the one that Python wrote
+let rewriting = null;
+
+const asWritten = () => state.changes.size === 0 && state.mistake === data.mistake;
+
+function rewriteTable() {
+  if (asWritten() && pristine) return;
+  clearTimeout(rewriting);
+  rewriting = setTimeout(writeTable, 200);  // not at every pixel of a drag
+}
+
+function writeTable() {
+  clearTimeout(rewriting);
+  rewriting = null;
+  pristine = asWritten();
+  const rows = state.run.events.map((event, i) => {
+    const half = event.kind === "forward" ? "forward" : "backward";
+    const row = document.createElement("tr");
+    row.className = event.kind !== "seed" && constants.has(event.operand ?? event.node) ? `${half} constant` : half;
+    const link = document.createElement("a");
+    link.href = `#step=${i + 1}`;
+    link.textContent = i + 1;
+    row.insertCell().append(link);
+    row.insertCell().textContent = plain(sentence(graph, state.run, i + 1));
+    return row;
+  });
+  at("rows").replaceChildren(...rows);
+  at("row-count").textContent = rows.length.toLocaleString("en");
+  showTableNote();
+  showTableRow();
+}
+
+function showTableNote() {
+  const told = [
+    state.predict ? "What happens is hidden while you predict." : "",
+    state.changes.size ? "With other values." : "",
+    state.mistake ? `With a mistake: ${data.mistakes[state.mistake]}.` : "",
+  ];
+  at("table-note").textContent = told.filter(Boolean).join(" ");
+}
+
+let currentRow = null;
+function showTableRow() {
+  const row = state.step > 0 ? at("rows").rows[state.step - 1] : null;
+  if (row === currentRow) return;
+  currentRow?.removeAttribute("aria-current");
+  row?.setAttribute("aria-current", "step");
+  currentRow = row;
+}
+
+// --- Searching -------------------------------------------------------------------------------------
+
+let searched = { text: "", matches: [], place: -1 };
+
+function openSearch() {
+  at("search-box").hidden = false;
+  if (!at("search-names").children.length && size <= 2000) {
+    at("search-names").append(...data.names.filter((_, i) => !constants.has(i)).map((name) => {
+      const option = document.createElement("option");
+      option.value = name;
+      return option;
+    }));
+  }
+  at("search-text").focus();
+  at("search-text").select();
+}
+
+function closeSearch() {
+  at("search-box").hidden = true;
+  at("search-text").blur();
+}
+
+/* To the forward step of the next value whose name holds the text; a full name comes first. */
+function search() {
+  const text = at("search-text").value.trim().toLowerCase();
+  if (!text) return;
+  if (text !== searched.text) {
+    const names = data.names.map((name) => name.toLowerCase());
+    const matches = [];
+    names.forEach((name, i) => { if (name.includes(text)) matches.push(i); });
+    matches.sort((a, b) => (names[b] === text) - (names[a] === text) || a - b);
+    searched = { text, matches, place: -1 };
+  }
+  const { matches } = searched;
+  if (!matches.length) { at("search-result").textContent = "no value of that name"; return; }
+  searched.place = (searched.place + 1) % matches.length;
+  at("search-result").textContent = `${searched.place + 1} of ${matches.length}: ${data.names[matches[searched.place]]}`;
+  setFollow(true);
+  play(false);
+  go(matches[searched.place] + 1);
+}

@@ -1,0 +1,317 @@
+/* The picture: what was laid out by Graphviz, painted as it is at a step; which view of it is open;
+   and the camera. Only classes, texts and attributes change, and texts are set with textContent: no
+   name can become markup. */
+
+const templates = document.querySelectorAll("template");
+const views = data.views.map((view, i) => ({ ...view, template: templates[i - 1], element: null, parts: null }));
+
+/* The elements of a view, taken from its template when it is first opened. */
+function partsOf(view) {
+  if (view.parts) return view.parts;
+  view.element = view.template ? view.template.content.querySelector(".view") : document.querySelector(".view");
+  at("world").append(view.element);
+  const all = (selector) => Array.from(view.element.querySelectorAll(selector));
+  const place = (element) => {
+    const [x, y] = element.getAttribute("transform").match(/-?[\d.]+/g).map(Number);
+    const rect = element.querySelector(".body");
+    return { x, y, width: Number(rect.getAttribute("width")), height: Number(rect.getAttribute("height")) };
+  };
+  const nodes = new Map();
+  for (const element of all("[data-node]")) {
+    const text = (name) => element.querySelector("." + name);
+    nodes.set(Number(element.dataset.node), {
+      element, area: place(element), data: text("data"), grad: text("grad"), wrong: null,
+    });
+  }
+  const boxes = new Map();
+  for (const element of all("[data-box]")) {
+    boxes.set(Number(element.dataset.box), { element, area: place(element) });
+  }
+  const edges = all(".edge").map((element) => ({ element, ...element.dataset }));
+  const only = (selector) => view.element.querySelector(selector);
+  view.parts = { nodes, boxes, edges, flow: only(".flow"), active: only(".ring.active"), source: only(".ring.source") };
+  return view.parts;
+}
+
+/* A sign at the corner of a node whose gradient is wrong; few nodes ever need one. */
+function markWrong(view, shown, wrong) {
+  if (!wrong && !shown.wrong) return;
+  if (!shown.wrong) {
+    const { x, y, width, height } = shown.area;
+    shown.wrong = document.createElementNS("http://www.w3.org/2000/svg", "text");
+    shown.wrong.setAttribute("class", "wrong");
+    shown.wrong.setAttribute("x", x + width + 1);
+    shown.wrong.setAttribute("y", y + height + 9);
+    view.element.append(shown.wrong);
+  }
+  shown.wrong.textContent = wrong ? "≠" : "";
+}
+
+/* Put a ring around something, or take it away. */
+function encircle(ring, thing) {
+  ring.classList.toggle("shown", thing !== null);
+  if (thing === null) return;
+  const { x, y, width, height } = thing.area;
+  const place = { x: x - 6, y: y - 6, width: width + 12, height: height + 12, rx: 13 };
+  for (const [name, value] of Object.entries(place)) ring.setAttribute(name, value);
+}
+
+function setText(element, text) {
+  if (element.textContent !== text) element.textContent = text;
+  element.classList.toggle("long", text.length > 8);
+}
+
+/* Where a value is to be seen in a view: itself, or the box that it is in; or nowhere. */
+function thingIn(parts, node) {
+  if (parts.nodes.has(node)) return { key: "n" + node, ...parts.nodes.get(node) };
+  for (const box of data.paths[node]) {
+    if (parts.boxes.has(box)) return { key: "b" + box, ...parts.boxes.get(box) };
+  }
+  return null;
+}
+
+/* Show the state: in the picture, and around it. */
+function show() {
+  const { step } = state;
+  const event = eventAt(step);
+  const backward = event !== null && event.kind !== "forward";
+  body.classList.toggle("backward", backward);
+  body.classList.toggle("forward", event !== null && !backward);
+  body.classList.toggle("mistaken", state.mistake !== null);
+  body.classList.toggle("predicting", state.predict);
+  const view = views[state.view];
+  const parts = partsOf(view);
+  const target = event && (event.kind === "backward" ? event.operand : event.node);
+  const active = event && thingIn(parts, target);
+  const source = event && event.kind === "backward" ? thingIn(parts, event.node) : null;
+  const hidden = state.revealed ? null : target;
+  for (const [node, shown] of parts.nodes) {
+    showNode(view, node, shown, node === hidden ? (backward ? "gradient" : "value") : "");
+    shown.element.classList.toggle("active", active?.element === shown.element);
+  }
+  for (const [box, { element }] of parts.boxes) {
+    element.classList.toggle("waiting", step < state.spans[box].first);
+    element.classList.toggle("reached", step >= state.spans[box].reached);
+    element.classList.toggle("active", active?.element === element);
+  }
+  encircle(parts.active, active);
+  encircle(parts.source, source);
+  parts.flow.textContent = "";
+  for (const edge of parts.edges) {
+    const isActive = showEdge(parts, edge, event, active, source);
+    if (isActive && backward) {
+      label(parts.flow, state.revealed ? number(event.contribution) : "?", edge.element);
+    }
+  }
+  showFormula(event, step);
+  showControls();
+  showTableRow();
+  aim();
+}
+
+/* A value with its gradient. hidden: which of its numbers is kept back, "value" or "gradient". */
+function showNode(view, node, shown, hidden) {
+  const { step } = state;
+  const value = valueAt(node, step);
+  const gradient = gradientAt(graph, state.run, node, step);
+  setText(shown.data, value === null ? "" : hidden === "value" ? "?" : number(value));
+  setText(shown.grad, hidden === "gradient" ? "?" : gradient === null ? "–" : number(gradient));
+  const right = state.right.gradients[node];
+  const final = gradient !== null && step >= state.run.history[node].at(-1);
+  const wrong = state.mistake !== null && final && !hidden && !close(gradient, right);
+  markWrong(view, shown, wrong);
+  shown.element.classList.toggle("waiting", value === null);
+  shown.element.classList.toggle("reached", gradient !== null);
+  const words = `${nameOf(graph, node, state.run.values)}: ` +
+    `value ${shown.data.textContent || "not computed yet"}, ` +
+    `gradient ${gradient === null ? "not reached yet" : shown.grad.textContent}` +
+    (wrong ? `, which is wrong: it is ${number(right)}` : "");
+  if (shown.element.getAttribute("aria-label") !== words) shown.element.setAttribute("aria-label", words);
+}
+
+/* An edge; whether it is the one along which something flows at this step. */
+function showEdge(parts, { element, use, from, to }, event, active, source) {
+  const [node, place] = use ? use.split("-").map(Number) : [];
+  let isActive = false;
+  if (event && event.kind === "forward") {
+    isActive = use ? node === event.node
+      : to === active?.key && data.operands[event.node].some((x) => thingIn(parts, x)?.key === from);
+  } else if (event && event.kind === "backward") {
+    isActive = use ? node === event.node && place === event.place
+      : to === source?.key && from === active?.key;
+  }
+  element.classList.toggle("active", isActive);
+  element.classList.toggle("waiting", use !== undefined && valueAt(node, state.step) === null);
+  element.classList.toggle("reached", use !== undefined && state.step >= state.run.visited.get(node) + place);
+  return isActive;
+}
+
+/* Write a text above the middle of an edge: higher, where the edge is steep and would cross it. */
+function label(element, text, edge) {
+  const length = edge.getTotalLength();
+  const [before, middle, after] = [0.45, 0.5, 0.55].map((part) => edge.getPointAtLength(part * length));
+  const slope = Math.abs((after.y - before.y) / (after.x - before.x || 1));
+  const steep = slope > 1.5;
+  element.setAttribute("x", middle.x + (steep ? 12 + 5 * text.length : 0));
+  element.setAttribute("y", middle.y + (steep ? 6 : -9 - slope * 5 * text.length));
+  element.textContent = text;
+}
+
+
+// --- Views and modules -----------------------------------------------------------------------------
+
+function openView(which, chosen) {
+  if (chosen) setFollow(false);
+  partsOf(views[which]);
+  if (which === state.view && views[which].element.classList.contains("open")) return;
+  views[state.view].element.classList.remove("open");
+  state.view = which;
+  views[which].element.classList.add("open");
+  camera.fresh = true;
+  showTrail();
+}
+
+function setFollow(on) {
+  state.follow = on;
+  at("follow").setAttribute("aria-pressed", String(on));
+}
+
+/* Open a box: unfold it in the same picture if that is possible, or else go into it. */
+function openBox(box) {
+  const { box: around, level } = data.views[state.view];
+  let which = data.views.findIndex((view) => view.box === box);
+  if (around < 0 && level < data.views[0].level) {
+    which = data.views.findIndex((view) => view.box < 0 && view.level === level + 1);
+  }
+  if (which < 0) which = data.home[data.paths.findIndex((path) => path.includes(box))];
+  openView(which, true);
+  show();
+}
+
+/* Fold a frame: the whole with one more level folded. */
+function foldBox(box) {
+  const depth = data.paths.find((path) => path.includes(box)).indexOf(box);
+  const which = data.views.findIndex((view) => view.box < 0 && view.level === depth);
+  if (data.views[state.view].box >= 0 || which < 0) leave();
+  else { openView(which, true); show(); }
+}
+
+function leave() {
+  const { box, parent } = data.views[state.view];
+  if (box < 0) return;
+  openView(parent, true);
+  show();
+}
+
+function showTrail() {
+  const trail = at("trail");
+  const chain = [];
+  for (let which = state.view; ; which = data.views[which].parent) {
+    chain.unshift(which);
+    if (data.views[which].box < 0) break;
+  }
+  const items = chain.map((which, i) => {
+    const { box } = data.views[which];
+    const text = box < 0 ? "whole graph" : data.boxes[box].name || data.boxes[box].title;
+    if (i === chain.length - 1) return span("", "› " + text);
+    const button = document.createElement("button");
+    button.textContent = (i ? "› " : "") + text;
+    button.addEventListener("click", () => { openView(which, true); show(); });
+    return button;
+  });
+  trail.replaceChildren(...(chain.length > 1 ? items : []));
+  const shown = partsOf(views[state.view]).nodes.size;
+  at("hidden-values").textContent = shown < size
+    ? `${size.toLocaleString("en")} values, ${(size - shown).toLocaleString("en")} of them hidden` : "";
+  if (!at("values-panel").hidden) fillValues();
+}
+
+// --- The camera ------------------------------------------------------------------------------------
+
+const camera = { x: 0, y: 0, scale: 1, fresh: true, byHand: false };
+const picture = at("picture");
+const world = at("world");
+const MARGIN = 34;  // around the picture, for rings and arrow heads
+const TEXT = 19;  // the size of a number in the picture, before the camera
+
+/* Large enough to be read: 24 px in a window of 1920 × 1080, in proportion in others. */
+function readable() {
+  return Math.max(24 * Math.min(innerWidth / 1920, innerHeight / 1080), 13) / TEXT * 1.005;
+}
+
+/* Look at the active node, without moving more than is needed. */
+function aim(glide = true) {
+  const { clientWidth: width, clientHeight: height } = picture;
+  if (!width || !height) return;
+  const view = views[state.view];
+  const { whole, usual } = scales();
+  camera.scale = state.whole ? whole : usual * state.zoom;
+  const event = state.run.events[Math.max(state.step - 1, 0)];  // at the start, look where it begins
+  const parts = partsOf(view);
+  const target = event && thingIn(parts, event.kind === "backward" ? event.operand : event.node);
+  if (camera.fresh) {
+    camera.x = target ? target.area.x + target.area.width / 2 : 0;
+    camera.y = target ? target.area.y + target.area.height / 2 : view.height / 2;
+  }
+  if (event && !camera.byHand) {
+    const others = (event.kind === "backward" ? [event.node] : data.operands[event.node])
+      .map((node) => thingIn(parts, node));
+    // What is worth seeing, the least important first: the last word has the active node.
+    for (const thing of others) if (thing) include(thing.area, width, height, MARGIN);
+    if (target) include(target.area, width, height, Math.min(width, height) / 6);
+  }
+  keepInside("x", "width", width);
+  keepInside("y", "height", height);
+  const x = width / 2 - camera.x * camera.scale;
+  const y = height / 2 - camera.y * camera.scale;
+  world.classList.toggle("instant", !glide || camera.fresh);
+  world.style.transform = `translate(${x}px, ${y}px) scale(${camera.scale})`;
+  camera.fresh = false;
+}
+
+/* The scale at which all of the view is seen, and the usual one, at which it can be read as well. */
+function scales() {
+  const { clientWidth: width, clientHeight: height } = picture;
+  const view = views[state.view];
+  const fit = Math.min((width - 2 * MARGIN) / view.width, (height - 2 * MARGIN) / view.height);
+  const usual = Math.min(Math.max(fit, readable()), 2.4 * readable());
+  return { whole: Math.min(fit, usual), usual };
+}
+
+function include(area, width, height, margin) {
+  const halfWidth = Math.max((width / 2 - margin) / camera.scale, area.width / 2);
+  const halfHeight = Math.max((height / 2 - margin) / camera.scale, area.height / 2);
+  camera.x = Math.min(Math.max(camera.x, area.x + area.width - halfWidth), area.x + halfWidth);
+  camera.y = Math.min(Math.max(camera.y, area.y + area.height - halfHeight), area.y + halfHeight);
+}
+
+/* No empty space at a border while there is something to see at the other one. */
+function keepInside(axis, side, room) {
+  const half = (room / 2 - MARGIN) / camera.scale;
+  const length = views[state.view][side];
+  if (length <= 2 * half) camera[axis] = camera.byHand ? camera[axis] : length / 2;
+  else camera[axis] = Math.min(Math.max(camera[axis], half), length - half);
+}
+
+/* Larger or smaller by a factor. */
+function zoom(factor) {
+  zoomTo(zoomed() * factor);
+  camera.byHand = false;
+  aim();
+}
+
+/* All that there is; once more, and it can be read. */
+function fit() {
+  const { whole, usual } = scales();
+  state.whole = !state.whole && whole < usual;
+  state.zoom = 1;
+  camera.byHand = false;
+  camera.fresh = true;
+  aim();
+}
+
+const zoomed = () => camera.scale / scales().usual;
+function zoomTo(times) {
+  state.whole = false;
+  state.zoom = Math.min(Math.max(times, Math.min(zoomed(), 0.1)), 12);
+}

@@ -1,0 +1,153 @@
+/* The step, computed anew: forward, backward, with a mistake, with a nudge. Pure functions of the
+   graph, of the leaves that were changed, and of the mistake: nothing here knows the page. */
+
+/* What a page brings along about its graph, made ready for computing.
+
+   functions: for each operation of `data.operations`, how JavaScript computes it and its partial
+   derivatives; null if it cannot. */
+function readGraph(data, functions) {
+  const decoded = (x) => (typeof x === "number" ? x : { inf: Infinity, "-inf": -Infinity }[x] ?? NaN);
+  const size = data.values.length;
+  const constants = new Set(data.constants);
+  const isLeaf = (i) => data.operation[i] < 0;
+  const given = Array.from({ length: size }, (_, i) => i).filter(isLeaf);
+  const named = given.filter((i) => !constants.has(i));
+  return {
+    ...data, functions, size, constants, isLeaf,
+    root: size - 1,
+    values: data.values.map(decoded),
+    partials: data.partials.map((partials) => partials.map(decoded)),
+    // Those with a name first: they are what one asks about.
+    named, leaves: [...named, ...given.filter((i) => constants.has(i))],
+    // What a node is computed from: its operands, and what decides which branch a `where` takes.
+    inputs: data.operands.map((operands, i) => operands.concat(data.mentions[i] ?? [])),
+  };
+}
+
+/* Why live values are off, or the empty text. An operation of the user's own must not only have a
+   spelling in JavaScript, it must also agree with what Python recorded. */
+function findLiveProblem(graph) {
+  for (let i = 0; i < graph.size; i++) {
+    const operation = graph.operations[graph.operation[i]];
+    if (!operation) continue;
+    const spelled = graph.functions[graph.operation[i]];
+    if (operation.choice && !operation.live) {
+      return `Live values are off: a ${operation.symbol} has a branch that is not in this graph.`;
+    }
+    if (!operation.live || !spelled) {
+      return `Live values are off: the operation ${operation.symbol} has no spelling in JavaScript.`;
+    }
+    if (!operation.own) continue;
+    const numbers = graph.operands[i].map((operand) => graph.values[operand]);
+    const value = graph.values[i];
+    const same = close(spelled.forward(...numbers), value) &&
+      spelled.partials(value, ...numbers).every((x, k) => close(x, graph.partials[i][k]));
+    if (!same) {
+      return `Live values are off: the operation ${operation.symbol} computes something else in JavaScript.`;
+    }
+  }
+  return "";
+}
+
+/* The forward pass, with other values in some leaves. Without changes, it is what Python recorded. */
+function forward(graph, changes) {
+  if (changes.size === 0) return { values: graph.values, partials: graph.partials };
+  const values = new Array(graph.size);
+  const partials = new Array(graph.size);
+  for (let i = 0; i < graph.size; i++) {
+    const spelled = graph.functions[graph.operation[i]];
+    if (!spelled) {
+      values[i] = changes.has(i) ? changes.get(i) : graph.values[i];
+      partials[i] = [];
+      continue;
+    }
+    const numbers = graph.inputs[i].map((operand) => values[operand]);
+    values[i] = spelled.forward(...numbers);
+    partials[i] = spelled.partials(values[i], ...numbers);
+  }
+  return { values, partials };
+}
+
+const MOST_VISITS = 100000;
+
+/* The events of the step in order: every value is computed, the seed is set, and then each use of a
+   value passes a contribution on. A mistake changes what the backward pass does; null if that would
+   never come to an end. */
+function run(graph, changes, mistake) {
+  const { size, root, operands } = graph;
+  const { values, partials } = forward(graph, changes);
+  const events = [];
+  const history = Array.from({ length: size }, () => []);  // for each node, when its gradient changed
+  const visited = new Map();  // for each node, when it first passes something on
+  for (let i = 0; i < size; i++) events.push({ kind: "forward", node: i });
+  const gradients = new Array(size).fill(0);
+  let earlier = null;
+  if (mistake === "no_zero_grad") {
+    earlier = run(graph, changes, null).gradients.map((x, i) => (graph.isLeaf(i) ? x : 0));
+    earlier.forEach((x, i) => { gradients[i] = x; });
+  }
+  gradients[root] = 1;
+  events.push({ kind: "seed", node: root, after: 1 });
+  history[root].push(events.length);
+  const visit = (node) => {
+    const upstream = gradients[node];
+    if (!visited.has(node)) visited.set(node, events.length + 1);
+    operands[node].forEach((operand, place) => {
+      const local = partials[node][place];
+      const before = gradients[operand];
+      const contribution = local * upstream;
+      const after = mistake === "overwrite" ? contribution : before + contribution;
+      gradients[operand] = after;
+      events.push({ kind: "backward", node, place, operand, upstream, local, contribution, before, after });
+      history[operand].push(events.length);
+    });
+  };
+  if (mistake === "no_topological_order") {
+    const stack = [root];
+    for (let visits = 0; stack.length; visits++) {
+      if (visits > MOST_VISITS) return null;
+      const node = stack.pop();
+      visit(node);
+      for (let i = operands[node].length - 1; i >= 0; i--) stack.push(operands[node][i]);
+    }
+  } else {
+    for (let node = root; node >= 0; node--) visit(node);
+  }
+  return { values, partials, events, history, visited, gradients, earlier, mistake };
+}
+
+/* The gradient of a node after a step; null if it is not reached yet. */
+function gradientAt(graph, { history, events, earlier }, node, step) {
+  const when = history[node];
+  let low = 0;
+  let high = when.length;
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (when[middle] <= step) low = middle + 1; else high = middle;
+  }
+  if (low > 0) return events[when[low - 1] - 1].after;
+  return earlier && graph.isLeaf(node) ? earlier[node] : null;
+}
+
+/* When the values inside of each box are computed, and when their gradients are reached. */
+function findSpans(graph, { history }) {
+  const spans = graph.boxes.map(() => ({ first: Infinity, reached: Infinity }));
+  graph.paths.forEach((path, i) => {
+    for (const box of path) {
+      spans[box].first = Math.min(spans[box].first, i + 1);
+      spans[box].reached = Math.min(spans[box].reached, history[i][0] ?? Infinity);
+    }
+  });
+  return spans;
+}
+
+/* Add h to a leaf and see what becomes of the output: the derivative, measured.
+
+   right: the step without a mistake, which knows the derivative. */
+function nudge(graph, changes, right, leaf, h) {
+  const value = right.values[leaf];
+  const output = (given) => forward(graph, given).values[graph.root];
+  const before = output(changes.size ? changes : new Map([[leaf, value]]));
+  const after = output(new Map(changes).set(leaf, value + h));
+  return { before, after, quotient: (after - before) / h, gradient: right.gradients[leaf] };
+}

@@ -1,0 +1,86 @@
+/* The step, in words: each event as a line, and what becomes of a mistake. Pure functions: nothing
+   here knows the page. */
+
+const nameOf = (graph, node, values) => (graph.constants.has(node) ? number(values[node]) : graph.names[node]);
+const shortOf = (graph, node, values) => graph.short[node] ?? nameOf(graph, node, values);
+
+/* A template has a sign of its own for each operand and for the result. */
+function filled(template, words, out) {
+  let text = "";
+  for (const sign of template) {
+    const code = sign.charCodeAt(0);
+    if (code === 0xf8ff) text += out;
+    else if (code >= 0xe000 && code < 0xf8ff) text += words[code - 0xe000];
+    else text += sign;
+  }
+  return text;
+}
+
+/* The template for operands in one of several forms, in which they need parentheses or not: a name
+   begins with a minus sign or not (2 forms), a number may also have an exponent of ten (3 forms). */
+function fitting(templates, words, forms) {
+  const form = (word) => (/^[−-]/.test(word) ? 1 : forms === 3 && word.includes("e") ? 2 : 0);
+  return templates.length > 1 ? templates[words.reduce((which, word) => which * forms + form(word), 0)] : templates[0];
+}
+
+/* What happens at a step of a run, as a list of [class, text]. The texts joined are the line of the
+   table.
+
+   name: `nameOf`, or `shortOf`. */
+function sentence(graph, { values, events, mistake }, step, name = nameOf) {
+  const event = events[step - 1];
+  const out = name(graph, event.node, values);
+  const operation = graph.operations[graph.operation[event.node]];
+  if (event.kind === "seed") {
+    return [["name", out + ".grad:"], ["", " "], ["result gradient", "1"], ["rule", " (the seed)"]];
+  }
+  const words = graph.inputs[event.node].map((operand) => name(graph, operand, values));
+  if (event.kind === "forward") {
+    if (graph.constants.has(event.node)) return [["rule", "constant "], ["name value", out]];
+    const parts = [["name", out], ["", " = "]];
+    if (operation) {
+      const numbers = graph.inputs[event.node].map((operand) => number(values[operand]));
+      parts.push(["", filled(fitting(operation.formula, words, 2), words, out)], ["", " = "]);
+      parts.push(["value", filled(fitting(operation.numbers, numbers, 3), numbers, out)], ["", " = "]);
+    }
+    parts.push([operation ? "result value" : "value", number(values[event.node])]);
+    return parts;
+  }
+  const target = words[event.place];
+  const rule = filled(fitting(operation.rules, words, 2)[event.place], words, out);
+  const local = number(event.local);
+  const before = number(event.before);
+  const contribution = number(event.contribution);
+  const keeps = mistake !== "overwrite";
+  const isConstant = graph.constants.has(event.operand);
+  return [
+    ["name", isConstant ? `(constant ${target}).grad:` : target + ".grad:"], ["", " "],
+    ...(keeps ? [["gradient", before], ["", " + "]] : []),
+    ["", "upstream "], ["gradient", number(event.upstream)], ["", " × "],
+    ["", `∂${out}/∂${target}`], ["rule", rule === local ? "" : ` (= ${rule})`],
+    ["value", " " + local], ["", " = "],
+    ...(keeps ? [["guess gradient", before], ["guess", " + "]] : []),
+    ["guess gradient", contribution], ["", " → "], ["result gradient", number(event.after)],
+  ];
+}
+
+const plain = (parts) => parts.map(([, text]) => text).join("");
+
+/* What became of a mistake, or what to do if there is none.
+
+   wrong: how many of `count` gradients are; null while that is a secret. */
+function mistakeNote(graph, mistake, wrong, count) {
+  if (mistake === null) return "Switch a mistake on, and walk through the backward pass again.";
+  const words = graph.mistakes[mistake];
+  const text = words[0].toUpperCase() + words.slice(1) + ". ";
+  if (wrong === null) return text + "What comes of it is hidden while you predict.";
+  if (wrong) return `${text}Wrong: ${wrong} of ${count}.`;
+  if (mistake === "no_zero_grad") return text + "All gradients were 0 anyway.";
+  const uses = new Map();
+  for (const operands of graph.operands) for (const x of operands) uses.set(x, (uses.get(x) || 0) + 1);
+  const twice = Array.from(uses).some(([node, times]) => times > 1 && !graph.constants.has(node));
+  if (!twice) return text + "It needs a value that is used twice, and here there is none: nothing goes wrong.";
+  return text + (mistake === "no_topological_order"
+    ? "Here nothing goes wrong: it needs a value that is computed and then used twice, as in b = a + a; c = b + b."
+    : "Here nothing goes wrong: what is overwritten was 0.");
+}

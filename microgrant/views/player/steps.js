@@ -1,0 +1,126 @@
+/* What is shown, and going from step to step.
+
+   What is shown at a step is always derived from the list of events, and never accumulated: so going
+   back is exact, and any step can be shown at once. */
+
+const at = (id) => document.getElementById(id);
+const body = document.body;
+const framed = window.top !== window;  // in a notebook
+const data = JSON.parse(at("step-data").textContent);
+const graph = readGraph(data, window.operations || []);
+const { size, root, constants, leaves, named } = graph;
+const liveProblem = findLiveProblem(graph);
+
+const state = {
+  step: 0,            // how many events have happened; the last of them is the one shown
+  revealed: true,     // whether its result is shown; predicting keeps it back
+  predict: false,
+  mistake: data.mistake,
+  changes: new Map(), // leaves that were given another value
+  nudged: leaves[0],
+  run: null,
+  right: null,        // the same without the mistake
+  spans: [],          // when each box is computed, and reached
+  view: 0,
+  follow: true,
+  zoom: 1,            // times the usual scale
+  whole: false,       // whether all is to be seen, however small
+};
+
+/* Run the step; false if the mistake would not let it come to an end. */
+function runStep() {
+  state.right = run(graph, state.changes, null);
+  const wrong = state.mistake ? run(graph, state.changes, state.mistake) : state.right;
+  if (wrong === null) state.mistake = null;
+  state.run = wrong || state.right;
+  state.spans = findSpans(graph, state.run);
+  return wrong !== null;
+}
+
+/* Run the step again, after a leaf or a mistake has changed. */
+function compute() {
+  const ended = state.step > 0 && state.step === lastStep();  // who looks at the results keeps doing so
+  if (!runStep()) {
+    say("Without a topological order this step takes more than 100,000 visits: take a smaller graph.");
+  }
+  state.step = ended ? lastStep() : Math.min(state.step, lastStep());
+  show();
+  showValues();
+  showMistakes();
+  rewriteTable();
+}
+
+function change(leaf, value) {
+  if (liveProblem) { say(liveProblem); return; }
+  state.changes.set(leaf, value);
+  compute();
+}
+
+const valueAt = (node, step) => (node < step ? state.run.values[node] : null);
+const lastStep = () => state.run.events.length;
+const eventAt = (step) => state.run.events[step - 1] ?? null;
+
+/* Go to a step, and into the view where it can be seen. */
+function go(step, { reveal = true } = {}) {
+  state.step = Math.min(Math.max(Math.round(step) || 0, 0), lastStep());
+  const event = eventAt(state.step);
+  const given = event && event.kind === "forward" && graph.isLeaf(event.node);
+  state.revealed = reveal || !state.predict || !event || given;
+  followStep();
+  show();
+  writeHash();
+}
+
+function followStep() {
+  if (!state.follow) return;
+  const event = eventAt(state.step);
+  if (!event) { openView(0, false); return; }
+  const parts = partsOf(views[state.view]);
+  const seen = parts.nodes.has(event.node) && (event.kind !== "backward" || parts.nodes.has(event.operand));
+  const stub = parts.nodes.get(event.node)?.element.classList.contains("stub");
+  if (!seen || stub) openView(data.home[event.node], false);
+}
+
+function next() {
+  if (!state.revealed) { state.revealed = true; show(); return; }
+  if (state.step < lastStep()) go(state.step + 1, { reveal: false });
+}
+
+function previous() { if (state.step > 0) go(state.step - 1); }
+
+const toStart = () => go(0);
+const toBackward = () => go(size + 1, { reveal: false });
+const toEnd = () => go(lastStep());
+
+/* Whoever chooses a step does not want to be carried away from it. */
+function byHand(move) {
+  return (event) => { play(false); move(event); };
+}
+
+let playing = null;
+function play(on = playing === null) {
+  clearInterval(playing);
+  playing = null;
+  if (on) {
+    if (state.step === lastStep()) go(0);
+    playing = setInterval(() => {
+      if (state.step === lastStep() && state.revealed) play(false); else next();
+    }, 1500);
+  }
+  at("play").setAttribute("aria-pressed", String(playing !== null));
+}
+
+/* The step in the address, so that it can be linked to; not more often than browsers let us. A frame
+   in a notebook may have no address of its own. */
+let addressing = null;
+function writeHash() {
+  clearTimeout(addressing);
+  addressing = setTimeout(() => {
+    try { history.replaceState(null, "", "#step=" + state.step); } catch { return; }
+  }, 250);
+}
+
+function readHash() {
+  const found = /^#step=(\d+)$/.exec(location.hash);
+  return found ? Number(found[1]) : null;
+}

@@ -1,0 +1,203 @@
+"""What a page shows together: the whole of a step, and the inside of each box folded in it.
+
+With this module you can
+
+- plan the views of a step:          plan = Plan(graph, record_of(graph))
+- go through what a view shows:      plan.views[0].shown, plan.edges(plan.views[0])
+
+A box is a call of a module; or a part of a heap of values which is too large for one picture.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+from ..events import Record
+from ..graph import MOST_EDGES, Box, Boxes, Graph, Thing, common, open_levels, thing_at
+from ..style import clean, sign
+
+__all__ = ["Link", "Plan", "View", "key", "middle_out", "shortened"]
+
+MOST_THINGS = 300  # in one view; Graphviz takes its time beyond that, and so do people
+PART = 100  # values in each part that a larger heap is cut into
+
+Link: TypeAlias = tuple[Thing, Thing, str]  # an edge: its tail, its head, its identifier
+
+
+@dataclass(eq=False)
+class View:
+    """What can be seen at once: the whole (box None), or the inside of a box.
+
+    level: boxes that deep are shown folded, those around them as frames.
+    parent: the place of the view in which `box` is shown folded.
+    inside: the places of the values that are in it.
+    shown: for each of them, and for their neighbours outside, what is to be seen: itself or a box.
+    stubs: the neighbours outside.
+    """
+
+    box: Box | None
+    level: int
+    parent: int
+    inside: list[int]
+    shown: dict[int, Thing] = field(default_factory=dict)
+    stubs: set[Thing] = field(default_factory=set)
+
+
+class Plan:
+    """What the page of a graph and its record shows: boxes, and the views of what is in them.
+
+    names, short: what the values are called, and what from inside of their boxes.
+    labels, signs: what is written on their nodes.
+    boxes: those of the graph, and the parts of what is too large for one picture.
+    paths: the boxes around each value.
+    views: the whole, from open to folded; then the inside of each box.
+    home: for each value, the view in which it can be seen.
+    """
+
+    def __init__(self, graph: Graph, step: Record) -> None:
+        self.graph, self.step = graph, step
+        self.names = [clean(node.name) for node in step.nodes]
+        self.short = [
+            clean(graph.short(place, len(path))) for place, path in enumerate(graph.paths)
+        ]
+        self.labels = [middle_out(name) for name in self.short]
+        self.signs = [shortened(sign(node.symbol), 12) for node in step.nodes]
+        self.uses: list[list[int]] = [[] for _ in graph.order]
+        for place, operands in enumerate(graph.operands):
+            for operand in operands:
+                self.uses[operand].append(place)
+        self.boxes = list(dict.fromkeys(box for path in graph.paths for box in path))
+        self.paths = self._with_parts(graph.paths)
+        self.home = [0] * len(graph.order)
+        self.views = self._views()
+
+    def _with_parts(self, paths: list[Boxes]) -> list[Boxes]:
+        """Cut what holds too many things for one view into parts, in topological order."""
+        inner: tuple[Thing, ...]
+        things: dict[Box | None, dict[Thing, None]] = {}
+        for place, path in enumerate(paths):
+            inner = (*path, place)
+            for around, thing in zip((None, *path), inner, strict=True):
+                members = things.setdefault(around, {})
+                members.pop(thing, None)  # ordered by what comes last: the result of a module
+                members[thing] = None
+        part_of: dict[Thing, Box] = {}
+        for members in things.values():
+            if len(members) <= MOST_THINGS:
+                continue
+            pieces = [list(members)[i : i + PART] for i in range(0, len(members), PART)]
+            for count, piece in enumerate(pieces):
+                values = sum(thing.values if isinstance(thing, Box) else 1 for thing in piece)
+                box = Box(len(self.boxes), f"part {count + 1}", f"of {len(pieces)}", values)
+                self.boxes.append(box)
+                part_of.update((thing, box) for thing in piece)
+        result = []
+        for place, path in enumerate(paths):
+            longer: list[Box] = []
+            inner = (*path, place)
+            for thing in inner:
+                if thing in part_of:
+                    longer.append(part_of[thing])
+                if isinstance(thing, Box):
+                    longer.append(thing)
+            result.append(tuple(longer))
+        return result
+
+    def _views(self) -> list[View]:
+        """The whole, from folded to as open as can be read; then the inside of each box in it."""
+        everything, operands = list(range(len(self.paths))), self.graph.operands
+        fitting = open_levels(self.paths, operands)
+        views = [View(None, level, 0, everything) for level in range(fitting, -1, -1)]
+        inside: dict[Box, list[int]] = {}
+        for place, path in enumerate(self.paths):
+            for box in path:
+                inside.setdefault(box, []).append(place)
+        waiting = deque([0])
+        for view in views:
+            self._fill(view)
+        while waiting:
+            number_of_view = waiting.popleft()
+            view = views[number_of_view]
+            boxes: dict[Box, None] = {}
+            for place in view.inside:
+                thing = view.shown[place]
+                if isinstance(thing, Box):
+                    boxes[thing] = None
+                else:
+                    self.home[place] = number_of_view
+            for box in boxes:
+                depth = len(self.paths[inside[box][0]][: view.level]) + 1
+                level = open_levels(self.paths, operands, inside[box], depth)
+                views.append(View(box, level, number_of_view, inside[box]))
+                self._fill(views[-1])
+                waiting.append(len(views) - 1)
+        return views
+
+    def _fill(self, view: View) -> None:
+        """What is shown for each value inside of a view, and for its neighbours outside."""
+        view.shown = {
+            place: thing_at(place, self.paths[place], view.level) for place in view.inside
+        }
+        if view.box is None:
+            return
+        wires = {
+            (operand, view.shown[place])
+            for place in view.inside
+            for operand in self.graph.operands[place]
+            if operand not in view.shown
+        }
+        sources = dict.fromkeys(operand for operand, _ in sorted(wires, key=lambda wire: wire[0]))
+        own = self.paths[view.inside[0]]
+        own = own[: own.index(view.box) + 1]
+        for place in sources:  # as values, if there are not too many
+            view.shown[place] = place if len(wires) <= MOST_EDGES else self._sibling(place, own)
+            view.stubs.add(view.shown[place])
+        for place in view.inside:
+            for use in self.uses[place]:
+                if use not in view.shown:
+                    view.shown[use] = self._sibling(use, own)
+                    view.stubs.add(view.shown[use])
+
+    def _sibling(self, place: int, own: Boxes) -> Thing:
+        """A value outside, or the outermost box around it that is not around this view as well."""
+        path = self.paths[place]
+        shared = len(common(path, own))
+        return path[shared] if shared < len(path) else place
+
+    def edges(self, view: View) -> Iterator[Link]:
+        """One for each use of a value, whose identifier it has; one in all between boxes."""
+        drawn: set[tuple[Thing, Thing]] = set()
+        inside = set(view.inside)
+        for place, head in view.shown.items():
+            for use, operand in enumerate(self.graph.operands[place]):
+                tail = view.shown.get(operand)
+                if tail is None or tail is head or not (place in inside or operand in inside):
+                    continue
+                if isinstance(tail, int) and isinstance(head, int):
+                    yield tail, head, f"{place}-{use}"
+                elif (tail, head) not in drawn:
+                    drawn.add((tail, head))
+                    yield tail, head, ""
+
+
+def key(thing: Thing) -> str:
+    """What a thing is called in DOT and in the page."""
+    return f"b{thing.identifier}" if isinstance(thing, Box) else f"n{thing}"
+
+
+def shortened(text: str, most: int) -> str:
+    """A text cut at its end."""
+    return text if len(text) <= most else text[: most - 1] + "…"
+
+
+def middle_out(name: str, most: int = 24) -> str:
+    """A name cut in the middle: what tells it from others is often an index at its end.
+
+    >>> middle_out("layers[0].neurons[1].w[0]")
+    'layers[0].n…rons[1].w[0]'
+    """
+    half = most // 2
+    return name if len(name) <= most else f"{name[: most - half - 1]}…{name[-half:]}"

@@ -1,0 +1,84 @@
+"""How views look: their colours, and how they write signs and the words of users.
+
+With this module you can
+
+- change a colour, such as that of a gradient:   `THEMES`
+- print the sign of an operation:                sign("*") is "×"
+- keep what would break a line out of a text:    clean("a\\nb")
+- escape it for Graphviz:                        escaped(label), plain(tooltip)
+"""
+
+from __future__ import annotations
+
+import re
+
+from ..ops.numbers import number
+
+__all__ = ["THEMES", "clean", "escaped", "plain", "sign"]
+
+THEMES: dict[str, dict[str, str]] = {
+    "light": {
+        "background": "#FFFFFF",
+        "node": "#FFFFFF",
+        "leaf": "#F2F5F8",
+        "cluster": "#F8F8F5",
+        "line": "#5B6570",
+        "text": "#1A1A1A",
+        "quiet": "#5B6570",
+        "value": "#005A9C",
+        "gradient": "#A63D00",
+    },
+    "dark": {
+        "background": "#14181C",
+        "node": "#1D2329",
+        "leaf": "#262E36",
+        "cluster": "#1A1F24",
+        "line": "#9AA5B1",
+        "text": "#F2F2F2",
+        "quiet": "#AAB4BE",
+        "value": "#56B4E9",
+        "gradient": "#E69F00",
+    },
+}
+"""Colours that a colour-blind viewer tells apart. Each has its place too, above or below."""
+
+# What would break a line of the table, or turn it around.
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+# What no label of Graphviz's can hold.
+_NOT_TEXT = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
+
+
+def sign(symbol: str) -> str:
+    """An operation's sign in print.
+
+    >>> sign("*"), sign("tanh")
+    ('×', 'tanh')
+    """
+    if symbol.startswith("**") and symbol != "**":  # as exact as micrograd's, which is too long
+        return f"^{number(float(symbol[2:]))}"
+    return {"*": "×", "-": "−", "neg": "−", "**": "^"}.get(symbol, symbol)
+
+
+def clean(text: str) -> str:
+    """Text in which nothing breaks a line, turns it around, or cannot be written.
+
+    >>> clean("a\\nb")
+    'a�b'
+    """
+    return _CONTROL.sub("\ufffd", text)
+
+
+def plain(text: str) -> str:
+    """Text for an attribute such as a tooltip: no control characters, no escapes of Graphviz's."""
+    # Graphviz resolves the escapes of a tooltip twice.
+    text = _NOT_TEXT.sub("\ufffd", text).replace("&", "&amp;").replace("\\", "\\" * 4)
+    return text.replace("\n", " ")
+
+
+def escaped(text: str) -> str:
+    """Text for an HTML-like label."""
+    text = text if len(text) <= 80 else text[:79] + "…"
+    text = _NOT_TEXT.sub("\ufffd", text).replace("\\", "\\\\")
+    for character, entity in (("&", "&amp;"), ("<", "&lt;"), (">", "&gt;"), ('"', "&quot;")):
+        text = text.replace(character, entity)
+    return text.replace("\n", "<BR/>") or " "
