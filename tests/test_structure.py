@@ -42,7 +42,8 @@ PACKAGES = (
 # Inside of a package, a module may import those that stand before it.
 ROOMS = {
     "ops": "numbers vectors operators table words",
-    "engine": "node modes conditions arguments copying arithmetic value derivatives checking pickling",
+    "engine": "node modes conditions arguments copying arithmetic value"
+    " derivatives checking pickling",
     "nn": "arguments module neurons images noise sequences",
     "compiler": "program source llvm tables machine step",
     "views": "formulas naming graph style events rendering drawing latex "

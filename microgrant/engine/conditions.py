@@ -19,14 +19,13 @@ import operator
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any, TypeAlias
+from typing import Any
 
 from ..ops.table import Operation
 from . import modes
+from .node import Node
 
 __all__ = ["RELATIONS", "Choice", "Condition", "whole_order"]
-
-Node: TypeAlias = Any  # a Value: the engine stands on this module, and not the other way round
 
 RELATIONS: dict[str, Callable[[Any, Any], bool]] = {
     "<": operator.lt,
@@ -70,7 +69,7 @@ class Condition:
         """`left` and `right`; of "not", `left` alone."""
         return (self.left,) if self.right is None else (self.left, self.right)
 
-    def values(self) -> list[Node]:
+    def values(self) -> list[Any]:
         """The Values that are compared, at any depth, each of them once."""
         return [x for x in self._with_operands() if not isinstance(x, Condition)]
 
@@ -201,8 +200,8 @@ class Choice(Operation):
     """
 
     condition: Condition
-    if_true: Node
-    if_false: Node
+    if_true: Any  # Values, which stand on this module
+    if_false: Any
 
     # What all choices have in common stands in the class: a graph may hold many of them.
     name = symbol = "where"
@@ -210,12 +209,12 @@ class Choice(Operation):
     partials = staticmethod(lambda m, out, taken: (1.0,))
     spelling = MappingProxyType({})
 
-    def __init__(self, condition: Condition, if_true: Node, if_false: Node) -> None:
+    def __init__(self, condition: Condition, if_true: Any, if_false: Any) -> None:
         for name, x in (("condition", condition), ("if_true", if_true), ("if_false", if_false)):
             object.__setattr__(self, name, x)
 
     @property
-    def taken(self) -> Node:
+    def taken(self) -> Any:
         """The branch that the step went through."""
         return self.if_true if self.condition.truth else self.if_false
 
