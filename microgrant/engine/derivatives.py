@@ -55,7 +55,7 @@ def _where_in_a_rule(condition: object, yes: Number, no: Number) -> Number:
 
 VALUES = SimpleNamespace(
     where=_where_in_a_rule,
-    **{name: bind(apply, operation) for name, operation in OPERATIONS.items()}
+    **{name: bind(Value._apply, operation) for name, operation in OPERATIONS.items()}
     | {"pow": lambda base, exponent: as_value(base) ** exponent},
 )
 """The algebra of Values: what a rule finds in ``m`` for derivatives of derivatives."""
@@ -253,16 +253,6 @@ def define(
     if name in OPERATIONS or name in FAMILIES:
         raise ValueError(f"the table has an operation {name!r} already: choose another name")
 
-    if arity is None:
-        arity = 1 if domain is None else len(domain)
-    if arity < 1:
-        raise ValueError(f"an operation has at least one operand, but arity is {arity}")
-    if domain is not None and len(domain) != arity:
-        raise ValueError(
-            f"the domain has an interval for each operand, but arity is {arity} and "
-            f"the domain has {len(domain)}"
-        )
-
     def checked_forward(*operands: float) -> float:
         return as_number(forward(*operands))
 
@@ -275,9 +265,13 @@ def define(
             )
         return tuple(map(as_number, rule)) if m is FLOATS else rule
 
-    intervals = ((-3.0, 3.0),) * arity if domain is None else tuple(domain)
     operation = Operation(
-        name, checked_forward, checked_partials, intervals, symbol, None, spelling or {}
+        name=name,
+        symbol=symbol,
+        forward=checked_forward,
+        partials=checked_partials,
+        domain=_intervals(arity, domain),
+        spelling=spelling or {},
     )
 
     def function(*operands: Number) -> Value:
@@ -291,3 +285,20 @@ def define(
     function.__name__ = function.__qualname__ = name
     function.__doc__ = f"The operation {name}, recorded in the graph."
     return function
+
+
+def _intervals(
+    arity: int | None, domain: Sequence[tuple[float, float]] | None
+) -> tuple[tuple[float, float], ...]:
+    """The domain of an operation of one's own, which also says how many operands it takes."""
+    if arity is None:
+        arity = 1 if domain is None else len(domain)
+    if arity < 1:
+        raise ValueError(f"an operation has at least one operand, but arity is {arity}")
+    intervals = ((-3.0, 3.0),) * arity if domain is None else tuple(domain)
+    if len(intervals) != arity:
+        raise ValueError(
+            f"the domain has an interval for each operand, but arity is {arity} and "
+            f"the domain has {len(intervals)}"
+        )
+    return intervals

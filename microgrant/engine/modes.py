@@ -18,6 +18,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
+from types import FrameType
 
 from ..ops.table import Operation
 from .node import Node
@@ -93,19 +94,23 @@ def detect_anomaly() -> AbstractContextManager[None]:
     return _mode("detect_anomaly")
 
 
+def _users_frame() -> tuple[FrameType, int]:
+    """Where the user's program called this package, and how many calls that is above this one."""
+    level, frame = 0, sys._getframe(0)
+    while frame.f_back is not None and frame.f_code.co_filename.startswith(PACKAGE):
+        level, frame = level + 1, frame.f_back
+    return frame, level
+
+
 def users_line() -> str:
     """The line of the user's program that called this package: "file, line N"."""
-    frame = sys._getframe(1)
-    while frame.f_back is not None and frame.f_code.co_filename.startswith(PACKAGE):
-        frame = frame.f_back
+    frame, _ = _users_frame()
     return f"{frame.f_code.co_filename}, line {frame.f_lineno}"
 
 
 def warn(message: str, category: type[Warning]) -> None:
     """Warn, pointing at the line of the user's program that called this package."""
-    level, frame = 1, sys._getframe(0)
-    while frame.f_back is not None and frame.f_code.co_filename.startswith(PACKAGE):
-        frame, level = frame.f_back, level + 1
+    _, level = _users_frame()
     warnings.warn(message, category, stacklevel=level)
 
 
