@@ -129,7 +129,8 @@ class _Picture:
         small = len(self.graph.order) <= TABLE_LIMIT
         table = str(record_of(self.graph)) if small else size
         line, text = self.colours["line"], self.colours["text"]
-        picture = Drawing("step", format=format, table=table)
+        picture = Drawing("step", format=format)
+        picture.table = table
         picture.attr(
             "graph",
             rankdir=rankdir,

@@ -66,14 +66,14 @@ def explain(
     graph = Graph(root, names, flat=True)
     graph.check_unchanged()
     step = record_of(graph, mistake)
-    return Explanation(step.nodes, step.events, step.mistake, graph)
+    return Explanation(step.nodes, step.events, step.mistake, graph=graph)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Explanation(Record):
     """A `Record` and the views of it. Iterating over it gives the events, in order."""
 
-    graph: Graph = field(default_factory=lambda: Graph(Value(0.0)))
+    graph: Graph = field(kw_only=True)
 
     @property
     def root(self) -> Value:

@@ -63,19 +63,19 @@ Thing: TypeAlias = int | Box  # what a picture shows: the place of a value, or a
 class Graph:
     """All that `root` was computed from.
 
-    root: the value that is differentiated.
     order: the Values, operands before results, as `order_of` has them.
     places, operands: the place of each Value in `order`; for each place, those of its operands.
-    names: the variables that names were taken from, with the parameters of the modules called.
-    own_names: what such a parameter is called in its model, which may not be the only one.
     called: a name for each Value, all different but for constants; and for what a `where` compared
         or did not take, if the user has given one.
     given: the Values among them that the user has named: the others are called x1, v1 or 2.
+    own_names: what a parameter with such a name is called in its model, which may not be the only
+        one.
 
-    names: variables and what they hold, such as ``locals()``, for Values without a label.
-    parameters: whether parameters without a name are called as in the modules that were called.
-    flat: whether of all that the variables hold, only the Values of this graph are kept: for a
-        graph that lives long.
+    names: variables and what they hold, such as ``locals()``, for Values without a label. A
+        parameter without a name is called as in the module that was called, and added to them.
+    parameters: False leaves parameters without such names.
+    flat: of all that the variables hold, keep only the Values of this graph; for a graph that is
+        kept itself.
 
     >>> a, b = Value(2.0, "a"), Value(-3.0)
     >>> graph = Graph((a * b).tanh(), {"b": b})
@@ -103,12 +103,13 @@ class Graph:
         self.places = {value: place for place, value in enumerate(self.order)}
         self.operands = [tuple(self.places[x] for x in value._prev) for value in self.order]
         self.names: dict[str, object] = dict(names or {})
+        everything = dict.fromkeys([*self.order, *mentioned(self.order)])
         if flat:
-            self.names = dict(held_by(self.names, self.order))
+            self.names = dict(held_by(self.names, everything))
         self.own_names: dict[str, str] = {}
         if parameters:
             self._name_parameters()
-        self.called = given_names([*self.order, *mentioned(self.order)], self.names)
+        self.called = given_names([*everything], self.names)
         self.given = frozenset(self.called)
         add_names(self.order, self.called)
 

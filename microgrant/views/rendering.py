@@ -49,9 +49,7 @@ class Drawing(graphviz.Digraph):
     table: the step in words, which a notebook shows where nothing can render.
     """
 
-    def __init__(self, *args: Any, table: str = "", **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.table = table
+    table = ""
 
     def copy(self) -> Drawing:
         """The same drawing once more."""
@@ -111,19 +109,17 @@ class Drawing(graphviz.Digraph):
         outfile: str | os.PathLike[str] | None = None,
         **__: Any,
     ) -> str:
-        if format is None and outfile is not None:
-            format = Path(outfile).suffix.removeprefix(".")
+        if outfile is not None:
+            format = format or Path(outfile).suffix.removeprefix(".")
+            filename = filename or Path(outfile).with_suffix(".gv")
         format = format or self.format
-        data = bundled_graphviz(self.source, format, self.engine)
-        if outfile is not None and filename is None:
-            filename = Path(outfile).with_suffix(".gv")
-        source = Path(self.save(filename, directory=directory))
-        target = Path(outfile) if outfile is not None else Path(f"{source}.{format}")
-        write_file(target, data)
+        source = self.save(filename, directory=directory)
+        target = Path(outfile or f"{source}.{format}")
+        write_file(target, bundled_graphviz(self.source, format, self.engine))
         if cleanup:
-            source.unlink()
+            os.remove(source)
         if view:
-            self._view(str(target), format=format, quiet=False)
+            graphviz.view(target)
         return str(target)
 
 
