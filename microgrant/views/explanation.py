@@ -166,7 +166,7 @@ class Explanation(Record):
         return page_of(self.graph, self, title)
 
 
-def _speakable(x: Any) -> Any:
+def _speakable(x: object) -> object:
     """The same, with texts for what JSON cannot write."""
     if isinstance(x, float) and not math.isfinite(x):
         return str(x)

@@ -197,8 +197,9 @@ class Graph:
         A module that was called from two others, or twice, has a box for each.
         """
         inside = Counter(path[: i + 1] for path in self.calls for i in range(len(path)))
+        describer = _Describer()
         boxes = {
-            path: Box(identifier, *_in_words(path), values)
+            path: Box(identifier, describer.name(path), describer.summary(path), values)
             for identifier, (path, values) in enumerate(inside.items())
         }
         return [tuple(boxes[path[: i + 1]] for i in range(len(path))) for path in self.calls]
@@ -207,7 +208,9 @@ class Graph:
         """Add the parameters of the modules that were called to the variables."""
         outermost = dict.fromkeys(path[0] for path in self.calls if path)
         modules = {id(module): module for module in (call.module() for call in outermost)}
-        for module in filter(None, modules.values()):  # None where the graph has outlived it
+        for module in modules.values():
+            if module is None:
+                continue  # the graph has outlived it
             for name, parameter in module.named_parameters():
                 unique = name
                 while unique in self.names and self.names[unique] is not parameter:
@@ -231,16 +234,30 @@ def order_of(root: Value) -> list[Value]:
     return [x for x in whole_order(root) if isinstance(x, Value) and x in inside]
 
 
-def _in_words(path: Calls) -> tuple[str, str]:
-    """What the innermost of some modules is called in the one around it, and what it is."""
-    module = path[-1].module()
-    if module is None:  # the graph has outlived it
-        return "", "a module"
-    around = path[-2].module() if len(path) > 1 else None
-    children = around.named_modules() if around is not None else ()
-    name = next((name for name, child in children if child is module), "")
-    count = len(module.parameters())
-    return name, f"{module.describe()}, {count:,} parameter{'s' * (count != 1)}"
+class _Describer:
+    """What modules are called in the one around them, and what they are; each is asked once."""
+
+    def __init__(self) -> None:
+        self.summaries: dict[int, str] = {}
+        self.names: dict[int, dict[int, str]] = {}  # in the module around, by id
+
+    def name(self, path: Calls) -> str:
+        around = path[-2].module() if len(path) > 1 else None
+        if around is None:
+            return ""
+        if id(around) not in self.names:
+            self.names[id(around)] = {id(child): name for name, child in around.named_modules()}
+        return self.names[id(around)].get(id(path[-1].module()), "")
+
+    def summary(self, path: Calls) -> str:
+        module = path[-1].module()
+        if module is None:  # the graph has outlived it
+            return "a module"
+        if id(module) not in self.summaries:
+            count = len(module.parameters())
+            words = f"{module.describe()}, {count:,} parameter{'s' * (count != 1)}"
+            self.summaries[id(module)] = words
+        return self.summaries[id(module)]
 
 
 # --- How much of it a picture can show ------------------------------------------------------------
