@@ -23,18 +23,8 @@ from ..ops.numbers import number
 from .graph import Graph
 from .style import clean
 
-__all__ = [
-    "MISTAKES",
-    "Contribution",
-    "Event",
-    "Forward",
-    "Node",
-    "Record",
-    "Seed",
-    "record",
-    "record_of",
-]
-
+__all__ = ["MISTAKES", "Contribution", "Event", "Forward", "Node", "Record", "Seed", "record"]
+__all__ += ["record_of"]
 
 MISTAKES = {
     "overwrite": "= in place of +=: each contribution overwrites the one before",

@@ -21,7 +21,7 @@ from typing import TypeAlias, TypeVar
 
 from ..engine.conditions import Choice, whole_order
 from ..engine.value import Value, topological_order
-from ..nn import ModuleCall
+from ..nn import Module, ModuleCall
 from ..ops.words import number, spell
 from .formulas import names_of, numbers_of, rules_of, term_of
 from .naming import add_names, given_names, held_by, mentioned
@@ -197,11 +197,20 @@ class Graph:
         A module that was called from two others, or twice, has a box for each.
         """
         inside = Counter(path[: i + 1] for path in self.calls for i in range(len(path)))
-        describer = _Describer()
-        boxes = {
-            path: Box(identifier, describer.name(path), describer.summary(path), values)
-            for identifier, (path, values) in enumerate(inside.items())
+        called = [path[-1].module() for path in inside]
+        modules = {id(module): module for module in called if module is not None}
+        names = {
+            (id(around), id(module)): name
+            for around in modules.values()
+            for name, module in around.named_modules()
         }
+        summaries = {key: _summary(module) for key, module in modules.items()}
+        boxes: dict[Calls, Box] = {}
+        for (path, values), module in zip(inside.items(), called, strict=True):
+            around = path[-2].module() if len(path) > 1 else None
+            name = names.get((id(around), id(module)), "")
+            summary = summaries.get(id(module), "a module")  # the graph may have outlived it
+            boxes[path] = Box(len(boxes), name, summary, values)
         return [tuple(boxes[path[: i + 1]] for i in range(len(path))) for path in self.calls]
 
     def _name_parameters(self) -> None:
@@ -234,30 +243,9 @@ def order_of(root: Value) -> list[Value]:
     return [x for x in whole_order(root) if isinstance(x, Value) and x in inside]
 
 
-class _Describer:
-    """What modules are called in the one around them, and what they are; each is asked once."""
-
-    def __init__(self) -> None:
-        self.summaries: dict[int, str] = {}
-        self.names: dict[int, dict[int, str]] = {}  # in the module around, by id
-
-    def name(self, path: Calls) -> str:
-        around = path[-2].module() if len(path) > 1 else None
-        if around is None:
-            return ""
-        if id(around) not in self.names:
-            self.names[id(around)] = {id(child): name for name, child in around.named_modules()}
-        return self.names[id(around)].get(id(path[-1].module()), "")
-
-    def summary(self, path: Calls) -> str:
-        module = path[-1].module()
-        if module is None:  # the graph has outlived it
-            return "a module"
-        if id(module) not in self.summaries:
-            count = len(module.parameters())
-            words = f"{module.describe()}, {count:,} parameter{'s' * (count != 1)}"
-            self.summaries[id(module)] = words
-        return self.summaries[id(module)]
+def _summary(module: Module) -> str:
+    count = len(module.parameters())
+    return f"{module.describe()}, {count:,} parameter{'s' * (count != 1)}"
 
 
 # --- How much of it a picture can show ------------------------------------------------------------

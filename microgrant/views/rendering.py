@@ -66,15 +66,33 @@ class Drawing(graphviz.Digraph):
             encoding = kwargs.get("encoding")
             return data.decode(encoding) if encoding else data
 
-    def render(self, *args: Any, **kwargs: Any) -> str:
+    def render(
+        self,
+        filename: str | os.PathLike[str] | None = None,
+        directory: str | os.PathLike[str] | None = None,
+        view: bool = False,
+        cleanup: bool = False,
+        format: str | None = None,
+        *,
+        outfile: str | os.PathLike[str] | None = None,
+        **options: Any,
+    ) -> str:
         """Save the DOT source and, beside it, the picture; return the path of the picture.
 
         Arguments are those of `graphviz.Digraph.render`; `write` is simpler.
         """
-        try:
-            return str(super().render(*args, **kwargs))
-        except UNUSABLE:
-            return self._render_without_dot(*args, **kwargs)
+        if outfile is not None:
+            format = format or Path(outfile).suffix.removeprefix(".")
+            filename = filename or Path(outfile).with_suffix(".gv")
+        data = self.pipe(format, **options)
+        source = self.save(filename, directory=directory)
+        target = Path(outfile or f"{source}.{format or self.format}")
+        write_file(target, data)
+        if cleanup:
+            os.remove(source)
+        if view:
+            graphviz.view(target)
+        return str(target)
 
     def write(self, path: str | os.PathLike[str]) -> Path:
         """Write the picture to a file whose ending names the format, and return its path.
@@ -99,30 +117,6 @@ class Drawing(graphviz.Digraph):
         except NoGraphvizError as problem:
             text = f"{self.table}\n\n({problem})"
             return {"text/plain": text, "text/html": f"<pre>{html.escape(text)}</pre>"}
-
-    def _render_without_dot(
-        self,
-        filename: str | os.PathLike[str] | None = None,
-        directory: str | os.PathLike[str] | None = None,
-        view: bool = False,
-        cleanup: bool = False,
-        format: str | None = None,
-        *_: Any,
-        outfile: str | os.PathLike[str] | None = None,
-        **__: Any,
-    ) -> str:
-        if outfile is not None:
-            format = format or Path(outfile).suffix.removeprefix(".")
-            filename = filename or Path(outfile).with_suffix(".gv")
-        format = format or self.format
-        source = self.save(filename, directory=directory)
-        target = Path(outfile or f"{source}.{format}")
-        write_file(target, bundled_graphviz(self.source, format, self.engine))
-        if cleanup:
-            os.remove(source)
-        if view:
-            graphviz.view(target)
-        return str(target)
 
 
 def bundled_graphviz(source: str, format: str, engine: str = "dot") -> bytes:
