@@ -288,8 +288,7 @@ class _Picture:
                     yield tail, head, None
 
     def _use(self, place: int, use: int, circuit: bool) -> dict[str, str]:
-        """The edge from an operand: its local derivative in words, and × upstream, once backward
-        has been there."""
+        """An edge from an operand: the local derivative, and × upstream where backward has been."""
         graph = self.graph
         result, operand = graph.order[place], graph.order[graph.operands[place][use]]
         local, rule = result._partials[use], graph.rules(result)[use]
