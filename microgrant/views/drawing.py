@@ -123,13 +123,19 @@ class _Picture:
         return self.identifiers[thing] if isinstance(thing, Box) else f"n{thing}"
 
     def drawing(self, style: str, rankdir: str, format: str) -> Drawing:
+        picture = self._blank(rankdir, format)
+        self._members(picture, None, circuit=style == "circuit")
+        self._edges(picture, circuit=style == "circuit")
+        return picture
+
+    def _blank(self, rankdir: str, format: str) -> Drawing:
+        """A drawing without anything on it: what holds for all of it."""
         from .rendering import Drawing
 
-        size = f"a graph of {_counted(len(self.graph.order))}"
-        small = len(self.graph.order) <= TABLE_LIMIT
-        table = str(record_of(self.graph)) if small else size
+        picture, count = Drawing("step", format=format), len(self.graph.order)
+        size = f"a graph of {_counted(count)}"
+        picture.table = str(record_of(self.graph)) if count <= TABLE_LIMIT else size
         line, text = self.colours["line"], self.colours["text"]
-        picture = Drawing("step", format=format, table=table)
         picture.attr(
             "graph",
             rankdir=rankdir,
@@ -148,10 +154,8 @@ class _Picture:
         picture.attr("node", shape="plain", **font)
         picture.attr("edge", **(font | {"fontsize": "11", "arrowsize": "0.7"}))
         if self.folded:
-            note = f"{len(self.folded):,} of {len(self.graph.order):,} values are inside of boxes"
+            note = f"{len(self.folded):,} of {count:,} values are inside of boxes"
             picture.attr("graph", label=note, labelloc="b", fontsize="12")
-        self._members(picture, None, circuit=style == "circuit")
-        self._edges(picture, circuit=style == "circuit")
         return picture
 
     # --- Modules ----------------------------------------------------------------------------------
@@ -284,8 +288,7 @@ class _Picture:
                     yield tail, head, None
 
     def _use(self, place: int, use: int, circuit: bool) -> dict[str, str]:
-        """The edge from an operand: its local derivative in words, and × upstream, once backward
-        has been there."""
+        """An edge from an operand: the local derivative, and × upstream where backward has been."""
         graph = self.graph
         result, operand = graph.order[place], graph.order[graph.operands[place][use]]
         local, rule = result.partials[use], graph.rules(result)[use]
@@ -361,8 +364,7 @@ def _show_value(value: Value, include: object = None, exclude: object = None) ->
     """What a notebook shows of a Value: its graph, if that is small."""
     size = len(topological_order(value))
     if size <= COLLAPSE_ABOVE:
-        bundle: dict[str, str] = draw(value)._repr_mimebundle_()
-        return {"text/plain": repr(value)} | bundle
+        return {"text/plain": repr(value)} | draw(value)._repr_mimebundle_()
     advice = "draw(v) draws it with its modules folded, draw(v, collapse=False) in full"
     return {"text/plain": f"{value!r}\na graph of {size:,} values: {advice}"}
 

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 from typing import TypeAlias, overload
 
 from ..engine.value import Value
@@ -22,18 +23,8 @@ from ..ops.numbers import number
 from .graph import Graph
 from .style import clean
 
-__all__ = [
-    "MISTAKES",
-    "Contribution",
-    "Event",
-    "Forward",
-    "Node",
-    "Record",
-    "Seed",
-    "record",
-    "record_of",
-]
-
+__all__ = ["MISTAKES", "Contribution", "Event", "Forward", "Node", "Record", "Seed", "record"]
+__all__ += ["record_of"]
 
 MISTAKES = {
     "overwrite": "= in place of +=: each contribution overwrites the one before",
@@ -137,21 +128,12 @@ class Record(Sequence[Event]):
     @property
     def gradients(self) -> dict[str, float]:
         """The derivative of the root with respect to each named leaf, by name."""
-        found: dict[str, float] = {}
-        for node in self.nodes:
-            if not node.operation and not node.constant:
-                found[node.name] = 0.0
-        for event in self.events:
-            if isinstance(event, Seed):
-                place, value = event.node, event.value
-            elif isinstance(event, Contribution):
-                place, value = event.operand, event.after
-            else:
-                continue
-            node = self.nodes[place]
-            if not node.operation and not node.constant:
-                found[node.name] = value
-        return found
+        _, gradients = self.state(len(self) - 1)
+        return {
+            node.name: 0.0 if gradient is None else gradient
+            for node, gradient in zip(self.nodes, gradients, strict=True)
+            if not node.operation and not node.constant
+        }
 
     def state(self, step: int) -> tuple[list[float | None], list[float | None]]:
         """The values and the gradients, node by node, after event number `step` (from 0).
@@ -336,14 +318,10 @@ def _naive_order(graph: Graph) -> Iterator[int]:
 def _aligned(rows: list[list[str]]) -> str:
     """Columns as wide as their widest cell; a cell with a control character cannot break a line."""
     rows = [[clean(cell) for cell in row] for row in rows]
-    widths = [max(map(len, column)) for column in _columns(rows)]
+    columns = zip_longest(*rows, fillvalue="")
+    widths = [max(map(len, column)) for column in columns]
     lines = []
     for row in rows:
         cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=False))
         lines.append("  " + " ".join(cells).rstrip())
     return "\n".join(lines)
-
-
-def _columns(rows: list[list[str]]) -> Iterator[list[str]]:
-    for place in range(max(map(len, rows))):
-        yield [row[place] for row in rows if place < len(row)]

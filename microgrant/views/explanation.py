@@ -66,14 +66,14 @@ def explain(
     graph = Graph(root, names, flat=True)
     graph.check_unchanged()
     step = record_of(graph, mistake)
-    return Explanation(step.nodes, step.events, step.mistake, graph)
+    return Explanation(step.nodes, step.events, step.mistake, graph=graph)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Explanation(Record):
     """A `Record` and the views of it. Iterating over it gives the events, in order."""
 
-    graph: Graph = field(default_factory=lambda: Graph(Value(0.0)))
+    graph: Graph = field(kw_only=True)
 
     @property
     def root(self) -> Value:
@@ -166,7 +166,7 @@ class Explanation(Record):
         return page_of(self.graph, self, title)
 
 
-def _speakable(x: Any) -> Any:
+def _speakable(x: object) -> object:
     """The same, with texts for what JSON cannot write."""
     if isinstance(x, float) and not math.isfinite(x):
         return str(x)

@@ -21,7 +21,7 @@ from typing import TypeAlias, TypeVar
 
 from ..engine.conditions import Choice, whole_order
 from ..engine.value import Value, topological_order
-from ..nn import ModuleCall
+from ..nn import Module, ModuleCall
 from ..ops.words import number, spell
 from .formulas import names_of, numbers_of, rules_of, term_of
 from .naming import add_names, given_names, held_by, mentioned
@@ -63,19 +63,19 @@ Thing: TypeAlias = int | Box  # what a picture shows: the place of a value, or a
 class Graph:
     """All that `root` was computed from.
 
-    root: the value that is differentiated.
     order: the Values, operands before results, as `order_of` has them.
     places, operands: the place of each Value in `order`; for each place, those of its operands.
-    names: the variables that names were taken from, with the parameters of the modules called.
-    own_names: what such a parameter is called in its model, which may not be the only one.
     called: a name for each Value, all different but for constants; and for what a `where` compared
         or did not take, if the user has given one.
     given: the Values among them that the user has named: the others are called x1, v1 or 2.
+    own_names: what a parameter with such a name is called in its model, which may not be the only
+        one.
 
-    names: variables and what they hold, such as ``locals()``, for Values without a label.
-    parameters: whether parameters without a name are called as in the modules that were called.
-    flat: whether of all that the variables hold, only the Values of this graph are kept: for a
-        graph that lives long.
+    names: variables and what they hold, such as ``locals()``, for Values without a label. A
+        parameter without a name is called as in the module that was called, and added to them.
+    parameters: False leaves parameters without such names.
+    flat: of all that the variables hold, keep only the Values of this graph; for a graph that is
+        kept itself.
 
     >>> a, b = Value(2.0, "a"), Value(-3.0)
     >>> graph = Graph((a * b).tanh(), {"b": b})
@@ -103,12 +103,13 @@ class Graph:
         self.places = {value: place for place, value in enumerate(self.order)}
         self.operands = [tuple(self.places[x] for x in value._prev) for value in self.order]
         self.names: dict[str, object] = dict(names or {})
+        everything = dict.fromkeys([*self.order, *mentioned(self.order)])
         if flat:
-            self.names = dict(held_by(self.names, self.order))
+            self.names = dict(held_by(self.names, everything))
         self.own_names: dict[str, str] = {}
         if parameters:
             self._name_parameters()
-        self.called = given_names([*self.order, *mentioned(self.order)], self.names)
+        self.called = given_names([*everything], self.names)
         self.given = frozenset(self.called)
         add_names(self.order, self.called)
 
@@ -196,17 +197,29 @@ class Graph:
         A module that was called from two others, or twice, has a box for each.
         """
         inside = Counter(path[: i + 1] for path in self.calls for i in range(len(path)))
-        boxes = {
-            path: Box(identifier, *_in_words(path), values)
-            for identifier, (path, values) in enumerate(inside.items())
+        called = [path[-1].module() for path in inside]
+        modules = {id(module): module for module in called if module is not None}
+        names = {
+            (id(around), id(module)): name
+            for around in modules.values()
+            for name, module in around.named_modules()
         }
+        summaries = {key: _summary(module) for key, module in modules.items()}
+        boxes: dict[Calls, Box] = {}
+        for (path, values), module in zip(inside.items(), called, strict=True):
+            around = path[-2].module() if len(path) > 1 else None
+            name = names.get((id(around), id(module)), "")
+            summary = summaries.get(id(module), "a module")  # the graph may have outlived it
+            boxes[path] = Box(len(boxes), name, summary, values)
         return [tuple(boxes[path[: i + 1]] for i in range(len(path))) for path in self.calls]
 
     def _name_parameters(self) -> None:
         """Add the parameters of the modules that were called to the variables."""
         outermost = dict.fromkeys(path[0] for path in self.calls if path)
         modules = {id(module): module for module in (call.module() for call in outermost)}
-        for module in filter(None, modules.values()):  # None where the graph has outlived it
+        for module in modules.values():
+            if module is None:
+                continue  # the graph has outlived it
             for name, parameter in module.named_parameters():
                 unique = name
                 while unique in self.names and self.names[unique] is not parameter:
@@ -230,16 +243,9 @@ def order_of(root: Value) -> list[Value]:
     return [x for x in whole_order(root) if isinstance(x, Value) and x in inside]
 
 
-def _in_words(path: Calls) -> tuple[str, str]:
-    """What the innermost of some modules is called in the one around it, and what it is."""
-    module = path[-1].module()
-    if module is None:  # the graph has outlived it
-        return "", "a module"
-    around = path[-2].module() if len(path) > 1 else None
-    children = around.named_modules() if around is not None else ()
-    name = next((name for name, child in children if child is module), "")
+def _summary(module: Module) -> str:
     count = len(module.parameters())
-    return name, f"{module.describe()}, {count:,} parameter{'s' * (count != 1)}"
+    return f"{module.describe()}, {count:,} parameter{'s' * (count != 1)}"
 
 
 # --- How much of it a picture can show ------------------------------------------------------------

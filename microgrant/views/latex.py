@@ -8,12 +8,11 @@ With this module you can
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 
 from ..engine.conditions import Choice
-from ..ops.table import OPERATIONS, Operation
+from ..ops.table import OPERATIONS
 from ..ops.words import Operand, Term, derivative_terms, spell
-from .events import Forward, Record, Seed
+from .events import Contribution, Event, Record, Seed
 from .formulas import names_of, rule_of, term_of
 from .graph import Graph
 from .style import clean
@@ -42,47 +41,64 @@ def align(graph: Graph, step: Record) -> str:
       \frac{\partial v_{1}}{\partial x} &= \frac{\partial v_{1}}{\partial v_{1}} ...
     \end{align*}
     """
-    order, nodes = graph.order, step.nodes
-    word = names_of({value: _latex_name(name) for value, name in graph.called.items()})
-    amount = {value: node.value for value, node in zip(order, nodes, strict=True)}.get
-    names = [_latex_name(node.name) for node in nodes]
-    gradients = [rf"\frac{{\partial {names[-1]}}}{{\partial {name}}}" for name in names]
-    lines = []
-    reached: set[int] = set()
-    for event in step.events:
-        node, operation = nodes[event.node], order[event.node].operation
-        operands = [names[place] for place in node.operands]
-        if isinstance(event, Seed):
-            lines.append(f"{gradients[event.node]} &= 1")
-        elif operation is None:
-            continue
-        elif isinstance(event, Forward):
-            formula, arithmetic = (term_of(order[event.node], x) for x in (word, amount))
-            lines.append(f"{names[event.node]} &= {_equal(formula, arithmetic, node.value)}")
-        elif not nodes[event.operand].constant:
-            local = (
-                [rule_of(operation, word)]
-                if isinstance(operation, Choice)
-                else _local(operation, names[event.node], operands)
-            )
-            product = Term(MUL, (Term(gradients[event.node]), local[event.place]))
-            numbers = Term(MUL, (event.upstream, event.local))
-            begun = event.operand in reached or event.before != 0
-            adds = begun and step.mistake != "overwrite"
-            sign = r"\mathrel{+}=" if adds else "="
-            total = rf" \quad\to\quad {spell(event.after, 'latex')}" if adds else ""
-            equation = _equal(product, numbers, event.contribution)
-            lines.append(f"{gradients[event.operand]} &{sign} {equation}{total}")
-            reached.add(event.operand)
-    body = " \\\\\n  ".join(lines)
+    slide = _Slide(graph, step)
+    body = " \\\\\n  ".join(filter(None, map(slide.line, step.events)))
     return f"\\begin{{align*}}\n  {body}\n\\end{{align*}}"
 
 
-def _local(operation: Operation, out: str, names: Sequence[str]) -> list[Operand]:
-    try:
-        return derivative_terms(operation, out, names)
-    except (TypeError, AttributeError):  # a rule of the user's that works on floats only
-        return [Term(rf"\frac{{\partial {out}}}{{\partial {name}}}") for name in names]
+class _Slide:
+    """Writes one event after the other."""
+
+    def __init__(self, graph: Graph, step: Record) -> None:
+        self.graph, self.step = graph, step
+        self.named = {value: _latex_name(name) for value, name in graph.called.items()}
+        self.names = [self.named[value] for value in graph.order]
+        self.gradients = [_fraction(self.names[-1], name) for name in self.names]
+        self.amounts = {x: node.value for x, node in zip(graph.order, step.nodes, strict=True)}
+        self.reached: set[int] = set()  # the places that a gradient has come to
+
+    def line(self, event: Event) -> str:
+        """Empty for what is given, and for constants, whose gradients nobody asks for."""
+        node = self.step.nodes[event.node]
+        if isinstance(event, Seed):
+            return f"{self.gradients[event.node]} &= 1"
+        if isinstance(event, Contribution):
+            constant = self.step.nodes[event.operand].constant
+            return "" if constant else self._contribution(event)
+        if not node.operation:
+            return ""
+        value = self.graph.order[event.node]
+        terms = term_of(value, names_of(self.named)), term_of(value, self.amounts.get)
+        return f"{self.names[event.node]} &= {_equal(*terms, node.value)}"
+
+    def _contribution(self, event: Contribution) -> str:
+        local = self._local_derivatives(event.node)[event.place]
+        product = Term(MUL, (Term(self.gradients[event.node]), local))
+        numbers = Term(MUL, (event.upstream, event.local))
+        begun = event.operand in self.reached or event.before != 0
+        adds = begun and self.step.mistake != "overwrite"
+        self.reached.add(event.operand)
+        sign = r"\mathrel{+}=" if adds else "="
+        total = rf" \quad\to\quad {spell(event.after, 'latex')}" if adds else ""
+        equation = _equal(product, numbers, event.contribution)
+        return f"{self.gradients[event.operand]} &{sign} {equation}{total}"
+
+    def _local_derivatives(self, place: int) -> list[Operand]:
+        operation = self.graph.order[place].operation
+        if operation is None:
+            return []
+        if isinstance(operation, Choice):
+            return [rule_of(operation, names_of(self.named))]
+        out = self.names[place]
+        operands = [self.names[operand] for operand in self.graph.operands[place]]
+        try:
+            return derivative_terms(operation, out, operands)
+        except (TypeError, AttributeError):  # a rule of the user's that works on floats only
+            return [Term(_fraction(out, name)) for name in operands]
+
+
+def _fraction(of: str, by: str) -> str:
+    return rf"\frac{{\partial {of}}}{{\partial {by}}}"
 
 
 def _equal(*terms: Operand) -> str:

@@ -4,14 +4,14 @@ With this module you can
 
 - collect the names that the user has given:      given_names(order, locals())
 - add those that are missing, as x1, v1 and 2:    add_names(order, called)
-- find the Values of a graph in variables:        held_by(locals(), order)
+- find the Values of a graph in variables:        held_by(locals(), set(order))
 - tell things of one name apart:                  different("w", times)
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 
 from ..engine.conditions import Choice, whole_order
@@ -26,20 +26,7 @@ MOST_SEARCHED = 100_000  # things looked at for names, in all
 LARGEST_SEARCHED = 10_000  # a longer list is data, not a place where names come from
 
 
-def held_by(names: Mapping[str, object] | None, order: Sequence[Value]) -> dict[str, Value]:
-    """Of all that variables hold, the Values of one graph: nothing else is to be kept alive.
-
-    >>> x = Value(2.0)
-    >>> held_by({"x": x, "data": [1.0] * 10}, [x])
-    {'x': Value(data=2.0, grad=0.0)}
-    """
-    wanted = {*order, *mentioned(order)}
-    return {name: value for name, value in _held(names or {}) if value in wanted}
-
-
-def given_names(
-    order: Sequence[Value], names: Mapping[str, object] | None = None
-) -> dict[Value, str]:
+def given_names(order: Sequence[Value], names: Mapping[str, object]) -> dict[Value, str]:
     """The names that the user has given: labels, and variables in `names` that hold a Value (or a
     list, a dictionary or a module in which it is, at any depth). A name given twice gets a number.
 
@@ -48,15 +35,11 @@ def given_names(
     >>> list(given_names(topological_order(x * 2), {"inputs": [x]}).values())
     ['inputs[0]']
     """
-    if names is not None and not isinstance(names, Mapping):
-        raise TypeError(
-            f"names is a dictionary of variables, such as locals(), but got {type(names).__name__}"
-        )
     wanted = set(order)
     called: dict[Value, str] = {}
     times: dict[str, int] = {}
     labelled = ((str(value.label), value) for value in order if value.label)
-    for name, value in chain(labelled, _held(names or {})):
+    for name, value in chain(labelled, _held(names)):
         if value in wanted and value not in called:
             called[value] = different(name, times)
     return called
@@ -89,6 +72,16 @@ def add_names(order: Sequence[Value], called: dict[Value, str]) -> None:
         while f"{letter}{counts[letter]}" in taken:
             counts[letter] += 1
         called[value] = f"{letter}{counts[letter]}"
+
+
+def held_by(names: Mapping[str, object], wanted: Container[Value]) -> dict[str, Value]:
+    """Of all that variables hold, the wanted Values: nothing else is to be kept alive.
+
+    >>> x = Value(2.0)
+    >>> held_by({"x": x, "data": [1.0] * 10}, [x])
+    {'x': Value(data=2.0, grad=0.0)}
+    """
+    return {name: value for name, value in _held(names) if value in wanted}
 
 
 def different(name: str, times: dict[str, int]) -> str:

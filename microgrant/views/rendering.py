@@ -49,9 +49,7 @@ class Drawing(graphviz.Digraph):
     table: the step in words, which a notebook shows where nothing can render.
     """
 
-    def __init__(self, *args: Any, table: str = "", **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.table = table
+    table = ""
 
     def copy(self) -> Drawing:
         """The same drawing once more."""
@@ -68,15 +66,33 @@ class Drawing(graphviz.Digraph):
             encoding = kwargs.get("encoding")
             return data.decode(encoding) if encoding else data
 
-    def render(self, *args: Any, **kwargs: Any) -> str:
+    def render(
+        self,
+        filename: str | os.PathLike[str] | None = None,
+        directory: str | os.PathLike[str] | None = None,
+        view: bool = False,
+        cleanup: bool = False,
+        format: str | None = None,
+        *,
+        outfile: str | os.PathLike[str] | None = None,
+        **options: Any,
+    ) -> str:
         """Save the DOT source and, beside it, the picture; return the path of the picture.
 
         Arguments are those of `graphviz.Digraph.render`; `write` is simpler.
         """
-        try:
-            return str(super().render(*args, **kwargs))
-        except UNUSABLE:
-            return self._render_without_dot(*args, **kwargs)
+        if outfile is not None:
+            format = format or Path(outfile).suffix.removeprefix(".")
+            filename = filename or Path(outfile).with_suffix(".gv")
+        data = self.pipe(format, **options)
+        source = self.save(filename, directory=directory)
+        target = Path(outfile or f"{source}.{format or self.format}")
+        write_file(target, data)
+        if cleanup:
+            os.remove(source)
+        if view:
+            graphviz.view(target)
+        return str(target)
 
     def write(self, path: str | os.PathLike[str]) -> Path:
         """Write the picture to a file whose ending names the format, and return its path.
@@ -92,39 +108,15 @@ class Drawing(graphviz.Digraph):
         write_file(target, data)
         return target
 
-    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None, **_: Any) -> Any:
+    def _repr_mimebundle_(
+        self, include: object = None, exclude: object = None, **_: object
+    ) -> dict[str, str]:
         """What a notebook shows: the picture, or the table of the step and a hint."""
         try:
             return {"image/svg+xml": self.pipe("svg", encoding="utf-8")}
         except NoGraphvizError as problem:
             text = f"{self.table}\n\n({problem})"
             return {"text/plain": text, "text/html": f"<pre>{html.escape(text)}</pre>"}
-
-    def _render_without_dot(
-        self,
-        filename: str | os.PathLike[str] | None = None,
-        directory: str | os.PathLike[str] | None = None,
-        view: bool = False,
-        cleanup: bool = False,
-        format: str | None = None,
-        *_: Any,
-        outfile: str | os.PathLike[str] | None = None,
-        **__: Any,
-    ) -> str:
-        if format is None and outfile is not None:
-            format = Path(outfile).suffix.removeprefix(".")
-        format = format or self.format
-        data = bundled_graphviz(self.source, format, self.engine)
-        if outfile is not None and filename is None:
-            filename = Path(outfile).with_suffix(".gv")
-        source = Path(self.save(filename, directory=directory))
-        target = Path(outfile) if outfile is not None else Path(f"{source}.{format}")
-        write_file(target, data)
-        if cleanup:
-            source.unlink()
-        if view:
-            self._view(str(target), format=format, quiet=False)
-        return str(target)
 
 
 def bundled_graphviz(source: str, format: str, engine: str = "dot") -> bytes:

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import copy
 import gc
 import html
 import json
 import math
 import os
+import pickle
 import random
 import re
 import sys
 import time
 import weakref
+from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
+from types import FrameType
 
 import pytest
 
-from microgrant import Value, define, explain, grad
+from microgrant import Value, define, draw, explain, grad
 from microgrant.nn import MLP
 from microgrant.ops import OPERATIONS
 from microgrant.views import MISTAKES, Contribution, Forward, Seed
@@ -265,6 +270,56 @@ def test_play_in_a_terminal(tmp_path: Path) -> None:
     _, status = os.waitpid(child, 0)
     assert os.waitstatus_to_exitcode(status) == 0
     os.close(terminal)
+
+
+# --- One graph for all views ----------------------------------------------------------------------
+
+
+def calls_in(action: Callable[[], object]) -> Counter[str]:
+    """How often each function is called, by its name."""
+    counted: Counter[str] = Counter()
+
+    def count(frame: FrameType, event: str, _: object) -> None:
+        if event == "call":
+            counted[frame.f_code.co_name] += 1
+
+    before = sys.getprofile()
+    sys.setprofile(count)
+    try:
+        action()
+    finally:
+        sys.setprofile(before)
+    return counted
+
+
+ONCE = ("topological_order", "given_names", "add_names", "calls", "record_of")
+
+
+@pytest.mark.parametrize("mistake", [None, "no_zero_grad"])
+def test_a_graph_is_ordered_named_and_recorded_once(mistake: str | None, tmp_path: Path) -> None:
+    random.seed(1)
+    model = MLP(2, [2, 1])
+    loss = (model([1.0, 2.0]) - 1.0) ** 2
+
+    def walk_through() -> None:
+        step = explain(loss, {"model": model, "loss": loss}, mistake=mistake)
+        step.save(tmp_path / "step.html")
+        step.latex()
+        step.to_json()
+
+    counted = calls_in(walk_through)
+    assert {name: counted[name] for name in ONCE} == dict.fromkeys(ONCE, 1)
+    counted = calls_in(lambda: draw(loss))
+    assert {name: counted[name] for name in ONCE} == dict.fromkeys(ONCE, 1)
+
+
+def test_an_explanation_travels() -> None:
+    random.seed(1)
+    model = MLP(2, [2, 1])
+    step = explain(model([1.0, 2.0]), {"model": model})
+    for twin in (pickle.loads(pickle.dumps(step)), copy.deepcopy(step)):
+        assert str(twin) == str(step)
+        assert twin.latex() == step.latex()
 
 
 # --- What a review found --------------------------------------------------------------------------
