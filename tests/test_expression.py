@@ -307,9 +307,7 @@ def printed(tree: Any, draw: Callable[[st.SearchStrategy[Any]], Any]) -> tuple[s
     return f"{left}{space()}{sign}{space()}{right}", binding
 
 
-@settings(max_examples=300, deadline=None)
-@given(st.data(), trees)
-def test_a_printed_tree_reads_back(data: st.DataObject, tree: Any) -> None:
+def assert_reads_back(data: st.DataObject, tree: Any) -> None:
     text, _ = printed(tree, data.draw)
     needed = names(text)
     variables = {name: Value(number, name) for name, number in NUMBERS.items()}
@@ -317,6 +315,20 @@ def test_a_printed_tree_reads_back(data: st.DataObject, tree: Any) -> None:
     if not isinstance(expected, Value):
         expected = Value(expected)
     assert record(evaluate(text, {name: NUMBERS[name] for name in needed})) == record(expected)
+
+
+@pytest.mark.slow
+@settings(max_examples=60, deadline=None)
+@given(st.data(), trees)
+def test_a_printed_tree_reads_back(data: st.DataObject, tree: Any) -> None:
+    assert_reads_back(data, tree)
+
+
+@pytest.mark.campaign
+@settings(max_examples=300, deadline=None)
+@given(st.data(), trees)
+def test_300_printed_trees_read_back(data: st.DataObject, tree: Any) -> None:
+    assert_reads_back(data, tree)
 
 
 # --- What is refused ------------------------------------------------------------------------------
