@@ -603,12 +603,14 @@ def check(text: str) -> None:
         assert len(line) <= (320 if "does not use" in line else 200)
 
 
+@pytest.mark.slow
 @settings(max_examples=1000, deadline=None)
 @given(st.lists(PIECES, max_size=40).map("".join))
 def test_pieces_of_the_language_never_raise_anything_else(text: str) -> None:
     check(text)
 
 
+@pytest.mark.slow
 @settings(max_examples=500, deadline=None)
 @given(st.text(st.characters(exclude_categories=[])))
 @example("a" * 10_000)

@@ -1631,6 +1631,7 @@ def test_a_hessian_as_a_predictor(target: str) -> None:
 # --- Large graphs ---------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_chain_of_20_000_operations(target: str) -> None:
     def chain(p: Value, x: Value) -> Value:
         y = x * p

@@ -1009,6 +1009,7 @@ def test_pickle_is_read_by_a_program_that_imports_nothing() -> None:
 MANY = [100_000, pytest.param(1_000_000, marks=pytest.mark.campaign)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("many", MANY)
 def test_a_chain_and_a_fan_out_of_a_million(many: int) -> None:
     assert sys.getrecursionlimit() <= 1000
@@ -1038,6 +1039,7 @@ def test_a_sum_of_a_million_terms(many: int) -> None:
     assert len(topological_order(twin)) == 2 * many + 1
 
 
+@pytest.mark.slow
 def test_a_network_of_10_000_layers() -> None:
     random.seed(1)
     model = MLP(1, [1] * 10_000, activation="tanh")

@@ -1235,6 +1235,7 @@ def test_modules_open_and_close(browser: Browser) -> None:
     assert view(browser) == (values, boxes)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stride", [49, pytest.param(7, marks=pytest.mark.campaign)])
 def test_the_player_follows_into_modules(browser: Browser, stride: int) -> None:
     browser.open(page(network(16, 16, 1)))
