@@ -32,7 +32,7 @@ from .engine import (
 )
 from .views import Explanation, draw, explain
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 __all__ = [
     "AnomalyError",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import Callable
 from typing import NoReturn
@@ -12,6 +13,20 @@ from hypothesis import settings
 # The same cases every time: a failure is about the change at hand, and not about chance.
 settings.register_profile("suite", derandomize=True)
 settings.load_profile("suite")
+
+
+@pytest.hookimpl(tryfirst=True)  # before `-m` chooses
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Whoever asks for a browser is marked as needing one: nobody has to remember it."""
+    for item in items:
+        if {"browser", "chromium"} & {*getattr(item, "fixturenames", ())}:
+            item.add_marker(pytest.mark.browser)
+
+
+def pytest_collection_finish() -> None:
+    """What is loaded by now stays until the end: no collection need look through it again."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture

@@ -22,6 +22,7 @@ def run(program: str, *options: str) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
 
 
+@pytest.mark.campaign
 def test_eager_compares_the_engines() -> None:
     result = run("eager.py", "--quick")
     assert result.returncode == 0, result.stderr
@@ -80,6 +81,7 @@ PEERS = {
 }
 
 
+@pytest.mark.campaign
 def test_native_compares_all_that_are_installed() -> None:
     result = run("native.py", "--quick")
     assert result.returncode == 0, result.stderr

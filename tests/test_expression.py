@@ -307,9 +307,7 @@ def printed(tree: Any, draw: Callable[[st.SearchStrategy[Any]], Any]) -> tuple[s
     return f"{left}{space()}{sign}{space()}{right}", binding
 
 
-@settings(max_examples=300, deadline=None)
-@given(st.data(), trees)
-def test_a_printed_tree_reads_back(data: st.DataObject, tree: Any) -> None:
+def assert_reads_back(data: st.DataObject, tree: Any) -> None:
     text, _ = printed(tree, data.draw)
     needed = names(text)
     variables = {name: Value(number, name) for name, number in NUMBERS.items()}
@@ -317,6 +315,20 @@ def test_a_printed_tree_reads_back(data: st.DataObject, tree: Any) -> None:
     if not isinstance(expected, Value):
         expected = Value(expected)
     assert record(evaluate(text, {name: NUMBERS[name] for name in needed})) == record(expected)
+
+
+@pytest.mark.slow
+@settings(max_examples=60, deadline=None)
+@given(st.data(), trees)
+def test_a_printed_tree_reads_back(data: st.DataObject, tree: Any) -> None:
+    assert_reads_back(data, tree)
+
+
+@pytest.mark.campaign
+@settings(max_examples=300, deadline=None)
+@given(st.data(), trees)
+def test_300_printed_trees_read_back(data: st.DataObject, tree: Any) -> None:
+    assert_reads_back(data, tree)
 
 
 # --- What is refused ------------------------------------------------------------------------------
@@ -591,12 +603,14 @@ def check(text: str) -> None:
         assert len(line) <= (320 if "does not use" in line else 200)
 
 
+@pytest.mark.slow
 @settings(max_examples=1000, deadline=None)
 @given(st.lists(PIECES, max_size=40).map("".join))
 def test_pieces_of_the_language_never_raise_anything_else(text: str) -> None:
     check(text)
 
 
+@pytest.mark.slow
 @settings(max_examples=500, deadline=None)
 @given(st.text(st.characters(exclude_categories=[])))
 @example("a" * 10_000)

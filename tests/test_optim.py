@@ -79,6 +79,7 @@ def parameter(number: float, gradient: Any) -> Value:
     return made
 
 
+@pytest.mark.slow
 @every_optimizer
 def test_100_steps_are_those_of_torch(kind: Any, options: dict[str, Any]) -> None:
     torch = pytest.importorskip("torch", reason="PyTorch is not installed")
@@ -276,6 +277,7 @@ json_values = st.recursive(
 )
 
 
+@pytest.mark.slow
 @given(st.sampled_from(["optimizer", "settings", "memory"]), st.data())
 def test_a_state_with_anything_in_it(part: str, data: st.DataObject) -> None:
     """Whatever stands in a state: it is taken, and then the next step works, or a ValueError."""

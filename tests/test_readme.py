@@ -1,4 +1,7 @@
-"""README.md is right: its snippets print what they say, its commands run, its links lead."""
+"""README.md is right: its snippets print what they say, its commands run, its links lead.
+
+The links of the other pages lead somewhere, too.
+"""
 
 from __future__ import annotations
 
@@ -130,7 +133,7 @@ def test_a_command_runs(
 @pytest.mark.parametrize("line", [line for block in blocks("sh") for line in block.splitlines()])
 def test_a_command_for_a_fresh_machine_is_one_line(line: str) -> None:
     """Other files of the project that a command names exist; so do the extras that it installs."""
-    for path in re.findall(r"[\w./-]+\.(?:py|ipynb|sh)\b|\.ci/run", line):
+    for path in re.findall(r"[\w./-]+\.(?:py|ipynb|sh)\b|\.ci/\w+", line):
         assert (ROOT / path).exists(), path
     project = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
     for extras in re.findall(r"\.\[([\w,]+)\]", line):
@@ -140,7 +143,14 @@ def test_a_command_for_a_fresh_machine_is_one_line(line: str) -> None:
 
 # --- Links ----------------------------------------------------------------------------------------
 
-LINKS = sorted(set(re.findall(r"\]\(([^)\s]+)\)", README)))
+PAGES = ("README.md", "demos/README.md", ".github/CONTRIBUTING.md", ".github/CHANGELOG.md")
+LINKS = sorted(
+    {
+        (page, target)
+        for page in PAGES
+        for target in re.findall(r"\]\(([^)\s]+)\)", (ROOT / page).read_text(encoding="utf-8"))
+    }
+)
 
 
 def anchors(text: str) -> set[str]:
@@ -155,17 +165,17 @@ def test_there_is_a_picture() -> None:
     assert re.search(r"!\[[^\]]+\]\([^)]+\.(svg|png)\)", README)
 
 
-@pytest.mark.parametrize("target", LINKS)
-def test_a_link_leads_somewhere(target: str) -> None:
+@pytest.mark.parametrize(("page", "target"), LINKS)
+def test_a_link_leads_somewhere(page: str, target: str) -> None:
     if target.startswith(("https://", "mailto:")):
         assert re.fullmatch(r"[\x21-\x7e]+", target)
         return
     assert not target.startswith(("http://", "/")), "a link is relative, or https"
     path, _, anchor = target.partition("#")
-    assert (ROOT / path).exists() if path else True
+    file = (ROOT / page).parent / path if path else ROOT / page
+    assert file.exists()
     if anchor:
-        text = (ROOT / path).read_text(encoding="utf-8") if path else README
-        assert anchor in anchors(text)
+        assert anchor in anchors(file.read_text(encoding="utf-8"))
 
 
 def test_files_that_are_named_exist() -> None:

@@ -286,7 +286,7 @@ FEW = 3
 LEAST = 0.01
 
 
-@pytest.mark.parametrize("start", range(0, 1_000, TOGETHER))
+@pytest.mark.parametrize("start", range(0, 5 * TOGETHER, TOGETHER))
 def test_random_graphs(start: int) -> None:
     pytest.importorskip("llvmlite", reason="llvmlite is not installed")
     for graphs, rows in SIZES:
@@ -295,7 +295,9 @@ def test_random_graphs(start: int) -> None:
 
 
 @pytest.mark.campaign
-@pytest.mark.parametrize("start", range(10**6, 10**6 + 10_000, TOGETHER))
+@pytest.mark.parametrize(
+    "start", [*range(5 * TOGETHER, 1_000, TOGETHER), *range(10**6, 10**6 + 10_000, TOGETHER)]
+)
 def test_10_000_random_graphs(start: int) -> None:
     test_random_graphs(start)
 
@@ -1629,6 +1631,7 @@ def test_a_hessian_as_a_predictor(target: str) -> None:
 # --- Large graphs ---------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_chain_of_20_000_operations(target: str) -> None:
     def chain(p: Value, x: Value) -> Value:
         y = x * p
@@ -1644,6 +1647,7 @@ def test_a_chain_of_20_000_operations(target: str) -> None:
     assert computed == pytest.approx(partial, rel=1e-12)
 
 
+@pytest.mark.campaign
 def test_a_network_of_15_000_nodes(target: str) -> None:
     net = network([16, 64, 64, 1], "linear")
     step = compile(net.loss, net.inputs, net.parameters, target=target)

@@ -271,6 +271,7 @@ def losses_of_20_steps(make_step: Callable[..., Any], *options: str) -> list[flo
     return list(microgpt.train(model, step, [model.row(x) for x in NAMES], steps=20, batch=4))
 
 
+@pytest.mark.slow
 def test_20_steps_compiled_are_20_steps_eager(target: str) -> None:
     eager = losses_of_20_steps(microgpt.eager_step)
     compiled = losses_of_20_steps(microgpt.compiled_step, target)
@@ -452,6 +453,7 @@ def test_the_program_trains_and_writes() -> None:
     assert "compiled in" in result.stderr
 
 
+@pytest.mark.campaign
 def test_the_program_repeats_itself_and_agrees_with_itself_eager() -> None:
     first, again, eager, other = (
         run(*TINY, *options).stdout for options in ([], [], ["--eager"], ["--seed", "7"])
@@ -461,6 +463,7 @@ def test_the_program_repeats_itself_and_agrees_with_itself_eager() -> None:
     assert other != first
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("installed", [True, False])
 def test_the_program_shows_how_far_it_is(
     installed: bool, tmp_path: Path, lacking: Callable[[str], NoReturn]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,11 @@ nbclient = pytest.importorskip("nbclient", reason="nbclient is not installed")
 
 DEMOS = Path(__file__).parents[2] / "demos"
 NOTEBOOKS = sorted(DEMOS.glob("*.ipynb"))
+LONG = {"04_xor", "05_moons", "06_sequences", "07_microgpt", "08_digits"}  # these train
+IN_TURN = [
+    pytest.param(path, marks=pytest.mark.campaign if path.stem in LONG else ())
+    for path in NOTEBOOKS
+]
 
 
 def shown(cell: Any) -> list[Any]:
@@ -25,9 +32,26 @@ def printed(cell: Any) -> str:
 
 def test_there_are_notebooks() -> None:
     assert NOTEBOOKS
+    assert {path.stem for path in NOTEBOOKS} > LONG
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_what_it_imports_from_us_is_there(path: Path) -> None:
+    """At once, of those as well that run in the campaign only."""
+    code = "\n".join(
+        cell.source for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == "code"
+    )
+    imports = [
+        (node.module, alias.name)
+        for node in ast.walk(ast.parse(code))
+        if isinstance(node, ast.ImportFrom) and str(node.module).startswith("microgrant")
+        for alias in node.names
+    ]
+    for module, name in imports:
+        assert hasattr(import_module(str(module)), name), f"from {module} import {name}"
+
+
+@pytest.mark.parametrize("path", IN_TURN, ids=lambda path: path.stem)
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of the machinery that runs notebooks
 def test_it_runs_and_keeps_its_outputs(path: Path) -> None:
     stored = nbformat.read(path, as_version=4)

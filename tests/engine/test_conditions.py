@@ -719,10 +719,11 @@ def test_a_copy_of_random_choices(way: Callable[[Any], Any]) -> None:
 
 
 @every_way
-def test_a_deep_copy_goes_as_deep_as_there_is(way: Callable[[Any], Any]) -> None:
+@pytest.mark.parametrize("many", [1_500, pytest.param(5_000, marks=pytest.mark.campaign)])
+def test_a_deep_copy_goes_as_deep_as_there_is(way: Callable[[Any], Any], many: int) -> None:
     x = y = Value(1.0)
     alive = x > 0
-    for i in range(5_000):
+    for i in range(many):
         alive = alive & (y > -i)
         y = where(alive, y + x, y * 2) if i % 2 else where(y < 0, 0.0, y)
     twin, twin_of_alive = way((y, alive))

@@ -972,6 +972,7 @@ def test_pickle_refuses_an_operation_of_ones_own() -> None:
         pickle.dumps(gaussian(0.5) + 1)
 
 
+@pytest.mark.slow
 def test_pickle_of_a_deep_chain() -> None:
     x = y = Value(1.0)
     for _ in range(100_000):
@@ -1003,37 +1004,42 @@ def test_pickle_is_read_by_a_program_that_imports_nothing() -> None:
     assert finished.stdout.decode().count("Value(data=3.0, grad=6.0)") == 2
 
 
-# --- A million ----------------------------------------------------------------------------------
+# --- A million, and every time a tenth of it, which is as deep as recursion would never go -------
 
-MILLION = 1_000_000
+MANY = [100_000, pytest.param(1_000_000, marks=pytest.mark.campaign)]
 
 
-def test_a_chain_and_a_fan_out_of_a_million() -> None:
+@pytest.mark.slow
+@pytest.mark.parametrize("many", MANY)
+def test_a_chain_and_a_fan_out_of_a_million(many: int) -> None:
     assert sys.getrecursionlimit() <= 1000
     x = y = Value(1.0)
-    for _ in range(MILLION):
+    for _ in range(many):
         y = y + x
     y.backward()
-    assert (y.data, x.grad) == (MILLION + 1, MILLION + 1)
+    assert (y.data, x.grad) == (many + 1, many + 1)
     twin_of_x, twin = copy.deepcopy((x, y))
     del y
-    assert repr(twin) == f"Value(data={MILLION + 1.0}, grad=1.0)"
-    assert grad(twin, twin_of_x) == MILLION + 1
+    assert repr(twin) == f"Value(data={many + 1.0}, grad=1.0)"
+    assert grad(twin, twin_of_x) == many + 1
     del twin
     assert twin_of_x.data == 1.0
 
 
-def test_a_sum_of_a_million_terms() -> None:
-    terms = [Value(1.0) for _ in range(MILLION)]
+@pytest.mark.slow
+@pytest.mark.parametrize("many", MANY)
+def test_a_sum_of_a_million_terms(many: int) -> None:
+    terms = [Value(1.0) for _ in range(many)]
     total = sum(terms)
     total.backward()
-    assert total.data == MILLION
+    assert total.data == many
     assert all(term.grad == 1.0 for term in terms)
     twin = copy.deepcopy(total)
     del total, terms
-    assert len(topological_order(twin)) == 2 * MILLION + 1
+    assert len(topological_order(twin)) == 2 * many + 1
 
 
+@pytest.mark.slow
 def test_a_network_of_10_000_layers() -> None:
     random.seed(1)
     model = MLP(1, [1] * 10_000, activation="tanh")

@@ -58,6 +58,7 @@ def assert_steps_keep_memory_flat(sizes: list[int], steps: int) -> None:
         assert taken() < 100_000
 
 
+@pytest.mark.slow
 def test_1000_steps_keep_memory_flat() -> None:
     assert_steps_keep_memory_flat([4, 4, 1], steps=1_000)
 
@@ -106,6 +107,7 @@ def test_a_module_that_keeps_its_output_makes_no_cycle() -> None:
         assert taken() < 10_000
 
 
+@pytest.mark.slow
 def test_a_node_takes_at_most_300_bytes() -> None:
     nodes = 100_000
     x = Value(0.5)

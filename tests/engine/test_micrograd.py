@@ -207,6 +207,7 @@ def test_moons_give_the_losses_recorded_from_micrograd() -> None:
     assert train_on_moons("microgrant") == pytest.approx(RECORDED, rel=1e-12)
 
 
+@pytest.mark.slow
 def test_moons_give_the_losses_of_micrograd() -> None:
     pytest.importorskip("micrograd", reason="micrograd is not installed")
     theirs = train_on_moons("micrograd")

@@ -239,6 +239,7 @@ def test_pytorch_gets_the_layers_of_a_textbook(package: Callable[[str], Any]) ->
     assert type(to_torch(Layer(2, 1, nonlin=False))).__name__ == "Linear"
 
 
+@pytest.mark.slow
 def test_pytorch_trains_what_it_gets(package: Callable[[str], Any]) -> None:
     torch = package("torch")
     random.seed(3)

@@ -219,9 +219,10 @@ print(x.grad.hex())
 """
 
 
-def test_the_same_program_in_20_processes_has_one_gradient() -> None:
+@pytest.mark.parametrize("batches", [1, pytest.param(5, marks=pytest.mark.campaign)])
+def test_the_same_program_in_many_processes_has_one_gradient(batches: int) -> None:
     gradients = set()
-    for batch in range(5):
+    for batch in range(batches):
         running = [
             subprocess.Popen(
                 [sys.executable, "-c", PROGRAM],

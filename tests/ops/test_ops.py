@@ -250,7 +250,7 @@ def test_the_python_spelling_computes_the_same(entry: Operation, textbook: bool)
         assert [*map(bits, partials)] == [*map(bits, rule(FLOATS, out, *point))]
 
 
-# --- The operations that engine.py spells out -----------------------------------------------------
+# --- The operations that value.py spells out ------------------------------------------------------
 
 
 def odd_floats(count: int) -> list[float]:

@@ -655,11 +655,13 @@ def good_files(tmp_path: Path) -> list[bytes]:
     return found
 
 
-def test_10_000_spoilt_files(tmp_path: Path) -> None:
+@pytest.mark.slow
+@pytest.mark.parametrize("count", [1_000, pytest.param(10_000, marks=pytest.mark.campaign)])
+def test_many_spoilt_files(count: int, tmp_path: Path) -> None:
     with swift_files():
-        outcomes = spoil(good_files(tmp_path), 10_000, "suite", tmp_path / "model.json")
-    assert outcomes["error"] > 7000
-    assert outcomes["model"] > 300  # another number, mode, activation, …
+        outcomes = spoil(good_files(tmp_path), count, "suite", tmp_path / "model.json")
+    assert outcomes["error"] > 0.7 * count
+    assert outcomes["model"] > 0.03 * count  # another number, mode, activation, …
 
 
 @pytest.mark.campaign

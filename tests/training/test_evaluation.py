@@ -98,6 +98,7 @@ def test_splits_that_cannot_be(arguments: Any, error: Any, message: str) -> None
 # --- Right and wrong ----------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @settings(deadline=None)  # the first case imports scikit-learn
 @given(st.lists(st.tuples(st.integers(0, 4), st.integers(0, 4)), min_size=1, max_size=50))
 def test_it_counts_like_scikit_learn(pairs: list[tuple[int, int]]) -> None:

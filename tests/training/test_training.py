@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import math
 import os
@@ -602,6 +603,11 @@ def trained(target: str, calls: int = 0, where: str = "", **more: Any) -> tuple[
     return model, history
 
 
+@functools.cache
+def uninterrupted(target: str) -> Any:
+    return exactly(*trained(target))
+
+
 @pytest.mark.parametrize(
     ("target", "where", "calls"),
     [
@@ -616,7 +622,7 @@ def trained(target: str, calls: int = 0, where: str = "", **more: Any) -> tuple[
 def test_interrupted_and_resumed_is_as_if_it_had_never_been(
     target: str, where: str, calls: int
 ) -> None:
-    whole = exactly(*trained(target))
+    whole = uninterrupted(target)
     model, history = trained(target, calls, where)
     assert history.interrupted
     assert history.note.startswith(f"interrupted in epoch {len(history) + 1}")
