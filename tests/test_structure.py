@@ -44,7 +44,7 @@ ROOMS = {
     "ops": "numbers vectors table words",
     "engine": "modes conditions arguments value derivatives checking pickling",
     "nn": "arguments module neurons images noise sequences",
-    "compiler": "program source llvm tables machine step",
+    "compiler": "program source llvm tables machine targets step",
     "views": "events rendering drawing player.document player terminal explanation",
     "training": "examples history evaluation runners fitting",
     "saving": "plain blueprint models",
