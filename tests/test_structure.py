@@ -43,7 +43,7 @@ PACKAGES = (
 ROOMS = {
     "ops": "numbers vectors table words",
     "engine": "modes conditions arguments value derivatives checking pickling",
-    "nn": "arguments module neurons images noise sequences",
+    "nn": "arguments activations module neurons images noise sequences",
     "compiler": "program source llvm tables machine targets step",
     "views": "events rendering drawing player.document player terminal explanation",
     "training": "examples history evaluation runners fitting",

@@ -5,9 +5,9 @@ With this module you can
 - have one for a program:        machine = PythonMachine(Job(program, outputs, …))
 - run it over rows:              outputs = machine.run(parameters, rows, number_of_rows)
 
-`microgrant.compiler.targets` chooses among them. The machines compute the
-same. The native one is for any number of threads at once, and uses several itself where there are
-many rows; the interpreter does not hold it up, as the code runs outside of Python's global lock.
+`microgrant.compiler.targets` chooses among them. They compute the same. The native one is for any
+number of threads at once, and uses several itself where there are many rows; the interpreter does
+not hold it up, as the code runs outside of Python's global lock.
 """
 
 from __future__ import annotations

@@ -20,15 +20,8 @@ from .program import Register, needed
 
 __all__ = ["MACHINES", "TargetWarning", "checked_target", "machine_for"]
 
-MACHINES: dict[str, type[Machine]] = {
-    kind.target: kind
-    for kind in (
-        NativeMachine,
-        PythonMachine,
-    )
-}
-"""All targets, by name. Beside them there is "auto": native code where that can be had, or Python.
-"""
+MACHINES: dict[str, type[Machine]] = {kind.target: kind for kind in (NativeMachine, PythonMachine)}
+"""The targets by name. Besides there is "auto": native code where that can be had, or Python."""
 
 Build: TypeAlias = Callable[[frozenset[str]], Job]
 """Writes a program with the primitives of a target."""

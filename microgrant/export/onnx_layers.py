@@ -25,13 +25,12 @@ from ..nn import (
     Neuron,
     RNNCell,
 )
-from .kinds import parts_of, rule_for
+from ..nn.activations import activation_named
+from .kinds import activation_of, parts_of, rule_for
 from .onnx_graph import OnnxGraph, Tensor
 from .onnx_program import recorded
 
 __all__ = ["outputs"]
-
-ACTIVATIONS = {"relu": "Relu", "tanh": "Tanh", "sigmoid": "Sigmoid"}
 
 
 def outputs(graph: OnnxGraph, module: Module, *inputs: Tensor) -> Tensor:
@@ -70,8 +69,8 @@ def _weighed(graph: OnnxGraph, neurons: Sequence[Neuron], x: str, start: int, st
 
 
 def _activated(graph: OnnxGraph, neurons: Sequence[Neuron], x: str) -> str:
-    name = ACTIVATIONS.get(neurons[0].activation)
-    return x if name is None else graph.add(name, x)
+    operation = activation_named(activation_of(neurons)).onnx
+    return graph.add(operation, x) if operation else x
 
 
 def _flatten(graph: OnnxGraph, module: Flatten, x: Tensor) -> Tensor:

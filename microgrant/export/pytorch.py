@@ -24,7 +24,8 @@ from ..nn import (
     Neuron,
     RNNCell,
 )
-from .kinds import needed, parts_of, rule_for
+from ..nn.activations import activation_named
+from .kinds import activation_of, needed, parts_of, rule_for
 
 __all__ = ["to_torch"]
 
@@ -103,22 +104,19 @@ class _TorchWriter:
             self.written.add(value)
         return self.torch.tensor([value.data for value in values], dtype=self.torch.float64)
 
-    def activation(self, name: str) -> list[Any]:
-        """The layer for an activation; none if it is linear."""
-        names = {"relu": "ReLU", "tanh": "Tanh", "sigmoid": "Sigmoid"}
-        return [getattr(self.nn, names[name])()] if name in names else []
-
     def neurons(self, neurons: Sequence[Neuron], kind: Any, *sizes: int, **options: Any) -> Any:
-        """A layer of neurons, and that of their activation."""
+        """A layer of neurons, and that of their activation, unless they are linear."""
+        activation = activation_named(activation_of(neurons)).torch
         weight, bias = [w for x in neurons for w in x.w], [x.b for x in neurons]
         layer = self.layer(kind, *sizes, weight=weight, bias=bias, **options)
-        return [layer, *self.activation(neurons[0].activation)]
+        return [layer, getattr(self.nn, activation)()] if activation else [layer]
 
     def recurrent(self, cell: RNNCell, kind: Any, suffix: str, **options: Any) -> Any:
         """A layer of the neurons of a cell; of PyTorch's two biases, the second is not used."""
-        if cell.activation not in ("tanh", "relu"):
+        activation = activation_of(cell.neurons)
+        if activation not in ("tanh", "relu"):
             raise TypeError(
-                f"PyTorch has no {type(cell).__name__} with the activation {cell.activation!r}: "
+                f"PyTorch has no {type(cell).__name__} with the activation {activation!r}: "
                 "only with tanh and relu"
             )
         weights = {
@@ -127,7 +125,7 @@ class _TorchWriter:
             f"bias_ih{suffix}": [x.b for x in cell.neurons],
             f"bias_hh{suffix}": [Value(0.0) for _ in cell.neurons],
         }
-        options["nonlinearity"] = cell.activation
+        options["nonlinearity"] = activation
         layer = self.layer(kind, cell.nin, cell.nhidden, **weights, **options)
         getattr(layer, f"bias_hh{suffix}").requires_grad_(False)
         return layer
