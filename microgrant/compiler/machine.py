@@ -27,12 +27,14 @@ from .tables import Buffer, address, empty, nested
 if TYPE_CHECKING:
     from concurrent.futures import ThreadPoolExecutor
 
-__all__ = ["Job", "Machine", "NativeMachine", "PythonMachine"]
+__all__ = ["INSTALL", "Job", "Machine", "NativeMachine", "PythonMachine"]
 
 # Many rows are cut into segments, each of which is summed up by itself. How they are cut depends on
 # the work alone, and so the results do not depend on the number of cores.
 SEGMENTS = (8, 16, 32)  # to be shared out evenly among 2, 4 or 8 cores
 SEGMENT_WORK = 1_000_000  # instructions times rows: some tens of microseconds
+
+INSTALL = "`pip install 'microgrant[native]'` brings native code"
 
 
 @dataclass(frozen=True)
@@ -57,24 +59,19 @@ class Machine:
     primitives: the operations that it computes by itself; others are made of those.
     word: what an operation of the table is to have, so that the target knows it.
     runs_own: whether it knows the operations of a user's own, which are functions of Python.
-    product, package, install: what it makes of a program, the package that this needs, and the
-        words about how to install that.
     """
 
     target: ClassVar[str]
     primitives: ClassVar[frozenset[str]]
     word: ClassVar[str] = ""
     runs_own: ClassVar[bool] = False
-    product: ClassVar[str] = ""
-    package: ClassVar[str] = ""
-    install: ClassVar[str] = ""
 
     def __init__(self, job: Job) -> None:
         self.outputs, self.per_row = len(job.outputs), job.per_row
 
     @classmethod
     def prepare(cls) -> None:
-        """Import what it needs; an ImportError if that is missing."""
+        """Import what it needs; an ImportError says how to install what is missing."""
 
     def run(self, parameters: Buffer, rows: Buffer, number_of_rows: int) -> Buffer:
         """The outputs; with `per_row` those of each row, one row after the other."""
@@ -109,8 +106,6 @@ class NativeMachine(Machine):
     target = "native"
     primitives = llvm.PRIMITIVES
     word = "native= in its row of the table"
-    product, package = "native code", "llvmlite"
-    install = "`pip install 'microgrant[native]'` brings native code"
 
     def __init__(self, job: Job) -> None:
         super().__init__(job)
@@ -129,8 +124,11 @@ class NativeMachine(Machine):
 
     @classmethod
     def prepare(cls) -> None:
-        """Have a look at the processor."""
-        host()
+        """Have a look at the processor; this needs llvmlite."""
+        try:
+            host()
+        except ImportError:
+            raise ImportError(f"native code needs llvmlite: {INSTALL}") from None
 
     def _function(self, name: str, arguments: list[Any]) -> Callable[..., None]:
         prototype = ctypes.CFUNCTYPE(None, *arguments)

@@ -15,7 +15,7 @@ from typing import TypeAlias
 
 from ..engine.modes import warn
 from ..ops.table import OPERATIONS, Operation
-from .machine import Job, Machine, NativeMachine, PythonMachine
+from .machine import INSTALL, Job, Machine, NativeMachine, PythonMachine
 from .program import Register, needed
 
 __all__ = ["MACHINES", "TargetWarning", "checked_target", "machine_for"]
@@ -59,8 +59,8 @@ def machine_for(build: Build, target: str, quiet: bool = False) -> Machine:
         kind.prepare()
     except ImportError:
         if not automatic:
-            raise ImportError(f"{kind.product} needs {kind.package}: {kind.install}") from None
-        reason = f"{kind.package} is not installed, so this runs as Python: {kind.install}"
+            raise
+        reason = f"llvmlite is not installed, so this runs as Python: {INSTALL}"
     else:
         job = build(kind.primitives)
         reason = unknown(kind, job.outputs)
