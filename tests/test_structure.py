@@ -44,8 +44,8 @@ ROOMS = {
     "ops": "numbers vectors operators table words",
     "engine": "node modes conditions arguments copying arithmetic value"
     " derivatives checking pickling",
-    "nn": "arguments module neurons images noise sequences",
-    "compiler": "program source llvm tables machine step",
+    "nn": "arguments activations module neurons images noise sequences",
+    "compiler": "program source llvm tables machine targets step",
     "views": "formulas naming graph style events rendering drawing latex "
     "player.views player.layout player.svg player.spelling player.document player "
     "terminal explanation",

@@ -8,7 +8,7 @@ With this package you can
 - compile a predictor:                       predict = compile(score, inputs=x); predict(rows)
 """
 
-from .machine import TargetWarning
 from .step import DecisionWarning, Predictor, Step, compile
+from .targets import TargetWarning
 
 __all__ = ["DecisionWarning", "Predictor", "Step", "TargetWarning", "compile"]

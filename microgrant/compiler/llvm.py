@@ -35,7 +35,7 @@ __all__ = ["ALIGNMENT", "PRIMITIVES", "Layout", "translate"]
 INSTRUCTIONS = {
     name: operation.native
     for name, operation in OPERATIONS.items()
-    if isinstance(operation.native, str)
+    if operation.native and isinstance(operation.native, str)
 } | {"round": "llvm.rint", "copysign": "llvm.copysign"}
 # Made of other operations like the rest, but called: their text is long.
 CALLED = ("exp", "expm1", "log", "log1p")

@@ -2,12 +2,12 @@
 
 With this module you can
 
-- build what runs best here:     machine = machine_for(build, "auto", …)
+- have one for a program:        machine = PythonMachine(Job(program, outputs, …))
 - run it over rows:              outputs = machine.run(parameters, rows, number_of_rows)
 
-The machines compute the same. The native one is for any number of threads at once, and uses several
-itself where there are many rows; the interpreter does not hold it up, as the code runs outside of
-Python's global lock.
+`microgrant.compiler.targets` chooses among them. They compute the same. The native one is for any
+number of threads at once, and uses several itself where there are many rows; the interpreter does
+not hold it up, as the code runs outside of Python's global lock.
 """
 
 from __future__ import annotations
@@ -15,23 +15,19 @@ from __future__ import annotations
 import ctypes
 import os
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from ..engine.modes import warn
-from ..ops.table import Operation
 from . import llvm
-from .program import Program, Register, needed
+from .program import Program, Register
 from .source import PRIMITIVES, python_source
 from .tables import Buffer, address, empty, nested
 
 if TYPE_CHECKING:
     from concurrent.futures import ThreadPoolExecutor
 
-__all__ = ["Machine", "NativeMachine", "PythonMachine", "TargetWarning", "machine_for"]
-
-Build: TypeAlias = Callable[[frozenset[str]], tuple[Program, list[Register]]]
-"""Writes a program with the primitives of a target, and returns its outputs."""
+__all__ = ["INSTALL", "Job", "Machine", "NativeMachine", "PythonMachine"]
 
 # Many rows are cut into segments, each of which is summed up by itself. How they are cut depends on
 # the work alone, and so the results do not depend on the number of cores.
@@ -41,17 +37,41 @@ SEGMENT_WORK = 1_000_000  # instructions times rows: some tens of microseconds
 INSTALL = "`pip install 'microgrant[native]'` brings native code"
 
 
-class TargetWarning(UserWarning):
-    """The program runs as Python, though native code was to be had."""
+@dataclass(frozen=True)
+class Job:
+    """What a machine is to run: a program, and which of its registers are wanted.
+
+    inputs, parameters: how many there are of each.
+    per_row: whether the outputs of each row are wanted; or else those of all rows, such as means.
+    """
+
+    program: Program
+    outputs: Sequence[Register]
+    inputs: int
+    parameters: int
+    per_row: bool
 
 
 class Machine:
-    """A program that can be run."""
+    """A program that can be run. A subclass says what there is to know of its target:
 
-    target: str
+    target: its name.
+    primitives: the operations that it computes by itself; others are made of those.
+    word: what an operation of the table is to have, so that the target knows it.
+    runs_own: whether it knows the operations of a user's own, which are functions of Python.
+    """
 
-    def __init__(self, outputs: int, per_row: bool) -> None:
-        self.outputs, self.per_row = outputs, per_row
+    target: ClassVar[str]
+    primitives: ClassVar[frozenset[str]]
+    word: ClassVar[str] = ""
+    runs_own: ClassVar[bool] = False
+
+    def __init__(self, job: Job) -> None:
+        self.outputs, self.per_row = len(job.outputs), job.per_row
+
+    @classmethod
+    def prepare(cls) -> None:
+        """Import what it needs; an ImportError says how to install what is missing."""
 
     def run(self, parameters: Buffer, rows: Buffer, number_of_rows: int) -> Buffer:
         """The outputs; with `per_row` those of each row, one row after the other."""
@@ -62,12 +82,13 @@ class PythonMachine(Machine):
     """Runs the text that `microgrant.compiler.source` writes."""
 
     target = "python"
+    primitives = PRIMITIVES
+    runs_own = True
 
-    def __init__(
-        self, outputs: Sequence[Register], inputs: int, parameters: int, per_row: bool
-    ) -> None:
-        super().__init__(len(outputs), per_row)
-        self.function = python_source(outputs, inputs, parameters, per_row).function()
+    def __init__(self, job: Job) -> None:
+        super().__init__(job)
+        source = python_source(job.outputs, job.inputs, job.parameters, job.per_row)
+        self.function = source.function()
 
     def run(self, parameters: Buffer, rows: Buffer, number_of_rows: int) -> Buffer:
         """The outputs, by Python."""
@@ -83,13 +104,15 @@ class NativeMachine(Machine):
     """Runs the code that LLVM makes of the text of `microgrant.compiler.llvm`."""
 
     target = "native"
+    primitives = llvm.PRIMITIVES
+    word = "native= in its row of the table"
 
-    def __init__(
-        self, program: Program, outputs: Sequence[Register], inputs: int, per_row: bool
-    ) -> None:
-        super().__init__(len(outputs), per_row)
+    def __init__(self, job: Job) -> None:
+        super().__init__(job)
         processor = host()
-        text, self.layout = llvm.translate(program, outputs, inputs, per_row, processor.width)
+        text, self.layout = llvm.translate(
+            job.program, job.outputs, job.inputs, job.per_row, processor.width
+        )
         self.engine = processor.engine(text)
         number, pointer = ctypes.c_int64, ctypes.c_void_p
         memory = [pointer] * 4
@@ -98,6 +121,14 @@ class NativeMachine(Machine):
         self.loop = self._function("loop", [*memory, pointer, number, number, pointer])
         self.after = self._function("after", [*memory, number, ctypes.c_double, pointer])
         self.spare: list[Workspace] = []
+
+    @classmethod
+    def prepare(cls) -> None:
+        """Have a look at the processor; this needs llvmlite."""
+        try:
+            host()
+        except ImportError:
+            raise ImportError(f"native code needs llvmlite: {INSTALL}") from None
 
     def _function(self, name: str, arguments: list[Any]) -> Callable[..., None]:
         prototype = ctypes.CFUNCTYPE(None, *arguments)
@@ -207,34 +238,3 @@ def pool() -> ThreadPoolExecutor:
 
 if hasattr(os, "register_at_fork"):  # the threads of a pool do not come along into a new process
     os.register_at_fork(after_in_child=pool.cache_clear)
-
-
-def machine_for(
-    build: Build, target: str, inputs: int, parameters: int, per_row: bool, quiet: bool
-) -> Machine:
-    """The machine for a target; with "auto" the native one, where there is one.
-
-    An ImportError says what to install when "native" is asked for in vain. With "auto", a
-    `TargetWarning` says why the program runs as Python, unless it is to be `quiet`.
-    """
-    reason = ""
-    if target != "python":
-        try:
-            host()
-        except ImportError:
-            if target == "native":
-                raise ImportError(f"native code needs llvmlite: {INSTALL}") from None
-            reason = f"llvmlite is not installed, so this runs as Python: {INSTALL}"
-    if target != "python" and not reason:
-        program, outputs = build(llvm.PRIMITIVES)
-        own = [x.operation.name for x in needed(outputs) if isinstance(x.operation, Operation)]
-        if not own:
-            return NativeMachine(program, outputs, inputs, per_row)
-        reason = f"your own operation {own[0]!r} is written in Python"
-        if target == "native":
-            raise ValueError(f'{reason}: its target is "python", or "auto"')
-        reason += ", so this runs as Python"
-    if reason and not quiet:
-        warn(reason, TargetWarning)
-    _, outputs = build(PRIMITIVES)
-    return PythonMachine(outputs, inputs, parameters, per_row)

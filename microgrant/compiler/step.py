@@ -18,7 +18,7 @@ from array import array
 from collections.abc import Callable, Sequence
 from functools import cached_property
 from math import isfinite
-from typing import Any, Literal, NoReturn, TypeAlias, overload
+from typing import Any, NoReturn, TypeAlias, overload
 
 from ..engine import modes
 from ..engine.arguments import shown
@@ -26,14 +26,14 @@ from ..engine.conditions import whole_order
 from ..engine.modes import warn
 from ..engine.value import NO_GRADIENT, Value
 from ..nn import Noise
-from .machine import Machine, machine_for
+from .machine import Job, Machine
 from .program import Program, Register
 from .source import PRIMITIVES, python_source
 from .tables import Buffer, as_rows, empty, flat, table
+from .targets import checked_target, machine_for
 
 __all__ = ["DecisionWarning", "Predictor", "Step", "compile"]
 
-Target: TypeAlias = Literal["auto", "native", "python"]
 Outputs: TypeAlias = Callable[[Program], list[Register]]
 
 
@@ -43,7 +43,7 @@ class DecisionWarning(UserWarning):
 
 @overload
 def compile(
-    outputs: Value, inputs: Sequence[Value], parameters: Sequence[Value], *, target: Target = ...
+    outputs: Value, inputs: Sequence[Value], parameters: Sequence[Value], *, target: str = ...
 ) -> Step: ...
 @overload
 def compile(
@@ -51,11 +51,11 @@ def compile(
     inputs: Sequence[Value] = ...,
     *,
     parameters: Sequence[Value],
-    target: Target = ...,
+    target: str = ...,
 ) -> Step: ...
 @overload
 def compile(
-    outputs: Value, inputs: Sequence[Value] = ..., parameters: None = ..., *, target: Target = ...
+    outputs: Value, inputs: Sequence[Value] = ..., parameters: None = ..., *, target: str = ...
 ) -> Predictor: ...
 @overload
 def compile(
@@ -63,14 +63,14 @@ def compile(
     inputs: Sequence[Value] = ...,
     parameters: Sequence[Value] | None = ...,
     *,
-    target: Target = ...,
+    target: str = ...,
 ) -> Predictor: ...
 def compile(
     outputs: Value | Sequence[Value],
     inputs: Sequence[Value] = (),
     parameters: Sequence[Value] | None = None,
     *,
-    target: Target = "auto",
+    target: str = "auto",
 ) -> Step | Predictor:
     """The program of a recorded graph: a `Step` that trains, or a `Predictor`.
 
@@ -78,8 +78,8 @@ def compile(
         Values or, without parameters, one Value.
     inputs: the leaves that differ from row to row, in the order of the columns.
     parameters: the leaves that training changes. Their `.data` is read at each call.
-    target: "native" for machine code by LLVM, "python" for Python; "auto" is native where llvmlite
-        is installed.
+    target: one of `microgrant.compiler.targets`: "native" for machine code by LLVM, "python" for
+        Python; "auto" is native where llvmlite is installed.
 
     All other leaves are constants, with the numbers that they hold now: to call a step after one of
     them was changed is an error.
@@ -113,8 +113,7 @@ def compile(
     >>> print(f"{first:.2f} {second:.2f}")
     21.00 41.00
     """
-    if target not in ("auto", "native", "python"):
-        raise ValueError(f'the target is "auto", "native" or "python", but got {target!r}')
+    checked_target(target)
     if isinstance(outputs, Value) and parameters is not None:
         return Step(outputs, inputs, parameters, target)
     return Predictor(outputs, inputs, parameters or (), target)
@@ -130,7 +129,7 @@ class Compiled:
         roots: Sequence[Value],
         inputs: Sequence[Value],
         parameters: Sequence[Value],
-        target: Target,
+        target: str,
     ) -> None:
         self._order = whole_order(*roots)
         self._roots, self._wanted = roots, target
@@ -191,31 +190,29 @@ class Compiled:
                 )
 
     def _machine(self, outputs_of: Outputs, per_row: bool, quiet: bool = False) -> Machine:
-        programs = []
+        jobs = []
 
-        def build(primitives: frozenset[str]) -> tuple[Program, list[Register]]:
-            program = self._recorded(primitives)
-            programs.append(program)
-            return program, outputs_of(program)
+        def build(primitives: frozenset[str]) -> Job:
+            jobs.append(self._job(primitives, outputs_of, per_row))
+            return jobs[-1]
 
-        counts = len(self._inputs), len(self._parameters)
-        machine = machine_for(build, self._wanted, *counts, per_row, quiet)
+        machine = machine_for(build, self._wanted, quiet)
         if not quiet:
-            self._warn_of_decisions(programs[0])
-        for program in programs:
-            program.close()
+            self._warn_of_decisions(jobs[0].program)
+        for job in jobs:
+            job.program.close()
         return machine
 
-    def _recorded(self, primitives: frozenset[str]) -> Program:
+    def _job(self, primitives: frozenset[str], outputs_of: Outputs, per_row: bool) -> Job:
         program = Program(primitives)
         program.record(self._order, self._inputs, self._parameters, self._frozen)
-        return program
+        outputs = outputs_of(program)
+        return Job(program, outputs, len(self._inputs), len(self._parameters), per_row)
 
     def _source(self, outputs_of: Outputs, per_row: bool) -> str:
-        program = self._recorded(PRIMITIVES)
-        outputs = outputs_of(program)
-        source = python_source(outputs, len(self._inputs), len(self._parameters), per_row)
-        program.close()
+        job = self._job(PRIMITIVES, outputs_of, per_row)
+        source = python_source(job.outputs, job.inputs, job.parameters, per_row)
+        job.program.close()
         return source.text
 
     def _warn_of_decisions(self, program: Program) -> None:
@@ -269,7 +266,7 @@ class Step(Compiled):
         loss: Value,
         inputs: Sequence[Value],
         parameters: Sequence[Value],
-        target: Target = "auto",
+        target: str = "auto",
     ) -> None:
         super().__init__([loss], inputs, parameters, target)
         if not self._parameters:
@@ -357,7 +354,7 @@ class Predictor(Compiled):
         outputs: Value | Sequence[Value],
         inputs: Sequence[Value],
         parameters: Sequence[Value] = (),
-        target: Target = "auto",
+        target: str = "auto",
     ) -> None:
         self._single = isinstance(outputs, Value)
         super().__init__(checked_outputs(outputs), inputs, parameters, target)

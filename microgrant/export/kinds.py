@@ -3,18 +3,19 @@
 With this module you can
 
 - look a module up in a table:             rule_for(module, rules), parts_of(module)
+- know what all neurons of a layer do:     activation_of(layer.neurons)
 - import a library that is an extra:       torch = needed("torch", "torch")
 """
 
 from __future__ import annotations
 
 import importlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
-from ..nn import MLP, Module, Sequential
+from ..nn import MLP, Module, Neuron, Sequential
 
-__all__ = ["needed", "parts_of", "rule_for"]
+__all__ = ["activation_of", "needed", "parts_of", "rule_for"]
 
 Rule = TypeVar("Rule")
 
@@ -33,6 +34,17 @@ def parts_of(module: Module) -> list[Module] | None:
     """The modules that a module puts in a row, if that is what it does."""
     name = rule_for(module, {Sequential: "modules", MLP: "layers"})
     return None if name is None else list(getattr(module, name))
+
+
+def activation_of(neurons: Sequence[Neuron]) -> str:
+    """The name of the activation that neurons have in common; a ValueError if they differ."""
+    names = list(dict.fromkeys(neuron.activation for neuron in neurons))
+    if len(names) > 1:
+        raise ValueError(
+            f"the neurons of one layer have the activations {' and '.join(map(repr, names))}: to "
+            "be exported, all of them need the same"
+        )
+    return names[0]
 
 
 def needed(name: str, install: str) -> Any:

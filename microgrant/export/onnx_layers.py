@@ -13,28 +13,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from ..nn import (
-    RNN,
-    Conv2d,
-    Dropout,
-    Flatten,
-    Layer,
-    MaxPool2d,
-    MeanPool2d,
-    Module,
-    Neuron,
-    RNNCell,
-)
-from .kinds import parts_of, rule_for
+from .. import nn
+from ..nn.activations import activation_named
+from .kinds import activation_of, parts_of, rule_for
 from .onnx_graph import OnnxGraph, Tensor
 from .onnx_program import recorded
 
 __all__ = ["outputs"]
 
-ACTIVATIONS = {"relu": "Relu", "tanh": "Tanh", "sigmoid": "Sigmoid"}
 
-
-def outputs(graph: OnnxGraph, module: Module, *inputs: Tensor) -> Tensor:
+def outputs(graph: OnnxGraph, module: nn.Module, *inputs: Tensor) -> Tensor:
     """What a module returns."""
     parts = parts_of(module)
     if parts is None:
@@ -45,21 +33,21 @@ def outputs(graph: OnnxGraph, module: Module, *inputs: Tensor) -> Tensor:
     return x
 
 
-def _neuron(graph: OnnxGraph, module: Neuron, x: Tensor) -> Tensor:
+def _neuron(graph: OnnxGraph, module: nn.Neuron, x: Tensor) -> Tensor:
     return Tensor(_seen_by(graph, [module], x.name), ())
 
 
-def _layer(graph: OnnxGraph, module: Layer, x: Tensor) -> Tensor:
+def _layer(graph: OnnxGraph, module: nn.Layer, x: Tensor) -> Tensor:
     shape = () if module.nout == 1 else (module.nout,)
     return Tensor(_seen_by(graph, module.neurons, x.name), shape)
 
 
-def _seen_by(graph: OnnxGraph, neurons: Sequence[Neuron], x: str) -> str:
+def _seen_by(graph: OnnxGraph, neurons: Sequence[nn.Neuron], x: str) -> str:
     """What neurons make of the numbers along the last axis."""
     return _activated(graph, neurons, _weighed(graph, neurons, x, 0, neurons[0].nin))
 
 
-def _weighed(graph: OnnxGraph, neurons: Sequence[Neuron], x: str, start: int, stop: int) -> str:
+def _weighed(graph: OnnxGraph, neurons: Sequence[nn.Neuron], x: str, start: int, stop: int) -> str:
     """The sums for the inputs from `start` to `stop`; those from 0 on with the biases."""
     weights = [neuron.w[i].data for i in range(start, stop) for neuron in neurons]
     total = graph.add("MatMul", x, graph.constant(weights, stop - start, len(neurons)))
@@ -69,20 +57,20 @@ def _weighed(graph: OnnxGraph, neurons: Sequence[Neuron], x: str, start: int, st
     return graph.add("Add", total, biases)
 
 
-def _activated(graph: OnnxGraph, neurons: Sequence[Neuron], x: str) -> str:
-    name = ACTIVATIONS.get(neurons[0].activation)
-    return x if name is None else graph.add(name, x)
+def _activated(graph: OnnxGraph, neurons: Sequence[nn.Neuron], x: str) -> str:
+    operation = activation_named(activation_of(neurons)).onnx
+    return graph.add(operation, x) if operation else x
 
 
-def _flatten(graph: OnnxGraph, module: Flatten, x: Tensor) -> Tensor:
+def _flatten(graph: OnnxGraph, module: nn.Flatten, x: Tensor) -> Tensor:
     return Tensor(graph.reshaped(x.name, -1), (x.size,))
 
 
-def _dropout(graph: OnnxGraph, module: Dropout, x: Tensor) -> Tensor:
+def _dropout(graph: OnnxGraph, module: nn.Dropout, x: Tensor) -> Tensor:
     return x
 
 
-def _convolution(graph: OnnxGraph, module: Conv2d, x: Tensor) -> Tensor:
+def _convolution(graph: OnnxGraph, module: nn.Conv2d, x: Tensor) -> Tensor:
     sizes = module.kernel_size, module.stride, module.padding
     places, height, width = _windows(x.shape, range(module.channels_in), *sizes)
     image = graph.reshaped(x.name, -1)
@@ -94,7 +82,7 @@ def _convolution(graph: OnnxGraph, module: Conv2d, x: Tensor) -> Tensor:
     return Tensor(graph.reshaped(channels, *shape), shape)
 
 
-def _pool(graph: OnnxGraph, module: MaxPool2d | MeanPool2d, x: Tensor) -> Tensor:
+def _pool(graph: OnnxGraph, module: nn.MaxPool2d | nn.MeanPool2d, x: Tensor) -> Tensor:
     """A number for each window, and all of them at once: first, second … of what they show."""
     windows, height, width = [], 0, 0
     for channel in range(x.shape[0]):
@@ -103,7 +91,7 @@ def _pool(graph: OnnxGraph, module: MaxPool2d | MeanPool2d, x: Tensor) -> Tensor
     image = graph.reshaped(x.name, -1)
     seen = [_gathered(graph, image, [places]) for places in zip(*windows, strict=True)]
     # Not by what reduces an axis: onnxruntime's loses a nan on its way to the largest.
-    if isinstance(module, MaxPool2d):
+    if isinstance(module, nn.MaxPool2d):
         said = graph.add("Max", *seen)
     else:
         said = graph.add("Div", graph.add("Sum", *seen), graph.constant([float(len(seen))], 1))
@@ -140,12 +128,12 @@ def _windows(
     return windows, len(tops), len(lefts)
 
 
-def _cell(graph: OnnxGraph, module: RNNCell, x: Tensor, h: Tensor) -> Tensor:
+def _cell(graph: OnnxGraph, module: nn.RNNCell, x: Tensor, h: Tensor) -> Tensor:
     both = graph.add("Concat", x.name, h.name, axis=1)
     return Tensor(_seen_by(graph, module.neurons, both), (module.nhidden,))
 
 
-def _recurrent(graph: OnnxGraph, module: RNN, x: Tensor, h: Tensor | None = None) -> Tensor:
+def _recurrent(graph: OnnxGraph, module: nn.RNN, x: Tensor, h: Tensor | None = None) -> Tensor:
     cell, steps = module.cell, x.shape[0]
     neurons, nin, both = cell.neurons, cell.nin, cell.nin + cell.nhidden
     # What the inputs add does not depend on what was said before: it is computed in one go.
@@ -161,14 +149,14 @@ def _recurrent(graph: OnnxGraph, module: RNN, x: Tensor, h: Tensor | None = None
     return Tensor(graph.add("Concat", *states, axis=1), (steps, cell.nhidden))
 
 
-RULES: dict[type[Module], Callable[..., Tensor]] = {
-    Neuron: _neuron,
-    Layer: _layer,
-    Flatten: _flatten,
-    Dropout: _dropout,
-    Conv2d: _convolution,
-    MaxPool2d: _pool,
-    MeanPool2d: _pool,
-    RNNCell: _cell,
-    RNN: _recurrent,
+RULES: dict[type[nn.Module], Callable[..., Tensor]] = {
+    nn.Neuron: _neuron,
+    nn.Layer: _layer,
+    nn.Flatten: _flatten,
+    nn.Dropout: _dropout,
+    nn.Conv2d: _convolution,
+    nn.MaxPool2d: _pool,
+    nn.MeanPool2d: _pool,
+    nn.RNNCell: _cell,
+    nn.RNN: _recurrent,
 }

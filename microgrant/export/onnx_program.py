@@ -157,6 +157,11 @@ def _instruction(
     operands = [names[x.index] for x in registers]
     if operation == "!=":
         return graph.add("Not", graph.add("Equal", *operands))
+    if operation not in WORDS:
+        raise TypeError(
+            f"ONNX has no word for the operation {operation!r}: add it to WORDS in "
+            "microgrant/export/onnx_program.py, or to SPELLED there what it is made of"
+        )
     return graph.add(WORDS[operation], *operands)
 
 

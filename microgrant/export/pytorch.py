@@ -10,26 +10,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
+from .. import nn
 from ..engine.arguments import shown
 from ..engine.value import Value
-from ..nn import (
-    RNN,
-    Conv2d,
-    Dropout,
-    Flatten,
-    Layer,
-    MaxPool2d,
-    MeanPool2d,
-    Module,
-    Neuron,
-    RNNCell,
-)
-from .kinds import needed, parts_of, rule_for
+from ..nn.activations import activation_named
+from .kinds import activation_of, needed, parts_of, rule_for
 
 __all__ = ["to_torch"]
 
 
-def to_torch(model: Module) -> Any:
+def to_torch(model: nn.Module) -> Any:
     """A module of PyTorch's that computes the same, with the same weights, ready to be trained.
 
     Each layer becomes PyTorch's layer of that kind, and several of them a `torch.nn.Sequential`, in
@@ -44,7 +34,7 @@ def to_torch(model: Module) -> Any:
     TypeError says that there is none. A ValueError says so if single weights are shared, since
     PyTorch only shares whole layers. At ties, `torch.nn.MaxPool2d` gives the gradient to the first.
     """
-    if not isinstance(model, Module):
+    if not isinstance(model, nn.Module):
         raise TypeError(f"to_torch needs a Module, but got {shown(model)}")
     writer = _TorchWriter(needed("torch", "torch"))
     layers = writer.layers(model)
@@ -61,7 +51,7 @@ class _TorchWriter:
         self.made: dict[int, list[Any]] = {}
         self.written: set[Value] = set()
 
-    def layers(self, module: Module) -> list[Any]:
+    def layers(self, module: nn.Module) -> list[Any]:
         """The layers that compute, one after the other, what a module does."""
         parts = None if hasattr(module, "to_torch") else parts_of(module)
         if parts is not None:
@@ -103,22 +93,19 @@ class _TorchWriter:
             self.written.add(value)
         return self.torch.tensor([value.data for value in values], dtype=self.torch.float64)
 
-    def activation(self, name: str) -> list[Any]:
-        """The layer for an activation; none if it is linear."""
-        names = {"relu": "ReLU", "tanh": "Tanh", "sigmoid": "Sigmoid"}
-        return [getattr(self.nn, names[name])()] if name in names else []
-
-    def neurons(self, neurons: Sequence[Neuron], kind: Any, *sizes: int, **options: Any) -> Any:
-        """A layer of neurons, and that of their activation."""
+    def neurons(self, neurons: Sequence[nn.Neuron], kind: Any, *sizes: int, **options: Any) -> Any:
+        """A layer of neurons, and that of their activation, unless they are linear."""
+        activation = activation_named(activation_of(neurons)).torch
         weight, bias = [w for x in neurons for w in x.w], [x.b for x in neurons]
         layer = self.layer(kind, *sizes, weight=weight, bias=bias, **options)
-        return [layer, *self.activation(neurons[0].activation)]
+        return [layer, getattr(self.nn, activation)()] if activation else [layer]
 
-    def recurrent(self, cell: RNNCell, kind: Any, suffix: str, **options: Any) -> Any:
+    def recurrent(self, cell: nn.RNNCell, kind: Any, suffix: str, **options: Any) -> Any:
         """A layer of the neurons of a cell; of PyTorch's two biases, the second is not used."""
-        if cell.activation not in ("tanh", "relu"):
+        activation = activation_of(cell.neurons)
+        if activation not in ("tanh", "relu"):
             raise TypeError(
-                f"PyTorch has no {type(cell).__name__} with the activation {cell.activation!r}: "
+                f"PyTorch has no {type(cell).__name__} with the activation {activation!r}: "
                 "only with tanh and relu"
             )
         weights = {
@@ -127,12 +114,12 @@ class _TorchWriter:
             f"bias_ih{suffix}": [x.b for x in cell.neurons],
             f"bias_hh{suffix}": [Value(0.0) for _ in cell.neurons],
         }
-        options["nonlinearity"] = cell.activation
+        options["nonlinearity"] = activation
         layer = self.layer(kind, cell.nin, cell.nhidden, **weights, **options)
         getattr(layer, f"bias_hh{suffix}").requires_grad_(False)
         return layer
 
-    def rnn(self, module: RNN) -> Any:
+    def rnn(self, module: nn.RNN) -> Any:
         """PyTorch's RNN, but it returns the states alone, and cuts gradients where ours does."""
         torch, every = self.torch, module.truncate
 
@@ -148,18 +135,18 @@ class _TorchWriter:
         return self.recurrent(module.cell, States, "_l0", batch_first=True)
 
 
-TORCH: dict[type[Module], Callable[[_TorchWriter, Any], list[Any]]] = {
-    Neuron: lambda to, x: to.neurons([x], to.nn.Linear, x.nin, 1),
-    Layer: lambda to, x: to.neurons(x.neurons, to.nn.Linear, x.nin, x.nout),
-    Conv2d: lambda to, x: to.neurons(
+TORCH: dict[type[nn.Module], Callable[[_TorchWriter, Any], list[Any]]] = {
+    nn.Neuron: lambda to, x: to.neurons([x], to.nn.Linear, x.nin, 1),
+    nn.Layer: lambda to, x: to.neurons(x.neurons, to.nn.Linear, x.nin, x.nout),
+    nn.Conv2d: lambda to, x: to.neurons(
         x.neurons, to.nn.Conv2d, x.channels_in, x.channels_out, x.kernel_size,
         stride=x.stride, padding=x.padding,
     ),
-    MaxPool2d: lambda to, x: [to.nn.MaxPool2d(x.size)],
-    MeanPool2d: lambda to, x: [to.nn.AvgPool2d(x.size)],
-    Flatten: lambda to, x: [to.nn.Flatten()],
-    Dropout: lambda to, x: [to.nn.Dropout(x.p)],
-    RNNCell: lambda to, x: [to.recurrent(x, to.nn.RNNCell, "")],
-    RNN: lambda to, x: [to.rnn(x)],
+    nn.MaxPool2d: lambda to, x: [to.nn.MaxPool2d(x.size)],
+    nn.MeanPool2d: lambda to, x: [to.nn.AvgPool2d(x.size)],
+    nn.Flatten: lambda to, x: [to.nn.Flatten()],
+    nn.Dropout: lambda to, x: [to.nn.Dropout(x.p)],
+    nn.RNNCell: lambda to, x: [to.recurrent(x, to.nn.RNNCell, "")],
+    nn.RNN: lambda to, x: [to.rnn(x)],
 }  # fmt: skip
 """How each module becomes layers of PyTorch's."""

@@ -16,12 +16,13 @@ Signatures, and the random numbers drawn from a given ``random.seed``, are those
 """
 
 from ..engine.derivatives import detach
+from .activations import ACTIVATIONS, Activation
 from .images import Conv2d, Flatten, MaxPool2d, MeanPool2d
 from .module import Module, ModuleCall, Noise
-from .neurons import ACTIVATIONS, INITS, MLP, Layer, Neuron, Sequential
+from .neurons import INITS, MLP, Layer, Neuron, Sequential
 from .noise import Dropout, noise_in
 from .sequences import RNN, RNNCell
 
-__all__ = ["ACTIVATIONS", "INITS", "MLP", "RNN", "Conv2d", "Dropout", "Flatten", "Layer"]
-__all__ += ["MaxPool2d", "MeanPool2d", "Module", "ModuleCall", "Neuron", "Noise", "RNNCell"]
-__all__ += ["Sequential", "detach", "noise_in"]
+__all__ = ["ACTIVATIONS", "INITS", "MLP", "RNN", "Activation", "Conv2d", "Dropout", "Flatten"]
+__all__ += ["Layer", "MaxPool2d", "MeanPool2d", "Module", "ModuleCall", "Neuron", "Noise"]
+__all__ += ["RNNCell", "Sequential", "detach", "noise_in"]

@@ -69,10 +69,8 @@ class Conv2d(Module):
         self.channels_in = whole_number("channels_in", channels_in)
         self.channels_out = whole_number("channels_out", channels_out)
         self.kernel_size = whole_number("kernel_size", kernel_size)
-        self.stride, self.padding = (
-            whole_number("stride", stride),
-            whole_number("padding", padding, least=0),
-        )
+        self.stride = whole_number("stride", stride)
+        self.padding = whole_number("padding", padding, least=0)
         self.activation, self.init = activation, init
         nin, nout = (n * self.kernel_size**2 for n in (self.channels_in, self.channels_out))
         self.neurons = [Neuron(nin, True, activation, init, nout) for _ in range(channels_out)]

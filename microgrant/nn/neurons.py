@@ -19,13 +19,12 @@ from functools import reduce
 from typing import Any
 
 from ..engine.arguments import shown, whole_number
-from ..engine.value import Number, Value
+from ..engine.value import Number, Value, apply
+from .activations import activation_named
 from .arguments import inputs_of, one_of
 from .module import Module
 
-__all__ = ["ACTIVATIONS", "INITS", "MLP", "Layer", "Neuron", "Sequential"]
-
-ACTIVATIONS = ("relu", "tanh", "sigmoid", "linear")
+__all__ = ["INITS", "MLP", "Layer", "Neuron", "Sequential"]
 
 INITS: dict[str, Callable[[int, int], float]] = {
     "uniform": lambda nin, nout: 1.0,
@@ -45,7 +44,7 @@ class Neuron(Module):
 
     nin: how many inputs it has.
     nonlin: False for no activation, whatever `activation` says.
-    activation: "relu", "tanh", "sigmoid" or "linear".
+    activation: one of `ACTIVATIONS`: "relu", "tanh", "sigmoid" or "linear".
     init: how the weights begin, one of `INITS`; the bias begins at 0.
     nout: how many neurons share its inputs, for "xavier".
 
@@ -65,7 +64,7 @@ class Neuron(Module):
     ) -> None:  # fmt: skip
         self.nin, self.nout = whole_number("nin", nin), whole_number("nout", nout)
         self.nonlin, self.init = bool(nonlin), one_of("init", init, INITS)
-        activation = one_of("activation", activation, ACTIVATIONS)
+        activation_named(activation)
         self.activation = activation if nonlin else "linear"
         bound = INITS[init](self.nin, self.nout)
         self.w = [Value(random.uniform(-bound, bound)) for _ in range(self.nin)]
@@ -76,11 +75,11 @@ class Neuron(Module):
         total = self.b
         for w, value in zip(self.w, inputs_of(self, x, len(self.w)), strict=True):
             total = total + w * value
-        return total if self.activation == "linear" else getattr(total, self.activation)()
+        operation = activation_named(self.activation).operation
+        return total if operation is None else apply(operation, total)
 
     def __repr__(self) -> str:
-        name = {"relu": "ReLU"}.get(self.activation, self.activation.capitalize())
-        return f"{name}Neuron({self.nin})"
+        return f"{activation_named(self.activation).word}Neuron({self.nin})"
 
 
 class Layer(Module):

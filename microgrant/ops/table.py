@@ -251,103 +251,219 @@ TINY = 0.05  # keeps sample points off a kink or a pole
 ANY, POSITIVE, LEFT, RIGHT = (-3.0, 3.0), (TINY, 3.0), (-3.0, -TINY), (TINY, 3.0)
 
 
-def _spelled(text: str, python: str, latex: str, javascript: str = "") -> dict[str, str]:
-    return {"text": text, "python": python, "latex": latex, "javascript": javascript or python}
+def _spelled(
+    *, latex: str, text: str = "", python: str = "", javascript: str = ""
+) -> dict[str, str]:
+    """How each target writes an operation: in text and Python as a call, unless given; in
+    JavaScript as in Python, where nothing else is said."""
+    given = {"text": text, "python": python, "latex": latex, "javascript": javascript or python}
+    return {target: template for target, template in given.items() if template}
 
 
-def _call(latex: str, javascript: str) -> dict[str, str]:
-    return {"latex": latex, "javascript": javascript}
-
-
-# fmt: off
 _TABLE = (
-    Operation("add", lambda a, b: a + b, lambda m, out, a, b: (1.0, 1.0),
-              (ANY, ANY), "+", None, _spelled("{0} + {1}", "{0} + {1}", "{0} + {1}"), SUM,
-              native="fadd"),
-    Operation("sub", lambda a, b: a - b, lambda m, out, a, b: (1.0, -1.0),
-              (ANY, ANY), "-", None, _spelled("{0} − {1}", "{0} - {1}", "{0} - {1}"), SUM,
-              native="fsub"),
-    Operation("mul", lambda a, b: a * b, lambda m, out, a, b: (b, a),
-              (ANY, ANY), "*", None,
-              _spelled("{0} × {1}", "{0} * {1}", r"{0} \cdot {1}"), PRODUCT,
-              native="fmul"),
-    Operation("div", divide, lambda m, out, a, b: (m.div(1.0, b), -m.div(out, b)),
-              (ANY, RIGHT), "/", None,
-              _spelled("{0} / {1}", "{0} / {1}", r"\frac{{{0}}}{{{1}}}"), PRODUCT,
-              native="fdiv"),
-    Operation("neg", lambda x: -x, lambda m, out, x: (-1.0,),
-              (ANY,), "neg", None, _spelled("−{0}", "-{0}", "-{0}"), NEGATION,
-              native="fneg"),
-    # JavaScript differs from C, and so from us, in what 1 and -1 to the power of nan and inf are.
-    Operation("pow", raise_to, power_rule,
-              (POSITIVE, ANY), "**",
-              lambda m, out, a, b: (b * m.pow(a, b - 1), out * m.log(a)),
-              _spelled("{0}^{1}", "{0} ** {1}", "{{{0}}}^{{{1}}}",
-                       "({0} === 1 || ({0} === -1 && Math.abs({1}) === Infinity)"
-                       " ? 1 : Math.pow({0}, {1}))"), POWER,
-              native="llvm.pow"),
-    Operation("exp", exp, lambda m, out, x: (out,),
-              (ANY,), spelling=_call("e^{{{0}}}", "Math.exp({0})"),
-              native=vectors.exp),
-    Operation("log", log, lambda m, out, x: (m.div(1.0, not_negative(m, x)),),
-              (POSITIVE,), textbook=lambda m, out, x: (m.div(1.0, x),),
-              spelling=_call(r"\ln\left({0}\right)", "Math.log({0})"),
-              native=vectors.log),
-    Operation("log1p", log1p, lambda m, out, x: (m.div(1.0, not_negative(m, 1.0 + x)),),
-              ((-0.9, 3.0),), textbook=lambda m, out, x: (m.div(1.0, 1.0 + x),),
-              spelling=_call(r"\ln\left(1 + {0}\right)", "Math.log1p({0})"),
-              native=vectors.log1p),
-    Operation("expm1", expm1, lambda m, out, x: (m.exp(x),),
-              (ANY,), textbook=lambda m, out, x: (out + 1.0,),
-              spelling=_call(r"\left(e^{{{0}}} - 1\right)", "Math.expm1({0})"),
-              native=vectors.expm1),
-    Operation("sqrt", sqrt, lambda m, out, x: (m.div(0.5, out),),
-              (POSITIVE,), textbook=lambda m, out, x: (m.div(1.0, 2.0 * out),),
-              spelling=_call(r"\sqrt{{{0}}}", "Math.sqrt({0})"),
-              native="llvm.sqrt"),
-    Operation("sin", sin, lambda m, out, x: (m.cos(x),),
-              (ANY,), spelling=_call(r"\sin\left({0}\right)", "Math.sin({0})"),
-              native="llvm.sin"),
-    Operation("cos", cos, lambda m, out, x: (-m.sin(x),),
-              (ANY,), spelling=_call(r"\cos\left({0}\right)", "Math.cos({0})"),
-              native="llvm.cos"),
+    Operation(
+        name="add",
+        symbol="+",
+        forward=lambda a, b: a + b,
+        partials=lambda m, out, a, b: (1.0, 1.0),
+        domain=(ANY, ANY),
+        spelling=_spelled(text="{0} + {1}", python="{0} + {1}", latex="{0} + {1}"),
+        precedence=SUM,
+        native="fadd",
+    ),
+    Operation(
+        name="sub",
+        symbol="-",
+        forward=lambda a, b: a - b,
+        partials=lambda m, out, a, b: (1.0, -1.0),
+        domain=(ANY, ANY),
+        spelling=_spelled(text="{0} − {1}", python="{0} - {1}", latex="{0} - {1}"),
+        precedence=SUM,
+        native="fsub",
+    ),
+    Operation(
+        name="mul",
+        symbol="*",
+        forward=lambda a, b: a * b,
+        partials=lambda m, out, a, b: (b, a),
+        domain=(ANY, ANY),
+        spelling=_spelled(text="{0} × {1}", python="{0} * {1}", latex=r"{0} \cdot {1}"),
+        precedence=PRODUCT,
+        native="fmul",
+    ),
+    Operation(
+        name="div",
+        symbol="/",
+        forward=divide,
+        partials=lambda m, out, a, b: (m.div(1.0, b), -m.div(out, b)),
+        domain=(ANY, RIGHT),
+        spelling=_spelled(text="{0} / {1}", python="{0} / {1}", latex=r"\frac{{{0}}}{{{1}}}"),
+        precedence=PRODUCT,
+        native="fdiv",
+    ),
+    Operation(
+        name="neg",
+        forward=lambda x: -x,
+        partials=lambda m, out, x: (-1.0,),
+        spelling=_spelled(text="−{0}", python="-{0}", latex="-{0}"),
+        precedence=NEGATION,
+        native="fneg",
+    ),
+    Operation(
+        name="pow",
+        symbol="**",
+        forward=raise_to,
+        partials=power_rule,
+        textbook=lambda m, out, a, b: (b * m.pow(a, b - 1), out * m.log(a)),
+        domain=(POSITIVE, ANY),
+        spelling=_spelled(
+            text="{0}^{1}",
+            python="{0} ** {1}",
+            latex="{{{0}}}^{{{1}}}",
+            # It differs from C, and so from us, in what 1 and -1 to the power of nan and inf are.
+            javascript="({0} === 1 || ({0} === -1 && Math.abs({1}) === Infinity)"
+            " ? 1 : Math.pow({0}, {1}))",
+        ),
+        precedence=POWER,
+        native="llvm.pow",
+    ),
+    Operation(
+        name="exp",
+        forward=exp,
+        partials=lambda m, out, x: (out,),
+        spelling=_spelled(latex="e^{{{0}}}", javascript="Math.exp({0})"),
+        native=vectors.exp,
+    ),
+    Operation(
+        name="log",
+        forward=log,
+        partials=lambda m, out, x: (m.div(1.0, not_negative(m, x)),),
+        textbook=lambda m, out, x: (m.div(1.0, x),),
+        domain=(POSITIVE,),
+        spelling=_spelled(latex=r"\ln\left({0}\right)", javascript="Math.log({0})"),
+        native=vectors.log,
+    ),
+    Operation(
+        name="log1p",
+        forward=log1p,
+        partials=lambda m, out, x: (m.div(1.0, not_negative(m, 1.0 + x)),),
+        textbook=lambda m, out, x: (m.div(1.0, 1.0 + x),),
+        domain=((-0.9, 3.0),),
+        spelling=_spelled(latex=r"\ln\left(1 + {0}\right)", javascript="Math.log1p({0})"),
+        native=vectors.log1p,
+    ),
+    Operation(
+        name="expm1",
+        forward=expm1,
+        partials=lambda m, out, x: (m.exp(x),),
+        textbook=lambda m, out, x: (out + 1.0,),
+        spelling=_spelled(latex=r"\left(e^{{{0}}} - 1\right)", javascript="Math.expm1({0})"),
+        native=vectors.expm1,
+    ),
+    Operation(
+        name="sqrt",
+        forward=sqrt,
+        partials=lambda m, out, x: (m.div(0.5, out),),
+        textbook=lambda m, out, x: (m.div(1.0, 2.0 * out),),
+        domain=(POSITIVE,),
+        spelling=_spelled(latex=r"\sqrt{{{0}}}", javascript="Math.sqrt({0})"),
+        native="llvm.sqrt",
+    ),
+    Operation(
+        name="sin",
+        forward=sin,
+        partials=lambda m, out, x: (m.cos(x),),
+        spelling=_spelled(latex=r"\sin\left({0}\right)", javascript="Math.sin({0})"),
+        native="llvm.sin",
+    ),
+    Operation(
+        name="cos",
+        forward=cos,
+        partials=lambda m, out, x: (-m.sin(x),),
+        spelling=_spelled(latex=r"\cos\left({0}\right)", javascript="Math.cos({0})"),
+        native="llvm.cos",
+    ),
     # tanh′ = 1 − out² and σ′ = out·(1 − out) lose every digit where out has rounded to 1.
-    Operation("tanh", math.tanh,
-              lambda m, out, x: (4.0 * m.sigmoid(2.0 * x) * m.sigmoid(-2.0 * x),),
-              (ANY,), textbook=lambda m, out, x: (1.0 - out * out,),
-              spelling=_call(r"\tanh\left({0}\right)", "Math.tanh({0})"),
-              native=native_tanh),
-    Operation("sigmoid", sigmoid, lambda m, out, x: (out * m.sigmoid(-x),),
-              (ANY,), textbook=lambda m, out, x: (out * (1.0 - out),),
-              spelling=_call(r"\sigma\left({0}\right)",
-                             "({0} >= 0 ? 1 / (1 + Math.exp(-{0}))"
-                             " : Math.exp({0}) / (1 + Math.exp({0})))"),
-              native=native_sigmoid),
-    Operation("softplus", softplus, lambda m, out, x: (m.sigmoid(x),),
-              (ANY,),
-              spelling=_call(r"\ln\left(1 + e^{{{0}}}\right)",
-                             "(({0} > 0 ? {0} : 0) + Math.log1p(Math.exp(-Math.abs({0}))))"),
-              native=native_softplus),
-    Operation("relu", relu, lambda m, out, x: (step(m, x),),
-              (RIGHT,), "ReLU", lambda m, out, x: (m.where(x > 0, 1.0, 0.0),),
-              _call(r"\operatorname{{ReLU}}\left({0}\right)", "({0} < 0 ? 0 : {0})"),
-              native=lambda m, x: m.where(x < 0, 0.0, x)),
-    Operation("abs", abs, lambda m, out, x: (sign(m, x),),
-              (LEFT,), textbook=lambda m, out, x: (m.where(x > 0, 1.0, m.where(x < 0, -1.0, 0.0)),),
-              spelling=_spelled("|{0}|", "abs({0})", r"\left|{0}\right|", "Math.abs({0})"),
-              native="llvm.fabs"),
-    Operation("maximum", maximum, lambda m, out, a, b: (share(m, a, b), share(m, b, a)),
-              (LEFT, RIGHT), "max",
-              lambda m, out, a, b: (textbook_share(m, a, b), textbook_share(m, b, a)),
-              _call(r"\max\left({0}, {1}\right)", "({1} > {0} || {1} !== {1} ? {1} : {0})"),
-              native=lambda m, a, b: m.where((b > a) | (b != b), b, a)),
-    Operation("minimum", minimum, lambda m, out, a, b: (share(m, b, a), share(m, a, b)),
-              (LEFT, RIGHT), "min",
-              lambda m, out, a, b: (textbook_share(m, b, a), textbook_share(m, a, b)),
-              _call(r"\min\left({0}, {1}\right)", "({1} < {0} || {1} !== {1} ? {1} : {0})"),
-              native=lambda m, a, b: m.where((b < a) | (b != b), b, a)),
+    Operation(
+        name="tanh",
+        forward=math.tanh,
+        partials=lambda m, out, x: (4.0 * m.sigmoid(2.0 * x) * m.sigmoid(-2.0 * x),),
+        textbook=lambda m, out, x: (1.0 - out * out,),
+        spelling=_spelled(latex=r"\tanh\left({0}\right)", javascript="Math.tanh({0})"),
+        native=native_tanh,
+    ),
+    Operation(
+        name="sigmoid",
+        forward=sigmoid,
+        partials=lambda m, out, x: (out * m.sigmoid(-x),),
+        textbook=lambda m, out, x: (out * (1.0 - out),),
+        spelling=_spelled(
+            latex=r"\sigma\left({0}\right)",
+            javascript="({0} >= 0 ? 1 / (1 + Math.exp(-{0}))"
+            " : Math.exp({0}) / (1 + Math.exp({0})))",
+        ),
+        native=native_sigmoid,
+    ),
+    Operation(
+        name="softplus",
+        forward=softplus,
+        partials=lambda m, out, x: (m.sigmoid(x),),
+        spelling=_spelled(
+            latex=r"\ln\left(1 + e^{{{0}}}\right)",
+            javascript="(({0} > 0 ? {0} : 0) + Math.log1p(Math.exp(-Math.abs({0}))))",
+        ),
+        native=native_softplus,
+    ),
+    Operation(
+        name="relu",
+        symbol="ReLU",
+        forward=relu,
+        partials=lambda m, out, x: (step(m, x),),
+        textbook=lambda m, out, x: (m.where(x > 0, 1.0, 0.0),),
+        domain=(RIGHT,),
+        spelling=_spelled(
+            latex=r"\operatorname{{ReLU}}\left({0}\right)", javascript="({0} < 0 ? 0 : {0})"
+        ),
+        native=lambda m, x: m.where(x < 0, 0.0, x),
+    ),
+    Operation(
+        name="abs",
+        forward=abs,
+        partials=lambda m, out, x: (sign(m, x),),
+        textbook=lambda m, out, x: (m.where(x > 0, 1.0, m.where(x < 0, -1.0, 0.0)),),
+        domain=(LEFT,),
+        spelling=_spelled(
+            text="|{0}|", python="abs({0})", latex=r"\left|{0}\right|", javascript="Math.abs({0})"
+        ),
+        native="llvm.fabs",
+    ),
+    Operation(
+        name="maximum",
+        symbol="max",
+        forward=maximum,
+        partials=lambda m, out, a, b: (share(m, a, b), share(m, b, a)),
+        textbook=lambda m, out, a, b: (textbook_share(m, a, b), textbook_share(m, b, a)),
+        domain=(LEFT, RIGHT),
+        spelling=_spelled(
+            latex=r"\max\left({0}, {1}\right)",
+            javascript="({1} > {0} || {1} !== {1} ? {1} : {0})",
+        ),
+        native=lambda m, a, b: m.where((b > a) | (b != b), b, a),
+    ),
+    Operation(
+        name="minimum",
+        symbol="min",
+        forward=minimum,
+        partials=lambda m, out, a, b: (share(m, b, a), share(m, a, b)),
+        textbook=lambda m, out, a, b: (textbook_share(m, b, a), textbook_share(m, a, b)),
+        domain=(LEFT, RIGHT),
+        spelling=_spelled(
+            latex=r"\min\left({0}, {1}\right)",
+            javascript="({1} < {0} || {1} !== {1} ? {1} : {0})",
+        ),
+        native=lambda m, a, b: m.where((b < a) | (b != b), b, a),
+    ),
 )
-# fmt: on
 
 OPERATIONS: dict[str, Operation] = {operation.name: operation for operation in _TABLE}
 """The operations without constants, by name."""
@@ -379,19 +495,21 @@ def _power(exponent: float) -> Operation:
         return (exponent * m.pow(x, exponent - 1),)
 
     shown = number(exponent)
-    javascript = OPERATIONS["pow"].spelling["javascript"].format("{0}", _javascript(exponent))
+    javascript = f"Math.pow({{0}}, {_javascript(exponent)})"
+    if math.isinf(exponent):
+        javascript = OPERATIONS["pow"].spelling["javascript"].format("{0}", _javascript(exponent))
     spelling = _spelled(
-        "{0}" + _superscript(shown),
-        f"{{0}} ** {exponent!r}",
-        f"{{{{{{0}}}}}}^{{{{{_latex(exponent)}}}}}",
-        javascript if math.isinf(exponent) else f"Math.pow({{0}}, {_javascript(exponent)})",
+        text="{0}" + _superscript(shown),
+        python=f"{{0}} ** {exponent!r}",
+        latex=f"{{{{{{0}}}}}}^{{{{{_latex(exponent)}}}}}",
+        javascript=javascript,
     )
     return Operation(
-        "power",
-        lambda x: raise_to(x, exponent),
-        partials,
-        (POSITIVE,),
+        name="power",
         symbol=f"**{repr(exponent).removesuffix('.0')}",
+        forward=lambda x: raise_to(x, exponent),
+        partials=partials,
+        domain=(POSITIVE,),
         spelling=spelling,
         precedence=POWER,
         constants=(exponent,),
@@ -423,17 +541,17 @@ def _clip(low: float, high: float) -> Operation:
     low_, high_ = _javascript(low), _javascript(high)
     margin = TINY * (high - low) if math.isfinite(high - low) else TINY
     return Operation(
-        "clip",
-        forward,
-        partials,
-        ((max(low, -3.0) + margin, min(high, 3.0) - margin),),
+        name="clip",
         symbol=f"clip {text}",
+        forward=forward,
+        partials=partials,
         textbook=textbook,
+        domain=((max(low, -3.0) + margin, min(high, 3.0) - margin),),
         spelling=_spelled(
-            f"clip({{0}}, {text})",
-            f"clip({{0}}, {low!r}, {high!r})",
-            rf"\operatorname{{{{clip}}}}\left({{0}}, {latex}\right)",
-            f"({{0}} < {low_} ? {low_} : {{0}} > {high_} ? {high_} : {{0}})",
+            text=f"clip({{0}}, {text})",
+            python=f"clip({{0}}, {low!r}, {high!r})",
+            latex=rf"\operatorname{{{{clip}}}}\left({{0}}, {latex}\right)",
+            javascript=f"({{0}} < {low_} ? {low_} : {{0}} > {high_} ? {high_} : {{0}})",
         ),
         constants=(low, high),
         native=lambda m, x: m.where(x < low, low, m.where(x > high, high, x)),
@@ -452,9 +570,9 @@ def detach() -> Operation:
 
 
 _DETACH = Operation(
-    "detach",
-    lambda x: x,
-    lambda m, out, x: (0.0,),
+    name="detach",
+    forward=lambda x: x,
+    partials=lambda m, out, x: (0.0,),
     spelling={"javascript": "({0})"},
     native=lambda m, x: x,
 )

@@ -119,7 +119,11 @@ def derivative_terms(
 
 
 def spell(term: Operand, target: str = "text") -> str:
-    """A term as a string, in one of `TARGETS`."""
+    """A term as a string, in one of `TARGETS`.
+
+    A ValueError says which operation of the table JavaScript has no word for; elsewhere, one
+    without a spelling is written as a call.
+    """
     return _spell(term, target)[0]
 
 
@@ -175,10 +179,10 @@ SIGNS = {
 }
 
 CHOICE = Operation(
-    "where",
-    FLOATS.where,
-    lambda m, out, c, yes, no: (0.0, m.where(c, 1.0, 0.0), m.where(c, 0.0, 1.0)),
-    ((-3.0, 3.0),) * 3,
+    name="where",
+    forward=FLOATS.where,
+    partials=lambda m, out, c, yes, no: (0.0, m.where(c, 1.0, 0.0), m.where(c, 0.0, 1.0)),
+    domain=((-3.0, 3.0),) * 3,
     spelling={"latex": WHERE["latex"], "javascript": "({0} ? {1} : {2})"},
 )
 """A `where` of the user's, on the condition and both branches, as it is spelled."""
@@ -187,6 +191,11 @@ CHOICE = Operation(
 def _template(operation: Operation, target: str) -> str:
     if target in operation.spelling:
         return operation.spelling[target]
+    if target == "javascript" and OPERATIONS.get(operation.name) is operation:
+        raise ValueError(
+            f"JavaScript has no word for the operation {operation.name!r}: add "
+            "javascript= to the spelling in its row of the table"
+        )
     places = ", ".join(f"{{{i}}}" for i in range(operation.arity))
     name = rf"\operatorname{{{{{operation.name}}}}}" if target == "latex" else operation.name
     return f"{name}({places})"

@@ -20,8 +20,8 @@ from contextlib import contextmanager, suppress
 from typing import Any
 
 from ..compiler import tables
-from ..compiler.machine import TargetWarning
 from ..compiler.step import DecisionWarning, Predictor, Step, compile
+from ..compiler.targets import TargetWarning
 from ..engine.arguments import shown
 from ..engine.conditions import whole_order
 from ..engine.modes import no_grad, warn

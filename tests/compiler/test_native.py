@@ -51,12 +51,13 @@ from microgrant import (
     where,
 )
 from microgrant.compiler import llvm, machine
+from microgrant.compiler.targets import MACHINES
 from microgrant.engine import NO_GRADIENT
 from microgrant.nn import MLP
 from microgrant.ops import FLOATS, OPERATIONS, Operation, clip, power
 
 inf, nan = math.inf, math.nan
-TARGETS = ("native", "python")
+TARGETS = tuple(MACHINES)
 EXPONENTS = (0, 1, 2, 3, 4, 7, 8, 9, 100, -1, -2, -3, -8, -9, 0.5, -0.5, 2.5, -0.3, inf, -inf, nan)
 BOUNDS = ((-1, 2), (0, 1), (-inf, 1), (0, inf), (0, 0))
 ENTRIES = [

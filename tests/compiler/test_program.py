@@ -18,12 +18,13 @@ from test_ops import ENTRIES, bits, every_entry, odd_floats, points
 from microgrant import Value, apply, compile, define, grad, where
 from microgrant.compiler import llvm, source
 from microgrant.compiler.program import AFTER, LAYOUT, LEAVES, ONCE, ROW, Program, Register, needed
+from microgrant.compiler.targets import MACHINES
 from microgrant.engine import NO_GRADIENT, RELATIONS, whole_order
 from microgrant.nn import MLP
 from microgrant.ops import OPERATIONS, Operation
 
 inf, nan = math.inf, math.nan
-PRIMITIVES = {"python": source.PRIMITIVES, "native": llvm.PRIMITIVES}
+PRIMITIVES = {name: kind.primitives for name, kind in MACHINES.items()}
 
 every_target = pytest.mark.parametrize("target", PRIMITIVES)
 

@@ -19,6 +19,7 @@ from microgrant.engine import apply, where
 from microgrant.export import to_onnx, to_torch
 from microgrant.losses import mean_squared_error
 from microgrant.nn import (
+    ACTIVATIONS,
     MLP,
     RNN,
     Conv2d,
@@ -535,6 +536,64 @@ def test_what_cannot_be_written_is_said(
     with pytest.raises(error, match=says):
         to_onnx(model, tmp_path / "model.onnx", *shapes)
     assert [*tmp_path.iterdir()] == []
+
+
+class Mixed(Layer):
+    """Neurons of one layer that differ, which only one's own hands can make."""
+
+    def __init__(self, first: str, second: str) -> None:
+        super().__init__(2, 2)
+        self.neurons[0].activation, self.neurons[1].activation = first, second
+
+
+def mixed_cell() -> RNNCell:
+    cell = RNNCell(1, 2)
+    cell.neurons[1].activation = "relu"
+    return cell
+
+
+def exp_image() -> Conv2d:
+    image = Conv2d(1, 1, 2)
+    image.neurons[0].activation = "exp"
+    return image
+
+
+ACTIVATED: list[tuple[Callable[[], Module], list[Shape], str]] = [
+    (lambda: Mixed("exp", "exp"), [(2,)], "activation is one of relu, tanh, .*but got 'exp'"),
+    (exp_image, [(1, 2, 2)], "activation is one of relu, tanh, sigmoid, linear, but got 'exp'"),
+    (lambda: Mixed("tanh", "linear"), [(2,)], "one layer have the activations 'tanh' and 'linear'"),
+    (mixed_cell, [(1,), (2,)], "one layer have the activations 'tanh' and 'relu': to be exported"),
+]
+
+
+@pytest.mark.parametrize(("make", "shapes", "says"), ACTIVATED)
+def test_no_activation_is_taken_for_another(
+    make: Callable[[], Module],
+    shapes: list[Shape],
+    says: str,
+    package: Callable[[str], Any],
+    tmp_path: Path,
+) -> None:
+    package("onnx")
+    with pytest.raises(ValueError, match=says):
+        to_onnx(make(), tmp_path / "model.onnx", *shapes)
+    assert [*tmp_path.iterdir()] == []
+    package("torch")
+    with pytest.raises(ValueError, match=says):
+        to_torch(make())
+
+
+@pytest.mark.parametrize("name", ACTIVATIONS)
+def test_every_activation_is_exported(
+    name: str, run: Callable[..., Any], package: Callable[[str], Any]
+) -> None:
+    torch = package("torch")
+    random.seed(6)
+    model, rows = Layer(3, 2, activation=name), examples([(3,)])
+    expected = [numbers(model(*row)) for row in rows]
+    assert close(run(model, [(3,)], rows), expected)
+    inputs = torch.tensor([row[0] for row in rows], dtype=torch.float64)
+    assert close(to_torch(model)(inputs).tolist(), expected)
 
 
 # --- Packages that are not there ----------------------------------------------------------------

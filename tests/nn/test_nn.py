@@ -242,6 +242,16 @@ def test_an_activation_that_does_not_exist(activation: Any) -> None:
             make()
 
 
+def test_an_activation_set_by_hand_is_one_of_the_table() -> None:
+    neuron = Neuron(1)
+    neuron.activation = "tanh"
+    assert neuron([2.0]).data == math.tanh(neuron.w[0].data * 2.0)
+    assert repr(neuron) == "TanhNeuron(1)"
+    neuron.activation = "exp"  # an operation, but none that a library would know for a layer
+    with pytest.raises(ValueError, match="is one of relu, tanh, sigmoid, linear, but got 'exp'"):
+        neuron([2.0])
+
+
 def test_printing_is_that_of_micrograd() -> None:
     assert repr(Neuron(3)) == "ReLUNeuron(3)"
     assert repr(Neuron(3, nonlin=False)) == "LinearNeuron(3)"

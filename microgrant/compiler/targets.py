@@ -1,0 +1,85 @@
+"""What a program can be compiled for: one entry for each target.
+
+With this module you can
+
+- see what there is:             sorted(MACHINES)
+- build what runs best here:     machine = machine_for(build, "auto")
+
+A target is a subclass of `Machine`. To have one more, write it, and enter it in `MACHINES`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TypeAlias
+
+from ..engine.modes import warn
+from ..ops.table import OPERATIONS, Operation
+from .machine import INSTALL, Job, Machine, NativeMachine, PythonMachine
+from .program import Register, needed
+
+__all__ = ["MACHINES", "TargetWarning", "checked_target", "machine_for"]
+
+MACHINES: dict[str, type[Machine]] = {kind.target: kind for kind in (NativeMachine, PythonMachine)}
+"""The targets by name. Besides there is "auto": native code where that can be had, or Python."""
+
+Build: TypeAlias = Callable[[frozenset[str]], Job]
+"""Writes a program with the primitives of a target."""
+
+
+class TargetWarning(UserWarning):
+    """The program runs as Python, though native code was to be had."""
+
+
+def checked_target(target: str, *others: str) -> str:
+    """The name of a target, "auto", or one of the others; else a ValueError that lists them.
+
+    >>> checked_target("gpu")
+    Traceback (most recent call last):
+        ...
+    ValueError: the target is "auto", "native" or "python", but got 'gpu'
+    """
+    names = ["auto", *MACHINES, *others]
+    if target not in names:
+        *first, last = (f'"{name}"' for name in names)
+        raise ValueError(f"the target is {', '.join(first)} or {last}, but got {target!r}")
+    return target
+
+
+def machine_for(build: Build, target: str, quiet: bool = False) -> Machine:
+    """The machine for a target; with "auto" the native one, where there is one.
+
+    An ImportError says what to install when a target is asked for in vain, and a ValueError which
+    operation it does not know. With "auto", a `TargetWarning` says why the program runs as Python,
+    unless it is to be `quiet`.
+    """
+    automatic = target == "auto"
+    kind = NativeMachine if automatic else MACHINES[checked_target(target)]
+    try:
+        kind.prepare()
+    except ImportError:
+        if not automatic:
+            raise
+        reason = f"llvmlite is not installed, so this runs as Python: {INSTALL}"
+    else:
+        job = build(kind.primitives)
+        reason = unknown(kind, job.outputs)
+        if not reason:
+            return kind(job)
+        if not automatic:
+            raise ValueError(f'{reason}: its target is "python", or "auto"')
+        reason += ", so this runs as Python"
+    if not quiet:
+        warn(reason, TargetWarning)
+    return PythonMachine(build(PythonMachine.primitives))
+
+
+def unknown(kind: type[Machine], outputs: Sequence[Register]) -> str:
+    """Which operation a target does not know, in words; nothing if it knows them all."""
+    for operation in (register.operation for register in needed(outputs)):
+        if isinstance(operation, Operation):
+            if not kind.runs_own:
+                return f"your own operation {operation.name!r} is written in Python"
+        elif operation in OPERATIONS and operation not in kind.primitives:
+            return f"the operation {operation!r} has no {kind.word}"
+    return ""
