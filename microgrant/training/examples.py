@@ -23,6 +23,7 @@ from ..compiler import tables
 from ..engine.arguments import as_number, shown
 
 __all__ = [
+    "Examples",
     "Form",
     "Rows",
     "Shape",
@@ -35,6 +36,8 @@ __all__ = [
     "take",
 ]
 
+Examples: TypeAlias = tuple[list[Any], list[Any]]
+"""Inputs and targets, equally many."""
 Shape: TypeAlias = tuple[int, ...]
 Rows: TypeAlias = Any
 """A list of lists of floats, or an array of two dimensions."""
@@ -109,7 +112,7 @@ def examples(given: Any, name: str) -> list[Any]:
     return found
 
 
-def pair(data: Any, name: str = "data") -> tuple[list[Any], list[Any]]:
+def pair(data: Any, name: str = "data") -> Examples:
     """Inputs and targets, equally many."""
     if not isinstance(data, (tuple, list)) or len(data) != 2:
         raise TypeError(f"{name} is a pair (xs, ys) of inputs and targets, but got {shown(data)}")
