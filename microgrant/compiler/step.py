@@ -223,8 +223,8 @@ class Compiled:
         lines = {
             str(x._decided_at): None
             for x in self._order
-            if hasattr(x, "_decided_at") and program.found[id(x)].operation != "constant"
-            if program.found[id(x)].operation != "parameter" or type(x._decided_at) is str
+            if hasattr(x, "_decided_at") and program.register_of(x).operation != "constant"
+            if program.register_of(x).operation != "parameter" or type(x._decided_at) is str
         }
         if lines:
             warn(
@@ -281,7 +281,7 @@ class Step(Compiled):
 
     def _loss_and_gradients(self, program: Program) -> list[Register]:
         [loss] = self._roots
-        mean_loss = program.mean(program.found[id(loss)])
+        mean_loss = program.mean(program.register_of(loss))
         mean_loss.name = mean_loss.name or "loss"
         gradients = program.differentiate(loss, self._order, self._parameters)
         found = zip(self._parameters, gradients, strict=True)
@@ -337,7 +337,7 @@ class Step(Compiled):
     def _forward(self) -> Machine:
         [loss] = self._roots
         return self._machine(
-            lambda program: [program.mean(program.found[id(loss)])], per_row=False, quiet=True
+            lambda program: [program.mean(program.register_of(loss))], per_row=False, quiet=True
         )
 
     @cached_property
@@ -364,7 +364,7 @@ class Predictor(Compiled):
         self._run = self._machine(self._outputs, per_row=True)
 
     def _outputs(self, program: Program) -> list[Register]:
-        return [program.found[id(root)] for root in self._roots]
+        return [program.register_of(root) for root in self._roots]
 
     def __call__(self, rows: Any = None) -> Buffer:
         """The outputs for each row: one number, or a row of them if a list of Values was compiled.
