@@ -23,7 +23,7 @@ from ..ops.table import Operation
 from . import llvm
 from .program import Program, Register, needed
 from .source import PRIMITIVES, python_source
-from .tables import Buffer, address, empty, nested
+from .tables import Buffer, address, as_lists, empty
 
 if TYPE_CHECKING:
     from concurrent.futures import ThreadPoolExecutor
@@ -71,8 +71,7 @@ class PythonMachine(Machine):
 
     def run(self, parameters: Buffer, rows: Buffer, number_of_rows: int) -> Buffer:
         """The outputs, by Python."""
-        given = nested(rows, number_of_rows)
-        results = self.function(parameters.tolist(), given)
+        results = self.function(parameters.tolist(), as_lists(rows, number_of_rows))
         numbers = [x for row in results for x in row] if self.per_row else results
         out = empty(len(numbers))
         out[:] = type(out)("d", numbers) if hasattr(out, "typecode") else numbers

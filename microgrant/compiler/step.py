@@ -284,8 +284,8 @@ class Step(Compiled):
         mean_loss = program.mean(program.register_of(loss))
         mean_loss.name = mean_loss.name or "loss"
         gradients = program.differentiate(loss, self._order, self._parameters)
-        found = zip(self._parameters, gradients, strict=True)
-        self._out_of_reach = {p for p, gradient in found if gradient is None}
+        reached = zip(self._parameters, gradients, strict=True)
+        self._out_of_reach = {p for p, gradient in reached if gradient is None}
         zero = program.constant(0.0)
         return [mean_loss, *(zero if gradient is None else gradient for gradient in gradients)]
 
@@ -295,10 +295,7 @@ class Step(Compiled):
         rows: a table of numbers, one column for each input: a list of lists, an array, a tensor.
             Nothing, if there are no inputs.
         """
-        buffer, count = self._rows(rows)
-        out = self._run.run(self._present(), buffer, count)
-        check_anomaly(out)
-        loss, *gradients = out.tolist()
+        loss, *gradients = self._means(self._run, self._present(), rows).tolist()
         out_of_reach = self._out_of_reach
         for p, gradient in zip(self._parameters, gradients, strict=True):
             old = p.grad
@@ -317,10 +314,8 @@ class Step(Compiled):
         installed.
         """
         self._check_frozen()
-        buffer, count = self._rows(rows)
         given = flat(parameters, len(self._parameters), "parameters")
-        out = self._run.run(given, buffer, count)
-        check_anomaly(out)
+        out = self._means(self._run, given, rows)
         return float(out[0]), out[1:]
 
     def value(self, rows: Any = None) -> float:
@@ -328,10 +323,13 @@ class Step(Compiled):
 
         The first call compiles the forward pass by itself.
         """
+        return float(self._means(self._forward, self._present(), rows)[0])
+
+    def _means(self, machine: Machine, parameters: Buffer, rows: Any) -> Buffer:
         buffer, count = self._rows(rows)
-        out = self._forward.run(self._present(), buffer, count)
+        out = machine.run(parameters, buffer, count)
         check_anomaly(out)
-        return float(out[0])
+        return out
 
     @cached_property
     def _forward(self) -> Machine:

@@ -102,14 +102,14 @@ class Form:
 
 def examples(given: Any, name: str) -> list[Any]:
     """A list of examples that is not empty."""
-    found = as_list(given)
-    if found is None:
+    listed = as_list(given)
+    if listed is None:
         if isinstance(given, (str, bytes, Mapping, Set)) or not isinstance(given, Iterable):
             raise TypeError(f"{name} is a list with one entry for each example, not {shown(given)}")
-        found = list(given)
-    if not found:
+        listed = list(given)
+    if not listed:
         raise ValueError(f"there are no examples: {name} is empty")
-    return found
+    return listed
 
 
 def pair(data: Any, name: str = "data") -> Examples:
@@ -133,8 +133,8 @@ def as_list(x: Any) -> list[Any] | None:
     if not getattr(x, "ndim", 0):
         return None
     # tolist() keeps whole numbers whole. A table of pandas has none.
-    found = x if hasattr(x, "tolist") else tables.as_array(x)
-    return None if found is None else list(found.tolist())
+    listable = x if hasattr(x, "tolist") else tables.as_array(x)
+    return None if listable is None else list(listable.tolist())
 
 
 def shape_of(x: Any, name: str) -> Shape:
@@ -164,13 +164,13 @@ def flattened(x: Any, shape: Shape) -> list[Any] | None:
 
 def numbers(x: Any, shape: Shape, name: str, place: int) -> list[float]:
     """The numbers of one example, which has the shape of the first."""
-    found = flattened(x, shape)
-    if found is None or any(as_list(number) is not None for number in found):
+    flat = flattened(x, shape)
+    if flat is None or any(as_list(number) is not None for number in flat):
         other = shape_of(x, f"{name}[{place}]")
         what = "has lists of different lengths" if other == shape else described(other)
         raise ValueError(f"{name.split()[-1]}[0] {described(shape)}, but {name}[{place}] {what}")
     try:
-        return [as_number(number) for number in found]
+        return [as_number(number) for number in flat]
     except TypeError as error:
         raise TypeError(f"{name}[{place}]: {error}") from None
 
