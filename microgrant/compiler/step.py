@@ -393,14 +393,9 @@ def check_anomaly(out: Buffer) -> None:
 
 def checked_leaves(name: str, given: Any) -> list[Value]:
     """A list of different leaves, or an error that says which of them is not one."""
-    try:
-        values = list(given)
-    except TypeError:
-        raise TypeError(f"{name} is a list of Values, but got {shown(given)}") from None
+    values = listed_values(name, given, f"{name} is a list of Values")
     seen = set()
     for place, x in enumerate(values):
-        if not isinstance(x, Value):
-            raise TypeError(f"{name} is a list of Values, but {name}[{place}] is {shown(x)}")
         if x._operation is not None:
             raise ValueError(
                 f"{which(name, place, x)} was computed by {x._operation.name}: give the leaves "
@@ -420,17 +415,22 @@ def checked_outputs(outputs: Any) -> list[Value]:
     """The Values to be compiled, as a list."""
     if isinstance(outputs, Value):
         return [outputs]
-    try:
-        values = list(outputs)
-    except TypeError:
-        raise TypeError(
-            f"compile needs a Value or a list of Values, but got {shown(outputs)}"
-        ) from None
-    for place, x in enumerate(values):
-        if not isinstance(x, Value):
-            raise TypeError(f"compile needs Values, but outputs[{place}] is {shown(x)}")
+    wanted = "compile needs a Value or a list of Values"
+    values = listed_values("outputs", outputs, wanted, "compile needs Values")
     if not values:
         raise ValueError("compile needs at least one Value, but outputs is empty")
+    return values
+
+
+def listed_values(name: str, given: Any, wanted: str, wanted_of_each: str = "") -> list[Value]:
+    """A list of Values, or an error that says what was wanted."""
+    try:
+        values = list(given)
+    except TypeError:
+        raise TypeError(f"{wanted}, but got {shown(given)}") from None
+    for place, x in enumerate(values):
+        if not isinstance(x, Value):
+            raise TypeError(f"{wanted_of_each or wanted}, but {name}[{place}] is {shown(x)}")
     return values
 
 

@@ -170,7 +170,7 @@ def _class(output: Any, threshold: float, negative: int, name: str) -> int:
     return 1 if scores[0] > threshold else negative
 
 
-def class_of(target: Any, name: str) -> int:
+def class_of(target: object, name: str) -> int:
     """The class that a target stands for."""
     numbers = as_list(target)
     if numbers:
@@ -277,7 +277,7 @@ def search(
     return Search(done, maximize, interrupted)
 
 
-def _score(result: Any, maximize: bool) -> float:
+def _score(result: object, maximize: bool) -> float:
     if not isinstance(result, History):
         return as_number(result)
     if maximize and result.state["fixed"]["metric"] is None:
@@ -309,7 +309,7 @@ def _settings(space: Mapping[str, Any], trials: int | None, seed: int) -> list[d
     return [_combination(space, listed, place, generator) for place in places]
 
 
-def _choices(name: str, given: Any) -> list[Any]:
+def _choices(name: str, given: object) -> list[Any]:
     """The choices for a setting, as a list."""
     if not isinstance(given, Iterable) or isinstance(given, (str, bytes)):
         raise TypeError(f"{name} needs a list of choices, but got {shown(given)}")

@@ -84,7 +84,7 @@ class Form:
         right = [self._target(y, f"{name}ys", i) for i, y in enumerate(ys)]
         return [a + b for a, b in zip(left, right, strict=True)]
 
-    def _target(self, y: Any, name: str, place: int) -> list[float]:
+    def _target(self, y: object, name: str, place: int) -> list[float]:
         if not self.classes:
             return numbers(y, self.y or (), name, place)
         if not isinstance(y, Integral):
@@ -100,7 +100,7 @@ class Form:
         return [float(y == i) for i in range(self.classes)]
 
 
-def examples(given: Any, name: str) -> list[Any]:
+def examples(given: object, name: str) -> list[Any]:
     """A list of examples that is not empty."""
     listed = as_list(given)
     if listed is None:
@@ -112,7 +112,7 @@ def examples(given: Any, name: str) -> list[Any]:
     return listed
 
 
-def pair(data: Any, name: str = "data") -> Examples:
+def pair(data: object, name: str = "data") -> Examples:
     """Inputs and targets, equally many."""
     if not isinstance(data, (tuple, list)) or len(data) != 2:
         raise TypeError(f"{name} is a pair (xs, ys) of inputs and targets, but got {shown(data)}")
@@ -126,7 +126,7 @@ def pair(data: Any, name: str = "data") -> Examples:
     return xs, ys
 
 
-def as_list(x: Any) -> list[Any] | None:
+def as_list(x: object) -> list[Any] | None:
     """A list or an array as a list; None for a number, and for all else."""
     if isinstance(x, (list, tuple)):
         return list(x)
@@ -137,7 +137,7 @@ def as_list(x: Any) -> list[Any] | None:
     return None if listable is None else list(listable.tolist())
 
 
-def shape_of(x: Any, name: str) -> Shape:
+def shape_of(x: object, name: str) -> Shape:
     """How long lists in lists are, from the outside in; a number has the shape ()."""
     shape: Shape = ()
     while (inner := as_list(x)) is not None:
@@ -147,7 +147,7 @@ def shape_of(x: Any, name: str) -> Shape:
     return shape
 
 
-def flattened(x: Any, shape: Shape) -> list[Any] | None:
+def flattened(x: object, shape: Shape) -> list[Any] | None:
     """What stands in nested lists of a shape; None if they are of another.
 
     >>> flattened([[1, 2], [3, 4]], (2, 2)), flattened([[1, 2], [3]], (2, 2))
@@ -162,7 +162,7 @@ def flattened(x: Any, shape: Shape) -> list[Any] | None:
     return layer
 
 
-def numbers(x: Any, shape: Shape, name: str, place: int) -> list[float]:
+def numbers(x: object, shape: Shape, name: str, place: int) -> list[float]:
     """The numbers of one example, which has the shape of the first."""
     flat = flattened(x, shape)
     if flat is None or any(as_list(number) is not None for number in flat):

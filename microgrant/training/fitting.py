@@ -175,8 +175,10 @@ class _Settings:
 class _Course:
     """A training under way, on rows of numbers.
 
-    done: all that is to be known after the last complete step. It is replaced as a whole and never
-        changed in itself, so that it is right whenever Ctrl-C comes. What is drawn at random
+    fixed: what may not change when the training is resumed.
+    columns: what is noted of each epoch; only the epochs that are complete count.
+    done: all else that is to be known after the last complete step. It is replaced as a whole and
+        never changed in itself, so that it is right whenever Ctrl-C comes. What is drawn at random
         depends on the number of the epoch or step: no generator has a state that would count.
     """
 
@@ -195,35 +197,36 @@ class _Course:
         self.batches = -(-len(rows) // self.batch_size)
         self.bar: Any = None
         metric = settings.metric
+        self.fixed = {
+            "seed": settings.seed,
+            "parameters": len(optimizer.parameters),
+            "examples": len(rows),
+            "batch_size": self.batch_size,
+            "validation": 0 if held is None else len(held),
+            "metric": None if metric is None else getattr(metric, "__name__", "?"),
+        }
+        self.columns: dict[str, list[float]] = {name: [] for name in COLUMNS}
         self.done: dict[str, Any] = {
-            "fixed": {  # what may not change when the training is resumed
-                "seed": settings.seed,
-                "parameters": len(optimizer.parameters),
-                "examples": len(rows),
-                "batch_size": self.batch_size,
-                "validation": 0 if held is None else len(held),
-                "metric": None if metric is None else getattr(metric, "__name__", "?"),
-            },
             "epoch": 0,  # how many are complete
             "batch": 0,  # how many steps are, in the epoch under way; and the total of their losses
             "total": 0.0,
             "parameters": self._numbers(),
             "optimizer": optimizer.state(),
             "best": None,  # the lowest validation loss, its epoch, and the parameters then
-            "history": {name: [] for name in COLUMNS},
         }
 
     def resume(self, state: State) -> None:
         """Go on from the state of another course, or say why that cannot be."""
         state = checked_state(state)
-        for name, now in self.done["fixed"].items():
+        for name, now in self.fixed.items():
             if (then := state["fixed"].get(name)) != now:
                 raise ValueError(
                     f"to be resumed is a training with {name} = {then!r}, but here it is {now!r}"
                 )
         self.optimizer.load_state(state["optimizer"])
         # The columns are to grow, and those of the state are not ours.
-        self.done = state | {"history": {name: [*state["history"][name]] for name in COLUMNS}}
+        self.columns = {name: [*state["history"][name]] for name in COLUMNS}
+        self.done = {name: state[name] for name in self.done}
         self._put(state["parameters"])
 
     def run(self, progress: bool | None) -> History:
@@ -253,8 +256,9 @@ class _Course:
         if self.settings.patience and best is not None:
             self._put(best["parameters"])
             note += f"{'; ' * bool(note)}the parameters are those of epoch {best['epoch']}"
-        columns = {name: column[: done["epoch"]] for name, column in done["history"].items()}
-        return History(done | {"history": columns}, note, interrupted, self.runner.target)
+        columns = {name: column[: done["epoch"]] for name, column in self.columns.items()}
+        state = {"fixed": self.fixed, **done, "history": columns}
+        return History(state, note, interrupted, self.runner.target)
 
     def _epoch(self) -> None:
         """The steps of an epoch that are left; and then, how good is the model?"""
@@ -264,9 +268,8 @@ class _Course:
         for start in range(self.done["batch"] * size, count, size):
             self._step(self.rows if order is None else take(self.rows, order[start : start + size]))
         loss = self.done["total"] / count
-        # What is appended before `done` is replaced does not count: see `_finished`.
-        self.done["history"]["loss"].append(loss)
-        self.done["history"]["learning_rate"].append(self.optimizer.learning_rate)
+        self.columns["loss"].append(loss)
+        self.columns["learning_rate"].append(self.optimizer.learning_rate)
         best = self._measured()
         epoch = self.done["epoch"] + 1
         self.done = self.done | {"epoch": epoch, "batch": 0, "total": 0.0, "best": best}
@@ -276,17 +279,17 @@ class _Course:
     def _measured(self) -> dict[str, Any] | None:
         """Note the validation loss and the metric after an epoch; the best of the epochs so far."""
         best: dict[str, Any] | None = self.done["best"]
-        metric, columns = self.settings.metric, self.done["history"]
+        metric = self.settings.metric
         if self.held is None and metric is None:
             return best
         loss, outputs = self.runner.evaluate(self.rows if self.held is None else self.held)
         if metric is not None:
-            columns["metric"].append(as_number(metric(outputs, self.targets)))
+            self.columns["metric"].append(as_number(metric(outputs, self.targets)))
         if self.held is None:
             return best
         if not math.isfinite(loss):
             raise self._diverged(f"the validation loss is {loss}")
-        columns["validation_loss"].append(loss)
+        self.columns["validation_loss"].append(loss)
         if best is None or loss < best["loss"]:
             epoch, parameters = self.done["epoch"] + 1, self.done["parameters"]
             best = {"loss": loss, "epoch": epoch, "parameters": parameters}
@@ -376,7 +379,7 @@ def predict(model: Model, xs: Any, *, target: str = "auto") -> Any:
 # --- What was given, checked and laid out -------------------------------------------------------
 
 
-def _check_functions(**given: Any) -> None:
+def _check_functions(**given: object) -> None:
     """What may be left out is None; else it is an error, as is all that cannot be called."""
     for name, function in given.items():
         left_out = function is None and name not in ("model", "loss")

@@ -153,9 +153,9 @@ def _fits(state: Any) -> dict[str, bool]:
     }
 
 
-def _is_count(x: Any) -> bool:
+def _is_count(x: object) -> bool:
     return type(x) is int and x >= 0
 
 
-def _are_floats(x: Any, length: int) -> bool:
+def _are_floats(x: object, length: int) -> bool:
     return isinstance(x, list) and len(x) == length and {*map(type, x)} <= {float}

@@ -320,7 +320,7 @@ def beside(rows: Rows, others: list[list[float]]) -> Rows:
     return numpy.hstack([rows, others])
 
 
-def checked_loss(loss: Any, what: str) -> Value:
+def checked_loss(loss: object, what: str) -> Value:
     if not isinstance(loss, Value):
         raise TypeError(f"{what} is to be a Value, but got {shown(loss)}")
     return loss
