@@ -278,11 +278,12 @@ class Program:
         if operation in ("add", "mul"):
             places.sort()  # a + b is b + a, to the last bit
         key = (operation, *places)
-        if key not in self._computed:
+        register = self._computed.get(key)
+        if register is None:
             if stage is None:  # no instruction mixes rows with what is made of means over them
                 stage = max(x.stage for x in operands)
-            self._computed[key] = self._append(operation, operands, stage)
-        return self._computed[key]
+            register = self._computed[key] = self._append(operation, operands, stage)
+        return register
 
     def _append(
         self, operation: str | Operation, operands: tuple[Any, ...], stage: int
