@@ -172,6 +172,7 @@ class _Settings:
             self.batch_size = whole_number("batch_size", self.batch_size)
 
 
+@dataclass
 class _Course:
     """A training under way, on rows of numbers.
 
@@ -182,27 +183,24 @@ class _Course:
         depends on the number of the epoch or step: no generator has a state that would count.
     """
 
-    def __init__(
-        self,
-        settings: _Settings,
-        runner: Runner,
-        rows: Rows,
-        held: Rows | None,
-        targets: list[Any],
-        optimizer: Optimizer,
-    ) -> None:
-        self.settings, self.runner, self.optimizer = settings, runner, optimizer
-        self.rows, self.held, self.targets = rows, held, targets
-        self.batch_size = min(settings.batch_size or len(rows), len(rows))
-        self.batches = -(-len(rows) // self.batch_size)
-        self.bar: Any = None
-        metric = settings.metric
+    settings: _Settings
+    runner: Runner
+    rows: Rows
+    held: Rows | None
+    targets: list[Any]
+    optimizer: Optimizer
+    bar: Any = None
+
+    def __post_init__(self) -> None:
+        count, metric = len(self.rows), self.settings.metric
+        self.batch_size = min(self.settings.batch_size or count, count)
+        self.batches = -(-count // self.batch_size)
         self.fixed = {
-            "seed": settings.seed,
-            "parameters": len(optimizer.parameters),
-            "examples": len(rows),
+            "seed": self.settings.seed,
+            "parameters": len(self.optimizer.parameters),
+            "examples": count,
             "batch_size": self.batch_size,
-            "validation": 0 if held is None else len(held),
+            "validation": 0 if self.held is None else len(self.held),
             "metric": None if metric is None else getattr(metric, "__name__", "?"),
         }
         self.columns: dict[str, list[float]] = {name: [] for name in COLUMNS}
@@ -211,7 +209,7 @@ class _Course:
             "batch": 0,  # how many steps are, in the epoch under way; and the total of their losses
             "total": 0.0,
             "parameters": self._numbers(),
-            "optimizer": optimizer.state(),
+            "optimizer": self.optimizer.state(),
             "best": None,  # the lowest validation loss, its epoch, and the parameters then
         }
 
@@ -443,14 +441,11 @@ def _bar(progress: bool | None, steps: int, done: int) -> AbstractContextManager
     if progress is False:
         return nullcontext()
     try:
-        tqdm = importlib.import_module("tqdm").tqdm
+        tqdm: Callable[..., AbstractContextManager[Any]] = importlib.import_module("tqdm").tqdm
     except ImportError:
         if progress is None:
             return nullcontext()
         raise ImportError(
             "tqdm is not installed: `pip install 'microgrant[lessons]'` brings it"
         ) from None
-    bar: AbstractContextManager[Any] = tqdm(
-        total=steps, initial=done, unit="step", delay=0 if progress else 2
-    )
-    return bar
+    return tqdm(total=steps, initial=done, unit="step", delay=0 if progress else 2)

@@ -42,11 +42,7 @@ class History:
     """
 
     def __init__(
-        self,
-        state: Mapping[str, Any],
-        note: str = "",
-        interrupted: bool = False,
-        target: str = "",
+        self, state: Mapping[str, Any], note: str = "", interrupted: bool = False, target: str = ""
     ) -> None:
         columns = state["history"]
         self.loss: list[float] = columns["loss"]
