@@ -85,17 +85,16 @@ def _parser() -> argparse.ArgumentParser:
         description="One step of backpropagation over an expression: in numbers, and as a picture.",
         epilog=f'example: python -m microgrant "{NEURON}" {" ".join(NEURON_VALUES)}',
     )
-    parser.add_argument("--version", action="version", version=f"microgrant {__version__}")
-    parser.add_argument(
+    add = parser.add_argument
+    add("--version", action="version", version=f"microgrant {__version__}")
+    add(
         "expression",
         type=_text,
         nargs="?",
         help="arithmetic: numbers, names, + - * / **, parentheses, exp, log, tanh, relu, …",
     )
-    parser.add_argument(
-        "values", type=_text, nargs="*", metavar="NAME=NUMBER", help="the value of a name"
-    )
-    parser.add_argument(
+    add("values", type=_text, nargs="*", metavar="NAME=NUMBER", help="the value of a name")
+    add(
         "-o",
         "--output",
         type=Path,
@@ -104,22 +103,16 @@ def _parser() -> argparse.ArgumentParser:
         help=f"the page, a file {PAGES[0]}, or the drawing, a file .{', .'.join(FORMATS)}; "
         "may be repeated (default: step.html and step.svg)",
     )
-    parser.add_argument(
-        "--open", action="store_true", help="open the page (or the first -o) in the browser"
-    )
-    parser.add_argument(
-        "--play", action="store_true", help="walk through the step here, a key forward, a key back"
-    )
-    parser.add_argument(
-        "--mistake", choices=tuple(MISTAKES), help="let the backward pass make a classic mistake"
-    )
-    parser.add_argument(
+    add("--open", action="store_true", help="open the page (or the first -o) in the browser")
+    add("--play", action="store_true", help="walk through the step here, a key forward, a key back")
+    add("--mistake", choices=tuple(MISTAKES), help="let the backward pass make a classic mistake")
+    add(
         "--style",
         choices=("node", "circuit"),
         default="node",
         help="of the drawing; circuit: values above the wires, gradients below",
     )
-    parser.add_argument("--theme", choices=tuple(THEMES), default="light", help="of the drawing")
+    add("--theme", choices=tuple(THEMES), default="light", help="of the drawing")
     return parser
 
 

@@ -22,6 +22,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
+from itertools import accumulate
 from typing import NamedTuple, TypeAlias
 
 from .engine.derivatives import apply
@@ -410,12 +411,8 @@ def _short(text: str) -> str:
 
 def _listed(words: Sequence[str], room: int = 100) -> str:
     """Words as a sentence lists them; those that do not fit into the line are counted."""
-    length, fitting = 0, 0
-    for word in words:
-        length += len(word) + 2
-        if length > room:
-            break
-        fitting += 1
+    lengths = accumulate(len(word) + 2 for word in words)
+    fitting = sum(length <= room for length in lengths)
     shown = list(words[:fitting])
     if fitting < len(words):
         shown.append(f"{len(words) - fitting} more")

@@ -171,12 +171,12 @@ def _listed(name: str, given: Any) -> list[Any]:
     if isinstance(given, (Value, numbers.Real)) or getattr(given, "ndim", None) == 0:
         return [given]
     try:
-        found = list(given)
+        listed = list(given)
     except TypeError:
         raise TypeError(f"{name} are numbers, Values or a list, but got {shown(given)}") from None
-    if not found:
+    if not listed:
         raise ValueError(f"there are no {name}: the list is empty")
-    return found
+    return listed
 
 
 def _pairs(outputs: Numbers, targets: Numbers) -> list[tuple[Value, Number]]:

@@ -18,7 +18,7 @@ import math
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, ClassVar, TypeAlias
 
-from .engine.arguments import as_number, shown
+from .engine.arguments import as_number, shown, whole_number
 from .engine.value import NO_GRADIENT, Value
 from .ops.table import clip
 
@@ -100,16 +100,16 @@ class Optimizer:
         """
         kind, n = type(self).__name__, len(self.parameters)
         expected = {"settings": {*self.SETTINGS}, "memory": {*self.MEMORY}}
-        found = dict(state) if isinstance(state, Mapping) else {}
-        names = {key: {*x} for key, x in found.items() if isinstance(x, Mapping)}
-        if found.get("optimizer") != kind or names != expected:
+        given = dict(state) if isinstance(state, Mapping) else {}
+        names = {key: {*x} for key, x in given.items() if isinstance(x, Mapping)}
+        if given.get("optimizer") != kind or names != expected:
             raise ValueError(f"this is not what the state() of {kind} gives: {shown(state)}")
         try:
-            restored = type(self)(self.parameters, **found["settings"])
+            restored = type(self)(self.parameters, **given["settings"])
         except (TypeError, OverflowError) as error:
             raise ValueError(f"a setting in the state of {kind} is wrong: {error}") from error
         for name, lowest in self.MEMORY.items():
-            numbers = found["memory"][name]
+            numbers = given["memory"][name]
             good = isinstance(numbers, list) and len(numbers) == n
             if not good or not all(isinstance(x, float) and not x < lowest for x in numbers):
                 raise ValueError(
@@ -294,7 +294,7 @@ def linear(start: float, end: float, steps: int) -> Schedule:
     >>> [linear(1.0, 0.0, steps=4)(step) for step in (0, 1, 2, 4, 9)]
     [1.0, 0.75, 0.5, 0.0, 0.0]
     """
-    steps = _steps("steps", steps)
+    steps = whole_number("steps", steps)
     return lambda step: _between(start, end, min(step / steps, 1.0))
 
 
@@ -304,7 +304,7 @@ def cosine(start: float, end: float, steps: int) -> Schedule:
     >>> [round(cosine(1.0, 0.0, steps=4)(step), 3) for step in (0, 1, 2, 4, 9)]
     [1.0, 0.854, 0.5, 0.0, 0.0]
     """
-    steps = _steps("steps", steps)
+    steps = whole_number("steps", steps)
     return lambda step: _between(start, end, (1 - math.cos(math.pi * min(step / steps, 1.0))) / 2)
 
 
@@ -314,7 +314,7 @@ def step_decay(start: float, factor: float, every: int) -> Schedule:
     >>> [step_decay(1.0, 0.5, every=10)(step) for step in (0, 9, 10, 20)]
     [1.0, 1.0, 0.5, 0.25]
     """
-    every = _steps("every", every)
+    every = whole_number("every", every)
     return lambda step: start * factor ** (step // every)
 
 
@@ -324,7 +324,7 @@ def warm_up(steps: int, schedule: Schedule) -> Schedule:
     >>> [warm_up(3, linear(1.0, 0.0, steps=4))(step) for step in range(8)]
     [0.25, 0.5, 0.75, 1.0, 0.75, 0.5, 0.25, 0.0]
     """
-    steps = _steps("steps", steps)
+    steps = whole_number("steps", steps)
     return lambda step: (
         schedule(step - steps) if step >= steps else schedule(0) * ((step + 1) / (steps + 1))
     )
@@ -340,16 +340,16 @@ def _between(start: float, end: float, fraction: float) -> float:
 def _leaves(parameters: Iterable[Value]) -> list[Value]:
     """The parameters as a list of leaves, each of them once."""
     try:
-        found = list(parameters)
+        leaves = list(parameters)
     except TypeError:
         raise TypeError(
             f"parameters are a list of Values, such as model.parameters(), but got "
             f"{shown(parameters)}"
         ) from None
-    if not found:
+    if not leaves:
         raise ValueError("there are no parameters: the list is empty")
     seen: set[Value] = set()
-    for i, parameter in enumerate(found):
+    for i, parameter in enumerate(leaves):
         if not isinstance(parameter, Value):
             raise TypeError(f"parameters are Values, but parameters[{i}] is {shown(parameter)}")
         if parameter.operation is not None:
@@ -360,7 +360,7 @@ def _leaves(parameters: Iterable[Value]) -> list[Value]:
         if parameter in seen:
             raise ValueError(f"parameters[{i}], {parameter!r}, is there twice: give it once")
         seen.add(parameter)
-    return found
+    return leaves
 
 
 def _number_or_none(gradient: Any) -> float | None:
@@ -370,8 +370,8 @@ def _number_or_none(gradient: Any) -> float | None:
 
 def _gradients(parameters: Iterable[Value]) -> dict[Value, float]:
     """The gradients of those parameters that a backward pass has reached."""
-    found = {parameter: _number_or_none(parameter.grad) for parameter in _leaves(parameters)}
-    return {parameter: gradient for parameter, gradient in found.items() if gradient is not None}
+    gradients = ((parameter, _number_or_none(parameter.grad)) for parameter in _leaves(parameters))
+    return {parameter: gradient for parameter, gradient in gradients if gradient is not None}
 
 
 def _setting(name: str, number: float, below: float = math.inf) -> float:
@@ -387,9 +387,3 @@ def _bound(name: str, number: float) -> float:
     if not number >= 0:
         raise ValueError(f"{name} is a number from 0 on, but got {number}")
     return number
-
-
-def _steps(name: str, steps: int) -> int:
-    if isinstance(steps, bool) or not isinstance(steps, int) or steps < 1:
-        raise ValueError(f"{name} is a whole number from 1 on, but got {steps!r}")
-    return steps

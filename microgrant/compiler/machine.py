@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from . import llvm
 from .program import Program, Register
 from .source import PRIMITIVES, python_source
-from .tables import Buffer, address, empty, nested
+from .tables import Buffer, address, as_lists, empty
 
 if TYPE_CHECKING:
     from concurrent.futures import ThreadPoolExecutor
@@ -92,8 +92,7 @@ class PythonMachine(Machine):
 
     def run(self, parameters: Buffer, rows: Buffer, number_of_rows: int) -> Buffer:
         """The outputs, by Python."""
-        given = nested(rows, number_of_rows)
-        results = self.function(parameters.tolist(), given)
+        results = self.function(parameters.tolist(), as_lists(rows, number_of_rows))
         numbers = [x for row in results for x in row] if self.per_row else results
         out = empty(len(numbers))
         out[:] = type(out)("d", numbers) if hasattr(out, "typecode") else numbers

@@ -26,6 +26,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Container, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from functools import partial as bind
 from types import SimpleNamespace
@@ -57,6 +58,7 @@ LAYOUT = ("round", "power_of_two", "exponent", "mantissa")
 LEAVES = ("constant", "parameter", "input")
 
 
+@dataclass(slots=True, eq=False, repr=False)  # `==` of registers is an instruction: see below
 class Register(Operators["Register | float", "Register", "Register"]):
     """A number of the program: a leaf, or what an instruction computes from other registers.
 
@@ -69,31 +71,13 @@ class Register(Operators["Register | float", "Register", "Register"]):
     gradient_of: the register whose gradient it is.
     """
 
-    __slots__ = (
-        "gradient_of",
-        "index",
-        "name",
-        "operands",
-        "operation",
-        "program",
-        "stage",
-    )
-
-    def __init__(
-        self,
-        program: Program,
-        operation: str | Operation,
-        operands: tuple[Any, ...],
-        stage: int,
-        index: int,
-    ) -> None:
-        self.program = program
-        self.operation = operation
-        self.operands = operands
-        self.stage = stage
-        self.index = index
-        self.name = ""
-        self.gradient_of: Register | None = None
+    program: Program
+    operation: str | Operation
+    operands: tuple[Any, ...]
+    stage: int
+    index: int
+    name: str = ""
+    gradient_of: Register | None = None
 
     @property
     def leaf(self) -> bool:
@@ -131,8 +115,8 @@ class Program:
         self.registers: list[Register] = []
         self.forward: float = math.inf  # where the backward pass begins
         self.primitives = primitives
-        self.found: dict[int, Register] = {}  # by the id of a Value or a condition of the graph
-        self._known: dict[tuple[Any, ...], Register] = {}
+        self._by_id: dict[int, Register] = {}  # by the id of a Value or a condition
+        self._computed: dict[tuple[Any, ...], Register] = {}  # by operation and operands
         self._constants: dict[str, Register] = {}
         functions = {name: bind(self.emit, name) for name in (*FOLDED, *LAYOUT)}
         # What a rule finds in `m`. In the rules of derivatives, a power whose exponent is known is
@@ -163,14 +147,18 @@ class Program:
         """The register of an operation on others; found again, if it was computed before."""
         operands = tuple(x if x.__class__ is Register else self.constant(float(x)) for x in given)
         simplified = self._simplified(operation, operands)
-        return self._instruction(operation, operands) if simplified is None else simplified
+        if simplified is not None:
+            return simplified
+        if operation in self.primitives or operation not in OPERATIONS:
+            return self._instruction(operation, operands)
+        return self.expanded(operation, *operands)
 
     def power(self, base: Number, exponent: Number) -> Register:
         """A power; with an exponent that is known, the one of the family of powers."""
-        known = _known(exponent)
-        if known is None:
+        number = _known(exponent)
+        if number is None:
             return self.emit("pow", base, exponent)
-        return self.apply(FAMILIES["power"](known), base)
+        return self.apply(FAMILIES["power"](number), base)
 
     def apply(self, operation: Operation, *operands: Any) -> Register:
         """Any operation: an entry of the table, of a family, or a user's own."""
@@ -179,24 +167,24 @@ class Program:
         known = [_known(x) for x in operands]
         if None not in known:
             return self.constant(operation.forward(*known))
-        if callable(operation.native):
-            result: Register = operation.native(self._native, *operands)
-            return result
-        return self._find(operation, operands)
+        return self._made(operation, operation, operands)
+
+    def expanded(self, operation: str, *operands: Register) -> Register:
+        """An operation of the table, made of others as its native rule says."""
+        return self._made(OPERATIONS[operation], operation, operands)
 
     def mean(self, register: Register) -> Register:
         """The mean over all rows."""
         if register.stage != ROW:
             return register
-        return self._find("mean", (register,), AFTER)
+        return self._instruction("mean", (register,), AFTER)
 
     def _simplified(self, operation: str, operands: tuple[Register, ...]) -> Register | None:
         """What needs no instruction: only what is exact for every number, inf and nan included."""
         a = operands[0]
         known = [_known(x) for x in operands]
         if None not in known and operation in FOLDED:
-            result = FOLDED[operation](*known)
-            return self.constant(float(result))
+            return self.constant(float(FOLDED[operation](*known)))
         if operation == "where":
             yes, no = operands[1:]
             if known[0] is not None:
@@ -224,35 +212,29 @@ class Program:
             return a.operands[0] if operation == "neg" else self.emit("abs", a.operands[0])
         return None
 
-    def _instruction(self, operation: str, operands: tuple[Register, ...]) -> Register:
-        if operation in self.primitives or operation not in OPERATIONS:
-            return self._find(operation, operands)
-        return self.expanded(operation, *operands)
-
-    def expanded(self, operation: str, *operands: Register) -> Register:
-        """An operation of the table, made of others as its native rule says."""
-        rule = OPERATIONS[operation].native
-        if not callable(rule):
-            return self._find(operation, operands)
-        result: Register = rule(self._native, *operands)
+    def _made(
+        self, operation: Operation, name: str | Operation, operands: tuple[Register, ...]
+    ) -> Register:
+        """An operation as its native rule makes it of others; else an instruction of that name."""
+        if not callable(operation.native):
+            return self._instruction(name, operands)
+        result: Register = operation.native(self._native, *operands)
         return result
 
-    def _find(
-        self,
-        operation: str | Operation,
-        registers: tuple[Register, ...],
-        stage: int | None = None,
+    def _instruction(
+        self, operation: str | Operation, operands: tuple[Register, ...], stage: int | None = None
     ) -> Register:
-        places = [x.index for x in registers]
+        """The register of an instruction, which is there once however often it is asked for."""
+        places = [x.index for x in operands]
         if operation in ("add", "mul"):
             places.sort()  # a + b is b + a, to the last bit
         key = (operation, *places)
-        found = self._known.get(key)
-        if found is None:
+        register = self._computed.get(key)
+        if register is None:
             if stage is None:  # no instruction mixes rows with what is made of means over them
-                stage = max(x.stage for x in registers)
-            found = self._known[key] = self._append(operation, registers, stage)
-        return found
+                stage = max(x.stage for x in operands)
+            register = self._computed[key] = self._append(operation, operands, stage)
+        return register
 
     def _append(
         self, operation: str | Operation, operands: tuple[Any, ...], stage: int
@@ -265,7 +247,7 @@ class Program:
 
     def record(
         self,
-        order: Sequence[Any],
+        order: Sequence[Value | Condition],
         inputs: Sequence[Value],
         parameters: Sequence[Value],
         frozen: Iterable[tuple[Value, float]] = (),
@@ -275,15 +257,19 @@ class Program:
         frozen: the numbers of other leaves, where their present ones are not what is wanted.
         """
         for leaf, number in frozen:
-            self.found[id(leaf)] = self.constant(number)
+            self._by_id[id(leaf)] = self.constant(number)
         for kind, leaves in (("input", inputs), ("parameter", parameters)):
             for place, leaf in enumerate(leaves):
-                self.found[id(leaf)] = self.leaf(kind, place, leaf.label)
+                self._by_id[id(leaf)] = self.leaf(kind, place, leaf.label)
         for x in order:
-            if id(x) not in self.found:
-                self.found[id(x)] = self._recorded(x)
+            if id(x) not in self._by_id:
+                self._by_id[id(x)] = self._record(x)
 
-    def _recorded(self, x: Value | Condition) -> Register:
+    def register_of(self, x: Value | Condition) -> Register:
+        """The register that stands for a Value, or a condition, of the recorded graph."""
+        return self._by_id[id(x)]
+
+    def _record(self, x: Value | Condition) -> Register:
         """The register of a Value or a condition whose operands have theirs."""
         if isinstance(x, Condition):
             return self.emit(x.relation, *map(self._compared, x.operands))
@@ -292,23 +278,23 @@ class Program:
             return self.constant(x._data)
         if isinstance(operation, Choice):
             operands = (operation.condition, operation.if_true, operation.if_false)
-            register = self.emit("where", *(self.found[id(y)] for y in operands))
+            register = self.emit("where", *map(self.register_of, operands))
         else:
-            register = self.apply(operation, *(self.found[id(y)] for y in x._prev))
+            register = self.apply(operation, *map(self.register_of, x._prev))
         register.name = register.name or x.label
         return register
 
     def _compared(self, x: Any) -> Register | float:
         """An operand of a condition: a Value, a condition, or a number of any kind."""
-        if id(x) in self.found:
-            return self.found[id(x)]
+        if id(x) in self._by_id:
+            return self._by_id[id(x)]
         try:
             return float(x)
         except OverflowError:  # an integer too large for a float is larger than all of them
             return math.inf if x > 0 else -math.inf
 
     def differentiate(
-        self, root: Value, order: Sequence[Any], parameters: Sequence[Value]
+        self, root: Value, order: Sequence[Value | Condition], parameters: Sequence[Value]
     ) -> list[Register | None]:
         """Append the backward pass: the mean gradient of each parameter; None for one out of reach.
 
@@ -328,7 +314,7 @@ class Program:
             operation = value.operation
             if id(value) not in parts or id(value) not in reach:
                 continue
-            upstream = self._total(parts.pop(id(value)), self.found[id(value)])
+            upstream = self._total(parts.pop(id(value)), self.register_of(value))
             if operation is None:
                 gradients[id(value)] = upstream
                 continue
@@ -336,13 +322,13 @@ class Program:
                 if id(operand) not in reach:
                     continue
                 if id(value) in taken:
-                    when = self._for_all_rows(taken[id(value)], self.found[id(value)])
+                    when = self._for_all_rows(taken[id(value)], self.register_of(value))
                     contribution = self.emit("where", when, contribution, 0.0)
                 # What is the same for all rows is kept apart: see `_total`.
                 varies = contribution.stage == ROW
                 sums = parts.setdefault(id(operand), [None, None])
-                known = sums[varies]
-                sums[varies] = contribution if known is None else known + contribution
+                before = sums[varies]
+                sums[varies] = contribution if before is None else before + contribution
         return [gradients.get(id(p)) for p in parameters]
 
     def _for_all_rows(self, taken: Register, register: Register) -> Register:
@@ -356,25 +342,28 @@ class Program:
         once, row = parts
         if row is not None and register.stage == ONCE:
             row = self.mean(row)
-        total: Any = row if once is None else once if row is None else once + row
+        terms = [x for x in (once, row) if x is not None]
+        total = sum(terms[1:], terms[0])
         if total.index >= self.forward and not total.leaf and total.gradient_of is None:
             total.gradient_of = register
-        return total  # type: ignore[no-any-return]
+        return total
 
     def _contributions(
         self, value: Value, operation: Operation, upstream: Register
     ) -> Iterator[tuple[Value, Register]]:
         """What a Value hands on to each of its operands."""
         if isinstance(operation, Choice):
-            chosen = self.found[id(operation.condition)]
+            chosen = self.register_of(operation.condition)
             yield operation.if_true, self.emit("where", chosen, upstream, 0.0)
             yield operation.if_false, self.emit("where", chosen, 0.0, upstream)
             return
-        known = tuple(self.found[id(x)] for x in (value, *value._prev))
+        registers = tuple(map(self.register_of, (value, *value._prev)))
         try:
-            partials = operation.partials(self._rules, *known)
+            partials = operation.partials(self._rules, *registers)
         except (TypeError, AttributeError):  # a rule of a user's, which works on floats only
-            partials = tuple(self._find(partial, known) for partial in _opaque(operation))
+            partials = tuple(
+                self._instruction(partial, registers) for partial in _opaque(operation)
+            )
         for operand, partial in zip(value._prev, partials, strict=True):
             yield operand, partial * upstream
 
@@ -394,9 +383,9 @@ class Program:
                 continue
             for operand, when in self._ways(value, always):
                 both = when if here is always else here if when is always else here & when
-                known = taken.get(id(operand))
-                if known is not None and both is not always:
-                    both = known if known is always else known | both
+                before = taken.get(id(operand))
+                if before is not None and both is not always:
+                    both = before if before is always else before | both
                 taken[id(operand)] = both
         return {key: when for key, when in taken.items() if when is not always}
 
@@ -405,7 +394,7 @@ class Program:
         operation = value.operation
         if not isinstance(operation, Choice):
             return [(operand, always) for operand in value._prev]
-        chosen = self.found[id(operation.condition)]
+        chosen = self.register_of(operation.condition)
         return [(operation.if_true, chosen), (operation.if_false, ~chosen)]
 
 
@@ -441,12 +430,12 @@ def branches(value: Value) -> tuple[Value, ...]:
 
 def needed(outputs: Iterable[Register]) -> list[Register]:
     """The registers that the outputs are computed from, in the order of the program."""
-    found: dict[int, Register] = {}
+    visited: dict[int, Register] = {}
     waiting = list(outputs)
     while waiting:
         register = waiting.pop()
-        if register.index not in found:
-            found[register.index] = register
+        if register.index not in visited:
+            visited[register.index] = register
             if not register.leaf:
                 waiting.extend(register.operands)
-    return [found[index] for index in sorted(found)]
+    return [visited[index] for index in sorted(visited)]

@@ -150,21 +150,10 @@ class PythonWriter:
         if parameters:
             body.append(f"{unpacked(leaves, 'parameter', parameters)} = parameters")
         body += self.lines(once)
-        if per_row:
-            body.append("results = []")
-        elif means:
-            body += [f"{self.total(mean)} = 0.0" for mean in means]
+        body += ["results = []"] if per_row else [f"{self.total(mean)} = 0.0" for mean in means]
         if row or per_row:
             body.append(f"for {unpacked(leaves, 'input', inputs) if inputs else '_'} in rows:")
-            forward = self.registers[0].program.forward
-            first = [x for x in row if x.index < forward]
-            second = [x for x in row if x.index >= forward]
-            inside = [*self.lines(first)]
-            if second:
-                inside = ["# forward", *inside, "# backward", *self.lines(second)]
-            if per_row:
-                inside.append(f"results.append([{', '.join(map(self.text, self.outputs))}])")
-            body += ["    " + line for line in inside]
+            body += ["    " + line for line in self.loop(row, per_row)]
         if per_row:
             body.append("return results")
         else:
@@ -175,6 +164,16 @@ class PythonWriter:
             body.append(f"return [{', '.join(map(self.text, self.outputs))}]")
         function = ["def run(parameters, rows):", *("    " + line for line in body), ""]
         return "\n".join([*self.header(computed, "\n".join(body)), *function])
+
+    def loop(self, registers: Sequence[Register], per_row: bool) -> Iterator[str]:
+        """What is done with each row: the forward pass, and then the backward pass."""
+        forward = self.registers[0].program.forward
+        backward = [x for x in registers if x.index >= forward]
+        yield from ["# forward"] if backward else []
+        yield from self.lines(x for x in registers if x.index < forward)
+        yield from ["# backward", *self.lines(backward)] if backward else []
+        if per_row:
+            yield f"results.append([{', '.join(map(self.text, self.outputs))}])"
 
     def header(self, computed: Sequence[Register], body: str) -> Iterator[str]:
         """What stands before the function: the names that it takes for granted."""

@@ -220,8 +220,8 @@ class Compiled:
         lines = {
             str(x._decided_at): None
             for x in self._order
-            if hasattr(x, "_decided_at") and program.found[id(x)].operation != "constant"
-            if program.found[id(x)].operation != "parameter" or type(x._decided_at) is str
+            if hasattr(x, "_decided_at") and program.register_of(x).operation != "constant"
+            if program.register_of(x).operation != "parameter" or type(x._decided_at) is str
         }
         if lines:
             warn(
@@ -278,11 +278,11 @@ class Step(Compiled):
 
     def _loss_and_gradients(self, program: Program) -> list[Register]:
         [loss] = self._roots
-        mean_loss = program.mean(program.found[id(loss)])
+        mean_loss = program.mean(program.register_of(loss))
         mean_loss.name = mean_loss.name or "loss"
         gradients = program.differentiate(loss, self._order, self._parameters)
-        found = zip(self._parameters, gradients, strict=True)
-        self._out_of_reach = {p for p, gradient in found if gradient is None}
+        reached = zip(self._parameters, gradients, strict=True)
+        self._out_of_reach = {p for p, gradient in reached if gradient is None}
         zero = program.constant(0.0)
         return [mean_loss, *(zero if gradient is None else gradient for gradient in gradients)]
 
@@ -292,10 +292,7 @@ class Step(Compiled):
         rows: a table of numbers, one column for each input: a list of lists, an array, a tensor.
             Nothing, if there are no inputs.
         """
-        buffer, count = self._rows(rows)
-        out = self._run.run(self._present(), buffer, count)
-        check_anomaly(out)
-        loss, *gradients = out.tolist()
+        loss, *gradients = self._means(self._run, self._present(), rows).tolist()
         out_of_reach = self._out_of_reach
         for p, gradient in zip(self._parameters, gradients, strict=True):
             old = p.grad
@@ -314,10 +311,8 @@ class Step(Compiled):
         installed.
         """
         self._check_frozen()
-        buffer, count = self._rows(rows)
         given = flat(parameters, len(self._parameters), "parameters")
-        out = self._run.run(given, buffer, count)
-        check_anomaly(out)
+        out = self._means(self._run, given, rows)
         return float(out[0]), out[1:]
 
     def value(self, rows: Any = None) -> float:
@@ -325,16 +320,19 @@ class Step(Compiled):
 
         The first call compiles the forward pass by itself.
         """
+        return float(self._means(self._forward, self._present(), rows)[0])
+
+    def _means(self, machine: Machine, parameters: Buffer, rows: Any) -> Buffer:
         buffer, count = self._rows(rows)
-        out = self._forward.run(self._present(), buffer, count)
+        out = machine.run(parameters, buffer, count)
         check_anomaly(out)
-        return float(out[0])
+        return out
 
     @cached_property
     def _forward(self) -> Machine:
         [loss] = self._roots
         return self._machine(
-            lambda program: [program.mean(program.found[id(loss)])], per_row=False, quiet=True
+            lambda program: [program.mean(program.register_of(loss))], per_row=False, quiet=True
         )
 
     @cached_property
@@ -361,7 +359,7 @@ class Predictor(Compiled):
         self._run = self._machine(self._outputs, per_row=True)
 
     def _outputs(self, program: Program) -> list[Register]:
-        return [program.found[id(root)] for root in self._roots]
+        return [program.register_of(root) for root in self._roots]
 
     def __call__(self, rows: Any = None) -> Buffer:
         """The outputs for each row: one number, or a row of them if a list of Values was compiled.
@@ -392,14 +390,9 @@ def check_anomaly(out: Buffer) -> None:
 
 def checked_leaves(name: str, given: Any) -> list[Value]:
     """A list of different leaves, or an error that says which of them is not one."""
-    try:
-        values = list(given)
-    except TypeError:
-        raise TypeError(f"{name} is a list of Values, but got {shown(given)}") from None
+    values = listed_values(name, given, f"{name} is a list of Values")
     seen = set()
     for place, x in enumerate(values):
-        if not isinstance(x, Value):
-            raise TypeError(f"{name} is a list of Values, but {name}[{place}] is {shown(x)}")
         if x.operation is not None:
             raise ValueError(
                 f"{which(name, place, x)} was computed by {x.operation.name}: give the leaves "
@@ -419,17 +412,22 @@ def checked_outputs(outputs: Any) -> list[Value]:
     """The Values to be compiled, as a list."""
     if isinstance(outputs, Value):
         return [outputs]
-    try:
-        values = list(outputs)
-    except TypeError:
-        raise TypeError(
-            f"compile needs a Value or a list of Values, but got {shown(outputs)}"
-        ) from None
-    for place, x in enumerate(values):
-        if not isinstance(x, Value):
-            raise TypeError(f"compile needs Values, but outputs[{place}] is {shown(x)}")
+    wanted = "compile needs a Value or a list of Values"
+    values = listed_values("outputs", outputs, wanted, "compile needs Values")
     if not values:
         raise ValueError("compile needs at least one Value, but outputs is empty")
+    return values
+
+
+def listed_values(name: str, given: Any, wanted: str, wanted_of_each: str = "") -> list[Value]:
+    """A list of Values, or an error that says what was wanted."""
+    try:
+        values = list(given)
+    except TypeError:
+        raise TypeError(f"{wanted}, but got {shown(given)}") from None
+    for place, x in enumerate(values):
+        if not isinstance(x, Value):
+            raise TypeError(f"{wanted_of_each or wanted}, but {name}[{place}] is {shown(x)}")
     return values
 
 

@@ -14,13 +14,14 @@ from __future__ import annotations
 import ctypes
 from array import array
 from collections.abc import Iterable, Mapping, Sequence, Set
+from contextlib import suppress
 from functools import lru_cache
 from itertools import chain
 from typing import Any, TypeAlias
 
 from ..engine.arguments import as_number, shown
 
-__all__ = ["Buffer", "address", "as_rows", "empty", "flat", "nested", "table"]
+__all__ = ["Buffer", "address", "as_lists", "as_rows", "empty", "flat", "table"]
 
 Buffer: TypeAlias = Any
 """Floats in one piece: an ndarray of NumPy's, or an array of the standard library's."""
@@ -54,14 +55,14 @@ def address(buffer: Buffer) -> int:
 
 def flat(numbers: Any, count: int, what: str) -> Buffer:
     """`count` numbers, from any list or array of them."""
-    found = as_array(numbers)
-    if found is None:
-        found = array("d", [as_number(x) for x in listed(numbers, f"{what} is a list of numbers")])
-    elif found.ndim != 1:
-        raise ValueError(f"{what} is a flat list of numbers, but its shape is {found.shape}")
-    if len(found) != count:
-        raise ValueError(f"{what} is to hold {count} numbers, but got {len(found)}")
-    return found
+    buffer = as_array(numbers)
+    if buffer is None:
+        buffer = array("d", map(as_number, listed(numbers, f"{what} is a list of numbers")))
+    elif buffer.ndim != 1:
+        raise ValueError(f"{what} is a flat list of numbers, but its shape is {buffer.shape}")
+    if len(buffer) != count:
+        raise ValueError(f"{what} is to hold {count} numbers, but got {len(buffer)}")
+    return buffer
 
 
 def table(rows: Any, columns: Sequence[str]) -> tuple[Buffer, int]:
@@ -74,38 +75,32 @@ def table(rows: Any, columns: Sequence[str]) -> tuple[Buffer, int]:
         ...
     ValueError: a row holds 2 numbers (x, y), but row 1 holds 1
     """
-    found = as_array(rows)
-    if found is None:
-        given = listed(rows, "rows is a list of rows")
-        if not given:
-            raise ValueError("rows is empty: there is nothing to take the mean of")
-        if {*map(type, given)} <= {list, tuple} and {*map(len, given)} == {len(columns)}:
-            try:
-                return array("d", chain.from_iterable(given)), len(given)
-            except (TypeError, OverflowError):
-                pass  # which one it is, `checked` finds out
-        return array("d", chain.from_iterable(checked(given, columns))), len(given)
-    if found.ndim != 2 or found.shape[1] != len(columns):
+    buffer = as_array(rows)
+    if buffer is not None and (buffer.ndim != 2 or buffer.shape[1] != len(columns)):
         raise ValueError(
-            f"rows is a table of {listing(columns)} in each row, but its shape is {found.shape}"
+            f"rows is a table of {listing(columns)} in each row, but its shape is {buffer.shape}"
         )
-    if not len(found):
+    given = listed(rows, "rows is a list of rows") if buffer is None else buffer
+    if not len(given):
         raise ValueError("rows is empty: there is nothing to take the mean of")
-    return found, len(found)
+    if buffer is not None:
+        return buffer, len(buffer)
+    if {*map(type, given)} <= {list, tuple} and {*map(len, given)} == {len(columns)}:
+        with suppress(TypeError, OverflowError):  # which one it is, `checked` finds out
+            return array("d", chain.from_iterable(given)), len(given)
+    return array("d", chain.from_iterable(checked(given, columns))), len(given)
 
 
-def nested(buffer: Buffer, rows: int) -> list[list[float]]:
+def as_lists(buffer: Buffer, rows: int) -> list[list[float]]:
     """A table as a list of lists."""
     numbers = buffer.ravel().tolist() if hasattr(buffer, "ravel") else buffer.tolist()
     width = len(numbers) // rows
-    return [numbers[start : start + width] for start in range(0, len(numbers), width or 1)] or [
-        [] for _ in range(rows)
-    ]
+    return [numbers[row * width : (row + 1) * width] for row in range(rows)]
 
 
 def as_rows(buffer: Buffer, rows: int) -> Any:
     """A table: of NumPy's with two dimensions, or a list of lists."""
-    return nested(buffer, rows) if buffer.__class__ is array else buffer.reshape(rows, -1)
+    return as_lists(buffer, rows) if buffer.__class__ is array else buffer.reshape(rows, -1)
 
 
 def as_array(x: Any) -> Any:
@@ -120,15 +115,15 @@ def as_array(x: Any) -> Any:
     if isinstance(x, np.ma.MaskedArray) and np.ma.is_masked(x):
         raise ValueError("some numbers of the array are masked: fill them in or leave them out")
     try:
-        found = np.asarray(x.detach() if hasattr(x, "detach") else x)  # a tensor with a graph
+        numbers = np.asarray(x.detach() if hasattr(x, "detach") else x)  # a tensor with a graph
     except (TypeError, RuntimeError) as error:
         raise TypeError(f"expected an array of numbers, but got {shown(x)}: {error}") from None
-    kind = found.dtype.kind
+    kind = numbers.dtype.kind
     if kind == "O":
         return None  # it may hold numbers of any kind: they are looked at one by one
     if kind not in "fiub":
-        raise TypeError(f"expected real numbers, but got an array of {found.dtype}")
-    return np.asarray(found, np.float64, order="C")
+        raise TypeError(f"expected real numbers, but got an array of {numbers.dtype}")
+    return np.asarray(numbers, np.float64, order="C")
 
 
 def listed(x: Any, what: str) -> list[Any]:

@@ -117,7 +117,7 @@ def recorded(graph: OnnxGraph, module: Module, *inputs: Tensor) -> Tensor:
     compile(outputs, inputs=used, target="python")  # for what it refuses, and warns of
     program = OnnxProgram()
     program.record(order, used, ())
-    wanted = [program.found[id(x)] for x in outputs]
+    wanted = [program.register_of(x) for x in outputs]
     names = _written(graph, needed(wanted), [columns[x] for x in used])
     rows = graph.add("Shape", columns[used[0]])
     said = [

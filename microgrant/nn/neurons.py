@@ -19,7 +19,8 @@ from functools import reduce
 from typing import Any
 
 from ..engine.arguments import shown, whole_number
-from ..engine.value import Number, Value, apply
+from ..engine.derivatives import apply
+from ..engine.value import Number, Value
 from .activations import activation_named
 from .arguments import inputs_of, one_of
 from .module import Module

@@ -2,14 +2,16 @@
 
 With this module you can
 
-- write a number for people: ``number(-0.70710678)`` is ``−0.7071``
+- write a number for people:  ``number(-0.70710678)`` is ``−0.7071``
+- line up a table of texts:   print(aligned([["epoch", "loss"], ["1", "0.25"]]))
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
-__all__ = ["number"]
+__all__ = ["aligned", "number"]
 
 
 def number(value: float) -> str:
@@ -35,3 +37,19 @@ def number(value: float) -> str:
     else:
         text = str(value)
     return text.replace("-", "−")
+
+
+def aligned(lines: Sequence[Sequence[str]]) -> str:
+    """Lines of texts in columns, flush right; what stands beyond the first line's end is appended.
+
+    >>> print(aligned([["epoch", "loss"], ["1", "0.25"], ["100", "0.125", "best"]]))
+    epoch   loss
+        1   0.25
+      100  0.125  best
+    """
+    columns = range(len(lines[0]) if lines else 0)
+    widths = [max(len(line[i]) for line in lines if i < len(line)) for i in columns]
+    return "\n".join(
+        "  ".join(text.rjust(widths[i]) if i < len(widths) else text for i, text in enumerate(line))
+        for line in lines
+    )

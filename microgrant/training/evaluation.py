@@ -19,11 +19,11 @@ from dataclasses import dataclass
 from numbers import Integral, Real
 from typing import Any
 
-from ..engine.arguments import as_number, shown
+from ..engine.arguments import as_number, shown, whole_number
 from ..engine.value import Value
-from ..ops.numbers import number
+from ..ops.numbers import aligned, number
 from .examples import as_list, examples, pair
-from .history import History, aligned
+from .history import History
 
 __all__ = ["Confusion", "Search", "Trial", "accuracy", "classify", "confusion", "search", "split"]
 
@@ -50,28 +50,26 @@ def split(
     shares = [as_number(f) for f in as_list(fractions) or [fractions]]
     if not all(f > 0 for f in shares) or not math.isclose(sum(shares), 1, abs_tol=1e-9):
         raise ValueError(f"fractions are numbers above 0 that add up to 1, but got {fractions}")
-    groups: dict[Any, list[int]] = {}
+    groups: dict[int, list[int]] = {}
     for place, y in enumerate(listed_ys):
-        groups.setdefault(class_of(y, f"ys[{place}]") if stratified else None, []).append(place)
+        groups.setdefault(class_of(y, f"ys[{place}]") if stratified else 0, []).append(place)
     parts: list[list[int]] = [[] for _ in shares]
     generator = random.Random(seed)
-    for _, places in sorted(groups.items()) if stratified else groups.items():
+    for _, places in sorted(groups.items()):
         generator.shuffle(places)
         bounds = [round(sum(shares[:i]) * len(places)) for i in range(len(shares) + 1)]
         for part, start, end in zip(parts, bounds, bounds[1:], strict=False):
             part += places[start:end]
-    empty = next((i for i, part in enumerate(parts) if not part), None)
-    if empty is not None:
+    if [] in parts:
+        empty = parts.index([])
         raise ValueError(
-            f"{fractions[empty]:g} of {len(listed_xs)} examples is none: part {empty} would be "
-            "empty"
+            f"{shares[empty]:g} of {len(listed_xs)} examples is none: part {empty} would be empty"
         )
-    return [
-        (_chosen(xs, listed_xs, part), _chosen(ys, listed_ys, part)) for part in map(sorted, parts)
-    ]
+    chosen = map(sorted, parts)
+    return [(_some(xs, listed_xs, part), _some(ys, listed_ys, part)) for part in chosen]
 
 
-def _chosen(given: Any, listed: list[Any], places: list[int]) -> Any:
+def _some(given: Any, listed: list[Any], places: list[int]) -> Any:
     if hasattr(given, "ndim"):
         return getattr(given, "iloc", given)[places]  # a table of pandas, or an array
     return [listed[i] for i in places]
@@ -120,8 +118,8 @@ def confusion(outputs: Any, targets: Any, threshold: float = 0.0) -> Confusion:
     """
     predicted, right = _classes(outputs, targets, threshold)
     labels = sorted({*predicted, *right})
-    found = Counter(zip(right, predicted, strict=True))
-    return Confusion(labels, [[found[true, guess] for guess in labels] for true in labels])
+    times = Counter(zip(right, predicted, strict=True))
+    return Confusion(labels, [[times[true, guess] for guess in labels] for true in labels])
 
 
 @dataclass(frozen=True, repr=False)
@@ -151,17 +149,14 @@ def _classes(outputs: Any, targets: Any, threshold: float) -> tuple[list[int], l
         )
     right = [class_of(y, f"targets[{i}]") for i, y in enumerate(wanted)]
     negative = -1 if -1 in right else 0
-    other = next((y for y in right if y not in (negative, 1)), None)
-    if other is not None and not all(isinstance(x, Integral) or _several(x) for x in given):
+    others = [y for y in right if y not in (negative, 1)]
+    scores = [x for x in given if not isinstance(x, Integral) and len(as_list(x) or [x]) == 1]
+    if others and scores:
         raise ValueError(
             f"one score for each example tells two classes apart, {negative} and 1, but there is a "
-            f"target of {other}; if the outputs are classes, make them whole numbers"
+            f"target of {others[0]}; if the outputs are classes, make them whole numbers"
         )
     return classify(given, threshold, negative), right
-
-
-def _several(output: Any) -> bool:
-    return len(as_list(output) or ()) > 1
 
 
 def _class(output: Any, threshold: float, negative: int, name: str) -> int:
@@ -175,7 +170,7 @@ def _class(output: Any, threshold: float, negative: int, name: str) -> int:
     return 1 if scores[0] > threshold else negative
 
 
-def class_of(target: Any, name: str) -> int:
+def class_of(target: object, name: str) -> int:
     """The class that a target stands for."""
     numbers = as_list(target)
     if numbers:
@@ -282,7 +277,7 @@ def search(
     return Search(done, maximize, interrupted)
 
 
-def _score(result: Any, maximize: bool) -> float:
+def _score(result: object, maximize: bool) -> float:
     if not isinstance(result, History):
         return as_number(result)
     if maximize and result.state["fixed"]["metric"] is None:
@@ -297,8 +292,8 @@ def _settings(space: Mapping[str, Any], trials: int | None, seed: int) -> list[d
     """The settings to try: all combinations of the choices, or as many as there are trials."""
     if not isinstance(space, Mapping) or not space:
         raise TypeError(f"space names the settings and their choices, but got {shown(space)}")
-    if trials is not None and (not isinstance(trials, int) or trials < 1):
-        raise ValueError(f"trials is a whole number from 1 on, but got {trials!r}")
+    if trials is not None:
+        trials = whole_number("trials", trials)
     drawn = [name for name, choices in space.items() if callable(choices)]
     if drawn and trials is None:
         raise ValueError(f"{drawn[0]} is drawn at random: how many trials are to be made?")
@@ -314,7 +309,7 @@ def _settings(space: Mapping[str, Any], trials: int | None, seed: int) -> list[d
     return [_combination(space, listed, place, generator) for place in places]
 
 
-def _choices(name: str, given: Any) -> list[Any]:
+def _choices(name: str, given: object) -> list[Any]:
     """The choices for a setting, as a list."""
     if not isinstance(given, Iterable) or isinstance(given, (str, bytes)):
         raise TypeError(f"{name} needs a list of choices, but got {shown(given)}")

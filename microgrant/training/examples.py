@@ -23,6 +23,7 @@ from ..compiler import tables
 from ..engine.arguments import as_number, shown
 
 __all__ = [
+    "Examples",
     "Form",
     "Rows",
     "Shape",
@@ -35,6 +36,8 @@ __all__ = [
     "take",
 ]
 
+Examples: TypeAlias = tuple[list[Any], list[Any]]
+"""Inputs and targets, equally many."""
 Shape: TypeAlias = tuple[int, ...]
 Rows: TypeAlias = Any
 """A list of lists of floats, or an array of two dimensions."""
@@ -81,7 +84,7 @@ class Form:
         right = [self._target(y, f"{name}ys", i) for i, y in enumerate(ys)]
         return [a + b for a, b in zip(left, right, strict=True)]
 
-    def _target(self, y: Any, name: str, place: int) -> list[float]:
+    def _target(self, y: object, name: str, place: int) -> list[float]:
         if not self.classes:
             return numbers(y, self.y or (), name, place)
         if not isinstance(y, Integral):
@@ -97,19 +100,19 @@ class Form:
         return [float(y == i) for i in range(self.classes)]
 
 
-def examples(given: Any, name: str) -> list[Any]:
+def examples(given: object, name: str) -> list[Any]:
     """A list of examples that is not empty."""
-    found = as_list(given)
-    if found is None:
+    listed = as_list(given)
+    if listed is None:
         if isinstance(given, (str, bytes, Mapping, Set)) or not isinstance(given, Iterable):
             raise TypeError(f"{name} is a list with one entry for each example, not {shown(given)}")
-        found = list(given)
-    if not found:
+        listed = list(given)
+    if not listed:
         raise ValueError(f"there are no examples: {name} is empty")
-    return found
+    return listed
 
 
-def pair(data: Any, name: str = "data") -> tuple[list[Any], list[Any]]:
+def pair(data: object, name: str = "data") -> Examples:
     """Inputs and targets, equally many."""
     if not isinstance(data, (tuple, list)) or len(data) != 2:
         raise TypeError(f"{name} is a pair (xs, ys) of inputs and targets, but got {shown(data)}")
@@ -123,18 +126,18 @@ def pair(data: Any, name: str = "data") -> tuple[list[Any], list[Any]]:
     return xs, ys
 
 
-def as_list(x: Any) -> list[Any] | None:
+def as_list(x: object) -> list[Any] | None:
     """A list or an array as a list; None for a number, and for all else."""
     if isinstance(x, (list, tuple)):
         return list(x)
     if not getattr(x, "ndim", 0):
         return None
     # tolist() keeps whole numbers whole. A table of pandas has none.
-    found = x if hasattr(x, "tolist") else tables.as_array(x)
-    return None if found is None else list(found.tolist())
+    listable = x if hasattr(x, "tolist") else tables.as_array(x)
+    return None if listable is None else list(listable.tolist())
 
 
-def shape_of(x: Any, name: str) -> Shape:
+def shape_of(x: object, name: str) -> Shape:
     """How long lists in lists are, from the outside in; a number has the shape ()."""
     shape: Shape = ()
     while (inner := as_list(x)) is not None:
@@ -144,7 +147,7 @@ def shape_of(x: Any, name: str) -> Shape:
     return shape
 
 
-def flattened(x: Any, shape: Shape) -> list[Any] | None:
+def flattened(x: object, shape: Shape) -> list[Any] | None:
     """What stands in nested lists of a shape; None if they are of another.
 
     >>> flattened([[1, 2], [3, 4]], (2, 2)), flattened([[1, 2], [3]], (2, 2))
@@ -159,15 +162,15 @@ def flattened(x: Any, shape: Shape) -> list[Any] | None:
     return layer
 
 
-def numbers(x: Any, shape: Shape, name: str, place: int) -> list[float]:
+def numbers(x: object, shape: Shape, name: str, place: int) -> list[float]:
     """The numbers of one example, which has the shape of the first."""
-    found = flattened(x, shape)
-    if found is None or any(as_list(number) is not None for number in found):
+    flat = flattened(x, shape)
+    if flat is None or any(as_list(number) is not None for number in flat):
         other = shape_of(x, f"{name}[{place}]")
         what = "has lists of different lengths" if other == shape else described(other)
         raise ValueError(f"{name.split()[-1]}[0] {described(shape)}, but {name}[{place}] {what}")
     try:
-        return [as_number(number) for number in found]
+        return [as_number(number) for number in flat]
     except TypeError as error:
         raise TypeError(f"{name}[{place}]: {error}") from None
 

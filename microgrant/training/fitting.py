@@ -17,22 +17,24 @@ import importlib
 import math
 import random
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from numbers import Integral, Real
+from numbers import Real
 from typing import Any, TypeAlias
 
 from ..compiler import tables
-from ..engine.arguments import as_number, shown
+from ..engine.arguments import as_number, shown, whole_number
 from ..engine.value import NO_GRADIENT, Value
 from ..nn import Module
 from ..optim import SGD, Optimizer, Schedule, clip_gradients
-from .examples import Form, Rows, examples, pair, take
+from .examples import Examples, Form, Rows, examples, pair, take
 from .history import COLUMNS, History, checked_state
-from .runners import Eager, in_mode, laid_out, runner_for
+from .runners import Loss, Model, Penalty, Runner, Task, in_mode, laid_out, runner_for
 
 __all__ = ["DivergenceError", "fit", "predict"]
 
-Loss: TypeAlias = Callable[[Any, Any], Value]
+OptimizerOf: TypeAlias = Callable[[list[Value]], Optimizer]
+Metric: TypeAlias = Callable[[Any, Any], float]
 State: TypeAlias = Mapping[str, Any]
 
 WORTH_COMPILING = 100  # inputs to predict; fewer are done before the compiler is
@@ -55,19 +57,19 @@ class DivergenceError(FloatingPointError):
 
 
 def fit(
-    model: Callable[[Any], Any],
+    model: Model,
     loss: Loss,
     data: tuple[Any, Any],
     *,
     epochs: int = 100,
     batch_size: int | None = None,
-    optimizer: Optimizer | Callable[[list[Value]], Optimizer] = SGD,
+    optimizer: Optimizer | OptimizerOf = SGD,
     schedule: Schedule | None = None,
-    penalty: Callable[[Sequence[Value]], Value] | None = None,
+    penalty: Penalty | None = None,
     clip: float | None = None,
     validation: float | tuple[Any, Any] | None = None,
     patience: int | None = None,
-    metric: Callable[[Any, Any], float] | None = None,
+    metric: Metric | None = None,
     seed: int = 0,
     target: str = "auto",
     progress: bool | None = None,
@@ -124,41 +126,23 @@ def fit(
     >>> print(f"{line.w[0]:.3f} {line.b:.3f}")
     2.000 1.000
     """
-    functions = {"model": model, "loss": loss}
-    given = {"penalty": penalty, "schedule": schedule, "metric": metric}
-    functions |= {name: function for name, function in given.items() if function is not None}
-    for name, function in functions.items():
-        if not callable(function):
-            raise TypeError(f"the {name} is {FUNCTIONS[name]}, but got {shown(function)}")
-    seed, epochs = _whole("seed", seed, least=None), _whole("epochs", epochs)
-    patience, clip = _whole("patience", patience, 0), _positive("clip", clip)
-    xs, ys = pair(data)
-    batch_size = _whole("batch_size", batch_size, len(xs))
-    held = None
-    if isinstance(validation, Real):
-        (xs, ys), held = _kept_apart(xs, ys, float(validation), seed)
-    elif validation is not None:
-        held = pair(validation, "validation")
-    if patience and held is None:
+    _check_functions(model=model, loss=loss, penalty=penalty, schedule=schedule, metric=metric)
+    settings = _Settings(epochs, batch_size, schedule, clip, patience, metric, seed)
+    train, held = _divided(data, validation, settings.seed)
+    if settings.patience and held is None:
         raise ValueError("patience watches the validation loss: give validation=0.2, or a pair")
     learner = _optimizer(model, optimizer)
     with in_mode(model, training=True):
-        form, rows, held_rows = laid_out(model, loss, xs, ys, held)
-        eager = Eager(model, form, loss, learner.parameters, penalty, outputs=metric is not None)
-        runner = runner_for(eager, rows, target)
+        form, rows, held_rows = laid_out(model, loss, train, held)
+        task = Task(model, form, loss, learner.parameters, penalty, outputs=metric is not None)
+        runner = runner_for(task, rows, target)
         course = _Course(
-            runner=runner,
-            rows=runner.prepared(rows),
-            held=runner.prepared(held_rows) if held_rows else None,
-            targets=ys if held is None else held[1],
+            settings,
+            runner,
+            runner.prepared(rows),
+            runner.prepared(held_rows) if held_rows else None,
+            targets=(held or train)[1],
             optimizer=learner,
-            epochs=epochs,
-            batch_size=min(batch_size, len(xs)),
-            schedule=schedule,
-            clip=clip,
-            patience=patience,
-            metric=metric,
-            seed=seed,
         )
         if resume is not None:
             course.resume(resume.state if isinstance(resume, History) else resume)
@@ -166,143 +150,172 @@ def fit(
 
 
 @dataclass
+class _Settings:
+    """How a training is to go; the arguments of `fit` of these names, checked."""
+
+    epochs: int
+    batch_size: int | None
+    schedule: Schedule | None
+    clip: float | None
+    patience: int | None
+    metric: Metric | None
+    seed: int
+
+    def __post_init__(self) -> None:
+        self.seed = whole_number("seed", self.seed, least=None)
+        self.epochs = whole_number("epochs", self.epochs)
+        if self.patience is not None:
+            self.patience = whole_number("patience", self.patience)
+        if self.clip is not None and not as_number(self.clip) > 0:
+            raise ValueError(f"clip is a number above 0, but got {self.clip!r}")
+        if self.batch_size is not None:
+            self.batch_size = whole_number("batch_size", self.batch_size)
+
+
+@dataclass
 class _Course:
     """A training under way, on rows of numbers.
 
-    done: all that is to be known after the last complete step. It is replaced as a whole and never
-        changed in itself, so that it is right whenever Ctrl-C comes. What is drawn at random
+    fixed: what may not change when the training is resumed.
+    columns: what is noted of each epoch; only the epochs that are complete count.
+    done: all else that is to be known after the last complete step. It is replaced as a whole and
+        never changed in itself, so that it is right whenever Ctrl-C comes. What is drawn at random
         depends on the number of the epoch or step: no generator has a state that would count.
     """
 
-    runner: Eager
+    settings: _Settings
+    runner: Runner
     rows: Rows
     held: Rows | None
     targets: list[Any]
     optimizer: Optimizer
-    epochs: int
-    batch_size: int
-    schedule: Schedule | None
-    clip: float | None
-    patience: int
-    metric: Callable[[Any, Any], float] | None
-    seed: int
     bar: Any = None
 
     def __post_init__(self) -> None:
-        self.batches = -(-len(self.rows) // self.batch_size)
+        count, metric = len(self.rows), self.settings.metric
+        self.batch_size = min(self.settings.batch_size or count, count)
+        self.batches = -(-count // self.batch_size)
+        self.fixed = {
+            "seed": self.settings.seed,
+            "parameters": len(self.optimizer.parameters),
+            "examples": count,
+            "batch_size": self.batch_size,
+            "validation": 0 if self.held is None else len(self.held),
+            "metric": None if metric is None else getattr(metric, "__name__", "?"),
+        }
+        self.columns: dict[str, list[float]] = {name: [] for name in COLUMNS}
         self.done: dict[str, Any] = {
-            "fixed": {  # what may not change when the training is resumed
-                "seed": self.seed,
-                "parameters": len(self.optimizer.parameters),
-                "examples": len(self.rows),
-                "batch_size": self.batch_size,
-                "validation": 0 if self.held is None else len(self.held),
-                "metric": None if self.metric is None else getattr(self.metric, "__name__", "?"),
-            },
             "epoch": 0,  # how many are complete
             "batch": 0,  # how many steps are, in the epoch under way; and the total of their losses
             "total": 0.0,
             "parameters": self._numbers(),
             "optimizer": self.optimizer.state(),
             "best": None,  # the lowest validation loss, its epoch, and the parameters then
-            "history": {name: [] for name in COLUMNS},
         }
 
     def resume(self, state: State) -> None:
         """Go on from the state of another course, or say why that cannot be."""
         state = checked_state(state)
-        for name, now in self.done["fixed"].items():
+        for name, now in self.fixed.items():
             if (then := state["fixed"].get(name)) != now:
                 raise ValueError(
                     f"to be resumed is a training with {name} = {then!r}, but here it is {now!r}"
                 )
         self.optimizer.load_state(state["optimizer"])
         # The columns are to grow, and those of the state are not ours.
-        columns = {name: [*state["history"][name]] for name in COLUMNS}
-        self.done = {**state, "history": columns}
+        self.columns = {name: [*state["history"][name]] for name in COLUMNS}
+        self.done = {name: state[name] for name in self.done}
         self._put(state["parameters"])
 
     def run(self, progress: bool | None) -> History:
         """The epochs that are left."""
-        note, interrupted = "", False
+        note, interrupted, epochs = "", False, self.settings.epochs
         try:
-            self.bar = _bar(progress, self.epochs * self.batches, self._steps())
-            while self.done["epoch"] < self.epochs and not self._out_of_patience():
-                self._epoch()
-            if self.done["epoch"] < self.epochs:
-                note = f"stopped: no lower validation loss for {self.patience} epochs"
+            with _bar(progress, epochs * self.batches, self._steps()) as self.bar:
+                while self.done["epoch"] < epochs:
+                    if self._out_of_patience():
+                        patience = self.settings.patience
+                        note = f"stopped: no lower validation loss for {patience} epochs"
+                        break
+                    self._epoch()
         except KeyboardInterrupt:
             note, interrupted = f"interrupted in epoch {self.done['epoch'] + 1}", True
         except DivergenceError as error:
             error.history = self._finished(f"diverged in epoch {self.done['epoch'] + 1}", False)
             raise
-        finally:
-            if self.bar is not None:
-                self.bar.close()
         return self._finished(note, interrupted)
 
     def _finished(self, note: str, interrupted: bool) -> History:
         """The history; the model is left as it was after the last complete step, or at its best."""
-        done = self.done
+        done, best = self.done, self.done["best"]
         self._put(done["parameters"])
         self.optimizer.load_state(done["optimizer"])
         self.optimizer.zero_grad()
-        if self.patience and done["best"] is not None:
-            self._put(done["best"]["parameters"])
-            note += f"{'; ' * bool(note)}the parameters are those of epoch {done['best']['epoch']}"
-        columns = {name: column[: done["epoch"]] for name, column in done["history"].items()}
-        return History({**done, "history": columns}, note, interrupted, self.runner.target)
+        if self.settings.patience and best is not None:
+            self._put(best["parameters"])
+            note += f"{'; ' * bool(note)}the parameters are those of epoch {best['epoch']}"
+        columns = {name: column[: done["epoch"]] for name, column in self.columns.items()}
+        state = {"fixed": self.fixed, **done, "history": columns}
+        return History(state, note, interrupted, self.runner.target)
 
     def _epoch(self) -> None:
         """The steps of an epoch that are left; and then, how good is the model?"""
-        size, order = self.batch_size, None
+        size, count, order = self.batch_size, len(self.rows), None
         if self.batches > 1:
-            order = _shuffled(len(self.rows), f"{self.seed} order {self.done['epoch']}")
-        for start in range(self.done["batch"] * size, len(self.rows), size):
+            order = _shuffled(count, f"{self.settings.seed} order {self.done['epoch']}")
+        for start in range(self.done["batch"] * size, count, size):
             self._step(self.rows if order is None else take(self.rows, order[start : start + size]))
-        done, epoch = self.done, self.done["epoch"] + 1
-        best, columns = done["best"], done["history"]
-        columns["loss"].append(done["total"] / len(self.rows))
-        columns["learning_rate"].append(self.optimizer.learning_rate)
-        if self.held is not None or self.metric is not None:
-            loss, outputs = self.runner.evaluate(self.rows if self.held is None else self.held)
-            if self.metric is not None:
-                columns["metric"].append(as_number(self.metric(outputs, self.targets)))
-            if self.held is not None:
-                if not math.isfinite(loss):
-                    raise self._diverged(f"the validation loss is {loss}")
-                columns["validation_loss"].append(loss)
-                if best is None or loss < best["loss"]:
-                    best = {"loss": loss, "epoch": epoch, "parameters": done["parameters"]}
-        # Until here, what was appended does not count: see `_finished`.
-        self.done = {**done, "epoch": epoch, "batch": 0, "total": 0.0, "best": best}
+        loss = self.done["total"] / count
+        self.columns["loss"].append(loss)
+        self.columns["learning_rate"].append(self.optimizer.learning_rate)
+        best = self._measured()
+        epoch = self.done["epoch"] + 1
+        self.done = self.done | {"epoch": epoch, "batch": 0, "total": 0.0, "best": best}
         if self.bar is not None:
-            self.bar.set_postfix(loss=f"{columns['loss'][-1]:.4g}", refresh=False)
+            self.bar.set_postfix(loss=f"{loss:.4g}", refresh=False)
+
+    def _measured(self) -> dict[str, Any] | None:
+        """Note the validation loss and the metric after an epoch; the best of the epochs so far."""
+        best: dict[str, Any] | None = self.done["best"]
+        metric = self.settings.metric
+        if self.held is None and metric is None:
+            return best
+        loss, outputs = self.runner.evaluate(self.rows if self.held is None else self.held)
+        if metric is not None:
+            self.columns["metric"].append(as_number(metric(outputs, self.targets)))
+        if self.held is None:
+            return best
+        if not math.isfinite(loss):
+            raise self._diverged(f"the validation loss is {loss}")
+        self.columns["validation_loss"].append(loss)
+        if best is None or loss < best["loss"]:
+            epoch, parameters = self.done["epoch"] + 1, self.done["parameters"]
+            best = {"loss": loss, "epoch": epoch, "parameters": parameters}
+        return best
 
     def _step(self, rows: Rows) -> None:
         """Forward, backward, update."""
         done, optimizer, number = self.done, self.optimizer, self._steps()
         optimizer.zero_grad()
-        if self.schedule is not None:
-            optimizer.learning_rate = self.schedule(number)
-        loss = self.runner.step(rows, f"{self.seed} noise {number}")
+        if self.settings.schedule is not None:
+            optimizer.learning_rate = self.settings.schedule(number)
+        loss = self.runner.step(rows, f"{self.settings.seed} noise {number}")
         if not math.isfinite(loss):
             raise self._diverged(f"the loss is {loss}")
         if all(p.grad is NO_GRADIENT for p in optimizer.parameters):
             raise ValueError(
                 "the loss does not depend on any parameter: was the .data of a Value taken?"
             )
-        if self.clip is not None:
+        if self.settings.clip is not None:
             try:
-                clip_gradients(optimizer.parameters, self.clip)
+                clip_gradients(optimizer.parameters, self.settings.clip)
             except ValueError:
                 raise self._diverged("the gradient is nan or infinite") from None
         optimizer.step()
         parameters = self._numbers()
         if not all(map(math.isfinite, parameters)):
             raise self._diverged("a parameter is nan or infinite")
-        self.done = {
-            **done,
+        self.done = done | {
             "batch": done["batch"] + 1,
             "total": done["total"] + loss * len(rows),
             "parameters": parameters,
@@ -334,13 +347,11 @@ class _Course:
         return int(self.done["epoch"] * self.batches + self.done["batch"])
 
     def _out_of_patience(self) -> bool:
-        best = self.done["best"]
-        if not self.patience or best is None:
-            return False
-        return bool(self.done["epoch"] - best["epoch"] >= self.patience)
+        patience, best = self.settings.patience, self.done["best"]
+        return bool(patience and best and self.done["epoch"] - best["epoch"] >= patience)
 
 
-def predict(model: Callable[[Any], Any], xs: Any, *, target: str = "auto") -> Any:
+def predict(model: Model, xs: Any, *, target: str = "auto") -> Any:
     """The outputs of a model for many inputs, in `eval` mode: an entry for each.
 
     An array where NumPy is installed, else a list. The model is compiled where there are enough
@@ -357,7 +368,7 @@ def predict(model: Callable[[Any], Any], xs: Any, *, target: str = "auto") -> An
     rows = form.rows(xs)
     if target == "auto" and len(rows) < WORTH_COMPILING:
         target = "eager"
-    runner = runner_for(Eager(model, form), rows, target)
+    runner = runner_for(Task(model, form), rows, target)
     outputs = runner.evaluate(runner.prepared(rows))[1]
     numpy = tables.numpy()
     return outputs if numpy is None else numpy.asarray(outputs)
@@ -366,11 +377,25 @@ def predict(model: Callable[[Any], Any], xs: Any, *, target: str = "auto") -> An
 # --- What was given, checked and laid out -------------------------------------------------------
 
 
-def _kept_apart(xs: list[Any], ys: list[Any], fraction: float, seed: int) -> tuple[Any, Any]:
-    """The pair to train on, and the pair for validation, at random."""
-    count = round(fraction * len(xs))
+def _check_functions(**given: object) -> None:
+    """What may be left out is None; else it is an error, as is all that cannot be called."""
+    for name, function in given.items():
+        left_out = function is None and name not in ("model", "loss")
+        if not left_out and not callable(function):
+            raise TypeError(f"the {name} is {FUNCTIONS[name]}, but got {shown(function)}")
+
+
+def _divided(data: Any, validation: Any, seed: int) -> tuple[Examples, Examples | None]:
+    """The examples to train on, and those for validation, if there are to be any."""
+    xs, ys = pair(data)
+    if validation is None:
+        return (xs, ys), None
+    if not isinstance(validation, Real):
+        return (xs, ys), pair(validation, "validation")
+    fraction = float(validation)
     if not 0 < fraction < 1:
         raise ValueError(f"validation is a fraction between 0 and 1, or a pair, but got {fraction}")
+    count = round(fraction * len(xs))
     if not 0 < count < len(xs):
         raise ValueError(
             f"validation={fraction:g} of {len(xs)} examples is {count}: that leaves no examples "
@@ -390,9 +415,7 @@ def _shuffled(count: int, seed: str) -> list[int]:
     return order
 
 
-def _optimizer(
-    model: Callable[[Any], Any], optimizer: Optimizer | Callable[[list[Value]], Optimizer]
-) -> Optimizer:
+def _optimizer(model: Model, optimizer: Optimizer | OptimizerOf) -> Optimizer:
     """The optimiser that was given, or made of the model's parameters."""
     own = model.parameters() if isinstance(model, Module) else []
     if not isinstance(optimizer, Optimizer):
@@ -413,31 +436,15 @@ def _optimizer(
     return optimizer
 
 
-def _whole(name: str, number: Any, default: int | None = None, least: int | None = 1) -> int:
-    if number is None and default is not None:
-        return default
-    whole = isinstance(number, Integral) and not isinstance(number, bool)
-    if not whole or (least is not None and number < least):
-        limit = "" if least is None else f" from {least} on"
-        raise ValueError(f"{name} is a whole number{limit}, but got {number!r}")
-    return int(number)
-
-
-def _positive(name: str, number: float | None) -> float | None:
-    if number is not None and not as_number(number) > 0:
-        raise ValueError(f"{name} is a number above 0, but got {number!r}")
-    return number
-
-
-def _bar(progress: bool | None, steps: int, done: int) -> Any:
-    """A bar of tqdm's, or None."""
+def _bar(progress: bool | None, steps: int, done: int) -> AbstractContextManager[Any]:
+    """A bar of tqdm's, or nothing, which is as good as one."""
     if progress is False:
-        return None
+        return nullcontext()
     try:
-        tqdm = importlib.import_module("tqdm").tqdm
+        tqdm: Callable[..., AbstractContextManager[Any]] = importlib.import_module("tqdm").tqdm
     except ImportError:
         if progress is None:
-            return None
+            return nullcontext()
         raise ImportError(
             "tqdm is not installed: `pip install 'microgrant[lessons]'` brings it"
         ) from None

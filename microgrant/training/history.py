@@ -6,21 +6,21 @@ With this module you can
 - see it:                   history.plot()
 - go on from it:            fit(…, resume=history.state)
 - keep it:                  json.dumps(history.state); checked_state(json.loads(text))
-- line up a table of texts: aligned([["epoch", "loss"], ["1", "0.25"]])
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from ..engine.arguments import shown
-from ..ops.numbers import number
+from ..ops.numbers import aligned, number
 
-__all__ = ["COLUMNS", "History", "aligned", "checked_state"]
+__all__ = ["COLUMNS", "History", "checked_state"]
 
 BLUE, VERMILLION = "#005A9C", "#A63D00"
 ROWS = 10  # of the table, about
+NO_STATE = "this is not the state of a history"
 
 COLUMNS = ("loss", "validation_loss", "metric", "learning_rate")
 """What is noted of each epoch, in `state["history"]`."""
@@ -42,11 +42,7 @@ class History:
     """
 
     def __init__(
-        self,
-        state: Mapping[str, Any],
-        note: str = "",
-        interrupted: bool = False,
-        target: str = "",
+        self, state: Mapping[str, Any], note: str = "", interrupted: bool = False, target: str = ""
     ) -> None:
         columns = state["history"]
         self.loss: list[float] = columns["loss"]
@@ -119,58 +115,43 @@ def checked_state(state: Any) -> dict[str, Any]:
         ...
     ValueError: this is not the state of a history, without 'fixed': dict {'epoch': 3}
     """
-
-    def count(x: Any) -> bool:
-        return type(x) is int and x >= 0
-
-    def floats(x: Any, length: int) -> bool:
-        return isinstance(x, list) and len(x) == length and {*map(type, x)} <= {float}
-
     try:
-        fixed, epoch, best = state["fixed"], state["epoch"], state["best"]
-        validated, measured = epoch * bool(fixed["validation"]), epoch * bool(fixed["metric"])
-        lengths = dict(zip(COLUMNS, (epoch, validated, measured, epoch), strict=True))
-        good = {
-            "fixed": all(count(fixed[name]) for name in ("parameters", "examples", "validation"))
-            and type(fixed["seed"]) is int
-            and count(fixed["batch_size"] - 1)
-            and isinstance(fixed["metric"], (str, type(None))),
-            "epoch": count(epoch),
-            "batch": count(state["batch"]),
-            "total": type(state["total"]) is float,
-            "parameters": floats(state["parameters"], fixed["parameters"]),
-            "optimizer": isinstance(state["optimizer"], dict),  # which looks at it by itself
-            "best": best is None
-            or (
-                type(best["loss"]) is float
-                and count(epoch - best["epoch"])
-                and floats(best["parameters"], fixed["parameters"])
-            ),
-            "history": all(floats(state["history"][name], n) for name, n in lengths.items()),
-        }
-        bad = [name for name, is_good in good.items() if not is_good]
+        fits = _fits(state)
     except KeyError as error:
-        raise ValueError(
-            f"this is not the state of a history, without {error}: {shown(state)}"
-        ) from None
+        raise ValueError(f"{NO_STATE}, without {error}: {shown(state)}") from None
     except TypeError:
-        raise ValueError(f"this is not the state of a history: {shown(state)}") from None
-    if bad:
-        raise ValueError(f"this is not the state of a history: {bad[0]} is {shown(state[bad[0]])}")
-    return {name: state[name] for name in good}
+        raise ValueError(f"{NO_STATE}: {shown(state)}") from None
+    for name, good in fits.items():
+        if not good:
+            raise ValueError(f"{NO_STATE}: {name} is {shown(state[name])}")
+    return {name: state[name] for name in fits}
 
 
-def aligned(lines: Sequence[Sequence[str]]) -> str:
-    """Lines of texts in columns, flush right; what stands beyond the first line's end is appended.
+def _fits(state: Any) -> dict[str, bool]:
+    """For each part of a state, whether it is as it should be."""
+    fixed, epoch, best = state["fixed"], state["epoch"], state["best"]
+    validated, measured = epoch * bool(fixed["validation"]), epoch * bool(fixed["metric"])
+    lengths = dict(zip(COLUMNS, (epoch, validated, measured, epoch), strict=True))
+    return {
+        "fixed": isinstance(fixed, dict),  # `fit` compares it with its own
+        "epoch": _is_count(epoch),
+        "batch": _is_count(state["batch"]),
+        "total": type(state["total"]) is float,
+        "parameters": _are_floats(state["parameters"], fixed["parameters"]),
+        "optimizer": isinstance(state["optimizer"], dict),  # which looks at it by itself
+        "best": best is None
+        or (
+            type(best["loss"]) is float
+            and _is_count(epoch - best["epoch"])
+            and _are_floats(best["parameters"], fixed["parameters"])
+        ),
+        "history": all(_are_floats(state["history"][name], n) for name, n in lengths.items()),
+    }
 
-    >>> print(aligned([["epoch", "loss"], ["1", "0.25"], ["100", "0.125", "best"]]))
-    epoch   loss
-        1   0.25
-      100  0.125  best
-    """
-    columns = range(len(lines[0]) if lines else 0)
-    widths = [max(len(line[i]) for line in lines if i < len(line)) for i in columns]
-    return "\n".join(
-        "  ".join(text.rjust(widths[i]) if i < len(widths) else text for i, text in enumerate(line))
-        for line in lines
-    )
+
+def _is_count(x: object) -> bool:
+    return type(x) is int and x >= 0
+
+
+def _are_floats(x: object, length: int) -> bool:
+    return isinstance(x, list) and len(x) == length and {*map(type, x)} <= {float}

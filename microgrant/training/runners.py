@@ -2,7 +2,8 @@
 
 With this module you can
 
-- have what runs it best:        runner = runner_for(Eager(model, form, loss, parameters), rows)
+- say what is to be run:         task = Task(model, form, loss, parameters)
+- have what runs it best:        runner = runner_for(task, rows, "auto")
 - run a step over some rows:     mean_loss = runner.step(rows, seed="step 7")
 - see how good the model is:     mean_loss, outputs = runner.evaluate(rows)
 
@@ -17,7 +18,8 @@ import random
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, TypeAlias
 
 from ..compiler import tables
 from ..compiler.step import DecisionWarning, Predictor, Step, compile
@@ -27,16 +29,21 @@ from ..engine.conditions import whole_order
 from ..engine.modes import no_grad, warn
 from ..engine.value import NO_GRADIENT, Value, as_value
 from ..nn import Module, Noise, noise_in
-from .examples import Form, Rows, Shape, arranged, as_list, flattened, shape_of
+from .examples import Examples, Form, Rows, Shape, arranged, as_list, flattened, shape_of
 
-__all__ = ["Compiled", "Eager", "drawing", "in_mode", "laid_out", "runner_for"]
+__all__ = ["CompiledRunner", "EagerRunner", "Loss", "Model", "Penalty", "Runner", "Task"]
+__all__ += ["in_mode", "laid_out", "runner_for"]
+
+Model: TypeAlias = Callable[[Any], Any]
+Loss: TypeAlias = Callable[[Any, Any], Value]
+Penalty: TypeAlias = Callable[[Sequence[Value]], Value]
 
 PROBES = 5  # examples on which a compiled model has to agree with Python
 FEW = 16  # how many of the smallest targets, and of the largest, a loss has a look at
 
 
 @contextmanager
-def drawing(seed: str) -> Iterator[None]:
+def seeded(seed: str) -> Iterator[None]:
     """Inside, `random` draws what the seed says; outside, it goes on as if nothing had happened."""
     state = random.getstate()
     random.seed(seed)
@@ -47,7 +54,7 @@ def drawing(seed: str) -> Iterator[None]:
 
 
 @contextmanager
-def in_mode(model: Any, training: bool) -> Iterator[None]:
+def in_mode(model: Model, training: bool) -> Iterator[None]:
     """Inside, the model is in that mode; outside, each module in the mode in which it was."""
     if not isinstance(model, Module):
         yield
@@ -63,20 +70,17 @@ def in_mode(model: Any, training: bool) -> Iterator[None]:
 
 
 def laid_out(
-    model: Callable[[Any], Any],
-    loss: Callable[[Any, Any], Any],
-    xs: list[Any],
-    ys: list[Any],
-    held: Any,
+    model: Model, loss: Loss, examples: Examples, held: Examples | None
 ) -> tuple[Form, list[list[float]], list[list[float]]]:
     """The form of the examples, their rows, and the rows of those for validation."""
+    xs, ys = examples
     form = Form.of(xs[0])
     [row] = form.rows(xs[:1])
-    with no_grad(), drawing("first look"):
+    with no_grad(), seeded("first look"):
         outputs = model(form.arranged(list(map(Value, row)))[0])
         form = Form.of(xs[0], ys[0], len(as_list(outputs) or [outputs]))
         rows = form.rows(xs, ys)
-        held_rows = form.rows(held[0], held[1], "validation ") if held else []
+        held_rows = form.rows(*held, "validation ") if held else []
         # In a compiled step a target is a Value, which a loss takes as it comes. Let it see some of
         # the numbers: if there is one that it would not have, the smallest or the largest is.
         different = sorted({tuple(row[math.prod(form.x) :]) for row in rows + held_rows})
@@ -86,8 +90,9 @@ def laid_out(
     return form, rows, held_rows
 
 
-class Eager:
-    """Runs a model as Python does: one example after the other, each with a graph of its own.
+@dataclass(frozen=True)
+class Task:
+    """What a model is run for, one example after the other.
 
     loss: of the outputs and the target of one example; None where only outputs are wanted.
     parameters: what a step differentiates by; empty where there are no steps.
@@ -95,47 +100,12 @@ class Eager:
     outputs: whether outputs are wanted at all.
     """
 
-    target = "eager"
-
-    def __init__(
-        self,
-        model: Callable[[Any], Any],
-        form: Form,
-        loss: Callable[[Any, Any], Any] | None = None,
-        parameters: Sequence[Value] = (),
-        penalty: Callable[[Sequence[Value]], Any] | None = None,
-        outputs: bool = True,
-    ) -> None:
-        self.model, self.form, self.loss = model, form, loss
-        self.parameters, self.penalty, self.outputs = parameters, penalty, outputs
-
-    def prepared(self, rows: list[list[float]]) -> Rows:
-        """The rows as they run fastest."""
-        return rows
-
-    def step(self, rows: Rows, seed: str) -> float:
-        """The mean loss over the rows, and the penalty; their gradient is added to each `.grad`.
-
-        seed: of what the model draws on the way, by the module `random`.
-        """
-        total = 0.0
-        with drawing(seed):
-            for row in rows:
-                loss, _ = self.one(list(map(Value, row)))
-                loss.backward(1 / len(rows))
-                total += loss.data
-        if self.penalty is None:
-            return total / len(rows)
-        penalty = checked_loss(self.penalty(self.parameters), "the penalty")
-        penalty.backward()
-        return total / len(rows) + penalty.data
-
-    def evaluate(self, rows: Rows) -> tuple[float, Any]:
-        """The mean loss over the rows, without the penalty; and the outputs for each of them."""
-        with no_grad(), in_mode(self.model, training=False):
-            found = [self.one(list(map(Value, row))) for row in rows]
-        outputs = [arranged([x.data for x in values], shape) for _, (values, shape) in found]
-        return sum(loss.data for loss, _ in found) / len(found), outputs
+    model: Model
+    form: Form
+    loss: Loss | None = None
+    parameters: Sequence[Value] = ()
+    penalty: Penalty | None = None
+    outputs: bool = True
 
     def one(self, row: list[Value]) -> tuple[Value, tuple[list[Value], Shape]]:
         """The loss for one example, 0 if there is none; its outputs one by one, and their shape."""
@@ -152,34 +122,80 @@ class Eager:
             raise ValueError(f"the outputs are lists of different lengths: {shown(outputs)}")
         return loss, ([as_value(x) for x in values], shape)
 
+    def penalty_now(self) -> Value | None:
+        """The penalty as the parameters are now, if there is one."""
+        if self.penalty is None:
+            return None
+        return checked_loss(self.penalty(self.parameters), "the penalty")
 
-class Compiled(Eager):
+
+class EagerRunner:
+    """Runs a task as Python does: one example after the other, each with a graph of its own."""
+
+    target = "eager"
+
+    def __init__(self, task: Task) -> None:
+        self.task = task
+
+    def prepared(self, rows: list[list[float]]) -> Rows:
+        """The rows as they run fastest."""
+        return rows
+
+    def step(self, rows: Rows, seed: str) -> float:
+        """The mean loss over the rows, and the penalty; their gradient is added to each `.grad`.
+
+        seed: of what the model draws on the way, by the module `random`.
+        """
+        total = 0.0
+        with seeded(seed):
+            for row in rows:
+                loss, _ = self.task.one(list(map(Value, row)))
+                loss.backward(1 / len(rows))
+                total += loss.data
+        penalty = self.task.penalty_now()
+        if penalty is None:
+            return total / len(rows)
+        penalty.backward()
+        return total / len(rows) + penalty.data
+
+    def evaluate(self, rows: Rows) -> tuple[float, Any]:
+        """The mean loss over the rows, without the penalty; and the outputs for each of them."""
+        with no_grad(), in_mode(self.task.model, training=False):
+            results = [self.task.one(list(map(Value, row))) for row in rows]
+        outputs = [arranged([x.data for x in values], shape) for _, (values, shape) in results]
+        return sum(loss.data for loss, _ in results) / len(results), outputs
+
+
+class CompiledRunner:
     """Runs the compiled graph of one example over many rows at once.
 
     The noise of `Dropout` is among the inputs of the graph: the very numbers that the model would
     draw eagerly, row after row.
     """
 
-    def __init__(self, eager: Eager, row: list[float], target: Any) -> None:
-        vars(self).update(vars(eager))
-        leaves = list(map(Value, row))
-        self._draws = 0
-        if self.parameters:
-            with drawing("recording"):
-                first = Noise().number + 1
-                loss, _ = self.one(leaves)
-                self._draws = Noise().number - first
-            if self.penalty is not None:
-                loss = loss + checked_loss(self.penalty(self.parameters), "the penalty")
-            noise = {len(row) + x.number - first: x for x in noise_in(loss)}
-            self._step_columns, inputs = in_graph([loss], {**dict(enumerate(leaves)), **noise})
-            self._step: Step = compile(loss, inputs, self.parameters, target=target)
-        with in_mode(self.model, training=False):
-            loss, (values, self._shape) = self.one(leaves)
-        roots = values if self.loss is None else [loss, *values]
-        self._columns, inputs = in_graph(roots, dict(enumerate(leaves)))
-        self._predict: Predictor = compile(roots, inputs, self.parameters, target=target)
+    def __init__(self, task: Task, row: list[float], target: Any) -> None:
+        self.task = task
+        leaves = dict(enumerate(map(Value, row)))
+        if task.parameters:
+            self._compile_step(leaves, target)
+        with in_mode(task.model, training=False):
+            loss, (values, self._shape) = task.one(list(leaves.values()))
+        roots = values if task.loss is None else [loss, *values]
+        self._columns, inputs = in_graph(roots, leaves)
+        self._predict: Predictor = compile(roots, inputs, task.parameters, target=target)
         self.target = self._predict.target
+
+    def _compile_step(self, leaves: dict[int, Value], target: Any) -> None:
+        with seeded("recording"):
+            first = Noise().number + 1
+            loss, _ = self.task.one(list(leaves.values()))
+            self._draws = Noise().number - first
+        penalty = self.task.penalty_now()
+        if penalty is not None:
+            loss = loss + penalty
+        noise = {len(leaves) + x.number - first: x for x in noise_in(loss)}
+        self._step_columns, inputs = in_graph([loss], leaves | noise)
+        self._step: Step = compile(loss, inputs, self.task.parameters, target=target)
 
     def prepared(self, rows: list[list[float]]) -> Rows:
         """An array, where NumPy is installed."""
@@ -195,48 +211,52 @@ class Compiled(Eager):
 
     def evaluate(self, rows: Rows) -> tuple[float, Any]:
         """The same, in one call of compiled code; the outputs are an array, if NumPy is there."""
-        found = self._predict(columns_of(rows, self._columns))
-        first = 0 if self.loss is None else 1
-        mean = sum(row[0] for row in found) / len(found) if first else 0.0
-        if isinstance(found, list):
-            return mean, [arranged(row[first:], self._shape) for row in found]
-        return float(mean), found[:, first:].reshape(len(found), *self._shape)
+        results = self._predict(columns_of(rows, self._columns))
+        first = 0 if self.task.loss is None else 1
+        mean = sum(row[0] for row in results) / len(results) if first else 0.0
+        if isinstance(results, list):
+            return mean, [arranged(row[first:], self._shape) for row in results]
+        return float(mean), results[:, first:].reshape(len(results), *self._shape)
 
 
-def runner_for(eager: Eager, rows: list[list[float]], target: str) -> Eager:
-    """What runs this model best: its compiled graph, where that computes what Python computes.
+Runner: TypeAlias = EagerRunner | CompiledRunner
+
+
+def runner_for(task: Task, rows: list[list[float]], target: str) -> Runner:
+    """What runs this task best: its compiled graph, where that computes what Python computes.
 
     Where it does not, a warning says why, and Python runs it; unless `target` insists on "native"
     or "python": then it is a ValueError.
     """
     if target not in ("auto", "native", "python", "eager"):
         raise ValueError(f'the target is "auto", "native", "python" or "eager", but got {target!r}')
+    eager = EagerRunner(task)
     if target == "eager":
         return eager
-    for p in eager.parameters:  # what was decided on them before now did not shape what comes
+    for p in task.parameters:  # what was decided on them before now did not shape what comes
         if hasattr(p, "_decided_at"):
             del p._decided_at
-    runner, reason = eager, ""
-    with warnings.catch_warnings(record=True) as found:
+    reason = ""
+    with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         try:
-            runner = Compiled(eager, rows[0], target)
-            reason = disagreement(eager, runner, rows)
+            compiled = CompiledRunner(task, rows[0], target)
+            reason = disagreement(eager, compiled, rows)
         except ValueError as error:
             reason = str(error)
-    said = {str(w.message): w.category for w in found}  # each of them once
+    said = {str(w.message): w.category for w in caught}  # each of them once
     decisions = [text for text, category in said.items() if category is DecisionWarning]
     reason = (decisions or [reason])[0]
     if reason and target != "auto":
         raise ValueError(f"this model cannot be compiled: {reason}")
     if reason:
-        runner, said = eager, {f"this model runs without being compiled: {reason}": TargetWarning}
+        said = {f"this model runs without being compiled: {reason}": TargetWarning}
     for text, category in said.items():
         warn(text, category)
-    return runner
+    return eager if reason else compiled
 
 
-def disagreement(eager: Eager, compiled: Eager, rows: list[list[float]]) -> str:
+def disagreement(eager: EagerRunner, compiled: CompiledRunner, rows: list[list[float]]) -> str:
     """Where the two differ on a few examples, in a sentence; nothing if they agree.
 
     Python may decide by numbers in ways that no graph shows: by their `.data`, by a counter, by
@@ -244,9 +264,9 @@ def disagreement(eager: Eager, compiled: Eager, rows: list[list[float]]) -> str:
     """
     places = sorted({i * (len(rows) - 1) // (PROBES - 1) for i in range(PROBES)})
     probes = [rows[i] for i in places]
-    found = [seen(runner, runner.prepared(probes)) for runner in (eager, compiled)]
-    scale = max((abs(x) for x in found[0] if math.isfinite(x)), default=0.0)
-    for right, other in zip(*found, strict=True):
+    expected, computed = all_numbers(eager, probes), all_numbers(compiled, probes)
+    scale = max((abs(x) for x in expected if math.isfinite(x)), default=0.0)
+    for right, other in zip(expected, computed, strict=True):
         both_nan = right != right and other != other
         if not both_nan and not math.isclose(right, other, rel_tol=1e-9, abs_tol=1e-9 * scale):
             return (
@@ -257,18 +277,20 @@ def disagreement(eager: Eager, compiled: Eager, rows: list[list[float]]) -> str:
     return ""
 
 
-def seen(runner: Eager, rows: Rows) -> list[float]:
-    """All that a runner finds: losses, gradients, outputs."""
-    for p in runner.parameters:
-        p.grad = NO_GRADIENT
-    found = [runner.step(rows, "probe")] if runner.parameters else []
-    found += [p.grad for p in runner.parameters]
-    for p in runner.parameters:
-        p.grad = NO_GRADIENT
-    loss, outputs = runner.evaluate(rows)
-    if runner.outputs:
-        found += flattened(outputs, shape_of(outputs, "outputs")) or ()
-    return [*found, loss]
+def all_numbers(runner: Runner, rows: list[list[float]]) -> list[float]:
+    """All that a runner computes: losses, gradients, outputs."""
+    task, prepared = runner.task, runner.prepared(rows)
+    numbers: list[float] = []
+    if task.parameters:
+        for p in task.parameters:
+            p.grad = NO_GRADIENT
+        numbers = [runner.step(prepared, "probe"), *(p.grad for p in task.parameters)]
+        for p in task.parameters:
+            p.grad = NO_GRADIENT
+    loss, outputs = runner.evaluate(prepared)
+    if task.outputs:
+        numbers += flattened(outputs, shape_of(outputs, "outputs")) or ()
+    return [*numbers, loss]
 
 
 # --- Columns ------------------------------------------------------------------------------------
@@ -277,10 +299,10 @@ def seen(runner: Eager, rows: Rows) -> list[float]:
 def in_graph(roots: list[Value], columns: dict[int, Value]) -> tuple[list[int], list[Value]]:
     """Those columns, and their leaves, on which the roots depend: `compile` takes no others."""
     graph = set(map(id, whole_order(*roots)))
-    found = {i: leaf for i, leaf in columns.items() if id(leaf) in graph}
-    if not found:
+    used = {i: leaf for i, leaf in columns.items() if id(leaf) in graph}
+    if not used:
         raise ValueError("what it computes does not depend on the data")
-    return list(found), list(found.values())
+    return list(used), list(used.values())
 
 
 def columns_of(rows: Rows, columns: list[int]) -> Rows:
@@ -298,7 +320,7 @@ def beside(rows: Rows, others: list[list[float]]) -> Rows:
     return numpy.hstack([rows, others])
 
 
-def checked_loss(loss: Any, what: str) -> Value:
+def checked_loss(loss: object, what: str) -> Value:
     if not isinstance(loss, Value):
         raise TypeError(f"{what} is to be a Value, but got {shown(loss)}")
     return loss

@@ -38,7 +38,7 @@ def written(
     """The program of a graph, and its outputs: the root, or the mean of it and the gradients."""
     program, order = Program(PRIMITIVES[target]), whole_order(root)
     program.record(order, inputs, parameters or ())
-    result = program.found[id(root)]
+    result = program.register_of(root)
     gradients: list[Register | None] = []
     if parameters is not None:
         result = program.mean(result)
@@ -50,7 +50,7 @@ def written(
         gradients=gradients,
         outputs=outputs,
         registers=needed(outputs),
-        found=lambda x: program.found[id(x)],
+        found=program.register_of,
     )
 
 

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from microgrant import Value
 from microgrant.losses import mean_squared_error
 from microgrant.nn import Neuron
+from microgrant.ops.numbers import aligned
 from microgrant.optim import SGD
 from microgrant.training import (
     History,
@@ -27,7 +28,6 @@ from microgrant.training import (
     search,
     split,
 )
-from microgrant.training.history import aligned
 
 # --- Splits -------------------------------------------------------------------------------------
 
