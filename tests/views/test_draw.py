@@ -918,6 +918,13 @@ def hostile_labels() -> list[str]:
 
 
 LABELS = hostile_labels()
+some_labels = pytest.mark.parametrize(
+    "labels",
+    [
+        pytest.param(LABELS[::5], id="a fifth"),
+        pytest.param(LABELS, id="all", marks=pytest.mark.campaign),
+    ],
+)
 
 
 def as_shown(label: str) -> list[str]:
@@ -998,12 +1005,15 @@ KEPT: list[Module] = []  # a graph does not keep its modules alive
 HARMLESS = "harmless"
 
 
+@some_labels
 @pytest.mark.parametrize("style", STYLES)
 @pytest.mark.parametrize("make", [one_label, one_name, one_module])
-def test_a_hostile_label_changes_no_element(make: Callable[..., Any], style: str) -> None:
+def test_a_hostile_label_changes_no_element(
+    make: Callable[..., Any], style: str, labels: list[str]
+) -> None:
     root, names = make(HARMLESS)
     expected = structure(svg_of(draw(root, names, style=style, collapse=False)))
-    for label in LABELS:
+    for label in labels:
         if make is one_name and label.startswith("_"):
             continue  # a private variable names nothing
         root, names = make(label)
@@ -1012,16 +1022,18 @@ def test_a_hostile_label_changes_no_element(make: Callable[..., Any], style: str
         assert found == expected, f"{label!r}: {found - expected} and not {expected - found}"
 
 
-def test_a_hostile_label_changes_no_element_of_a_box() -> None:
+@some_labels
+def test_a_hostile_label_changes_no_element_of_a_box(labels: list[str]) -> None:
     expected = structure(svg_of(draw(one_module(HARMLESS)[0], collapse=True)))
-    for label in LABELS:
+    for label in labels:
         found = structure(svg_of(draw(one_module(label)[0], collapse=True)))
         assert found == expected, repr(label)
 
 
+@some_labels
 @pytest.mark.parametrize("style", STYLES)
-def test_a_hostile_label_is_shown_as_it_is(style: str) -> None:
-    for label in LABELS:
+def test_a_hostile_label_is_shown_as_it_is(style: str, labels: list[str]) -> None:
+    for label in labels:
         root, _ = one_label(label)
         svg = svg_of(draw(root, style=style))
         assert not any(element.tag == f"{SVG}script" for element in svg.iter())
