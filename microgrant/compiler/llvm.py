@@ -2,8 +2,7 @@
 
 With this module you can
 
-- write the text:      translate(instructions, outputs, …)
-- turn it into code:   assemble(text)
+- write the text:      text, layout = translate(program, outputs, …)
 
 Each scalar of the recorded graph becomes one vector register whose lanes are rows: the program of
 one example runs over 2, 4 or 8 of them at once. What is the same for all rows stays a scalar. The
@@ -48,7 +47,6 @@ SHORT, LONG, LARGE_PROGRAM = 200, 2_000, 5_000
 FAST = frozenset({"fadd", "fsub", "fmul"})  # what may be fused
 
 ORDERED = {"<": "olt", "<=": "ole", ">": "ogt", ">=": "oge", "==": "oeq", "!=": "une"}
-LOGIC = {"and": "and", "or": "or"}
 BOOLEAN = frozenset({*RELATIONS, "and", "or", "not"})
 
 # Adding it to a small whole number leaves that number in the last bits of the sum.
@@ -116,8 +114,8 @@ def instruction(
     operation, out, t = register.operation, f"%r{register.index}", kind.number
     if operation in ORDERED:
         yield f"{out} = fcmp {ORDERED[operation]} {t} {operands[0]}, {operands[1]}"
-    elif operation in LOGIC:
-        yield f"{out} = {LOGIC[operation]} {kind.truth} {operands[0]}, {operands[1]}"
+    elif operation in ("and", "or"):
+        yield f"{out} = {operation} {kind.truth} {operands[0]}, {operands[1]}"
     elif operation == "not":
         yield f"{out} = xor {kind.truth} {operands[0]}, {kind.repeated('i1', 'true')}"
     elif operation == "where":
@@ -206,20 +204,17 @@ class Part:
             lines.append(f"{number} = load {self.kind.number}, ptr {number}p")
         else:
             array, slot = self.writer.scalar_place(register)
-            scalar = number if self.kind.width == 1 else f"{number}s"
             lines.append(f"{number}p = getelementptr double, ptr %{array}, i64 {slot}")
-            lines.append(
-                f"{scalar} = load double, ptr {number}p, !invariant.load !0"
-                if self.kind.width > 1
-                else f"{scalar} = load double, ptr {number}p"
-            )
-            if self.kind.width > 1:
-                t = self.kind.number
-                lines.append(f"{number}i = insertelement {t} poison, double {scalar}, i64 0")
-                lines.append(
+            if self.kind.width == 1:
+                lines.append(f"{number} = load double, ptr {number}p")
+            else:
+                t, width = self.kind.number, self.kind.width
+                lines += [
+                    f"{number}s = load double, ptr {number}p, !invariant.load !0",
+                    f"{number}i = insertelement {t} poison, double {number}s, i64 0",
                     f"{number} = shufflevector {t} {number}i, {t} poison, "
-                    f"<{self.kind.width} x i32> zeroinitializer"
-                )
+                    f"<{width} x i32> zeroinitializer",
+                ]
         if boolean:
             zero = self.kind.constant(0.0)
             lines.append(f"{name} = fcmp une {self.kind.number} {number}, {zero}")
@@ -255,21 +250,18 @@ class Part:
         head = []
         if self.kind.width > 1:
             w = self.kind.width
+            lanes = ", ".join(f"i64 {lane}" for lane in range(w))
             head = [
                 f"%count1 = insertelement <{w} x i64> poison, i64 %count, i64 0",
                 f"%counts = shufflevector <{w} x i64> %count1, <{w} x i64> poison, "
                 f"<{w} x i32> zeroinitializer",
-                f"%mask = icmp ult <{w} x i64> {lanes(w)}, %counts",
+                f"%mask = icmp ult <{w} x i64> <{lanes}>, %counts",
             ]
         body = "\n".join([*head, *self.lines])
         return (
             f"define internal void @{self.name}({MEMORY}, ptr noalias %out, i64 %count) #0 {{\n"
             f"{body}\nret void\n}}"
         )
-
-
-def lanes(width: int) -> str:
-    return "<" + ", ".join(f"i64 {lane}" for lane in range(width)) + ">"
 
 
 class Writer:
@@ -343,7 +335,7 @@ class Writer:
                     part.store(register, *self.scalar_place(register), f"%k{register.index}")
             if self.per_row and kind is self.vector:
                 here = {register.index for register in cut}
-                self.results(part, (x for x in enumerate(self.outputs) if x[1].index in here))
+                self.results(part, [x for x in enumerate(self.outputs) if x[1].index in here])
             parts.append(part)
             self.free += ending.pop(place, [])
         return parts
@@ -366,11 +358,9 @@ class Writer:
 
     def results(self, part: Part, outputs: Iterable[tuple[int, Register]]) -> None:
         """Hand out results; those of rows by way of the workspace."""
+        array, first = ("vectors", self.inputs) if self.per_row else ("out", 0)
         for place, register in outputs:
-            if self.per_row:
-                part.store(register, "vectors", self.inputs + place, f"%o{place}")
-            else:
-                part.store(register, "out", place, f"%o{place}")
+            part.store(register, array, first + place, f"%o{place}")
 
     def handing_out(self) -> list[Part]:
         """The parts that hand out what no row computes."""
@@ -387,7 +377,8 @@ class Writer:
             parts.append(part)
         return parts
 
-    def translate(self) -> str:
+    def text(self) -> str:
+        """The functions, but for `RUN`."""
         once = self.stage("once", self.scalar, lambda x: x.stage == ONCE)
         row = self.stage("row", self.vector, lambda x: x.stage == ROW or x.operation == "mean")
         after = self.stage(
@@ -395,13 +386,11 @@ class Writer:
         )
         (row if self.per_row else after).extend(self.handing_out())
         width = self.vector.width
-        called = [called_function(name, w) for name, w in sorted(self.called())]
-        functions = [part.text() for part in (*once, *row, *after)]
         return "\n\n".join(
             [
                 *declarations(width),
-                *called,
-                *functions,
+                *(called_function(name, lanes) for name, lanes in sorted(self.called())),
+                *(part.text() for part in (*once, *row, *after)),
                 BEFORE.format(memory=MEMORY, calls=calls(once)),
                 self.loop(row),
                 self.end(after),
@@ -595,25 +584,20 @@ call void @loop({passed}, ptr %rows, i64 0, i64 %n, ptr %out)
 %number = sitofp i64 %n to double
 call void @after({passed}, i64 1, double %number, ptr %out)
 ret void
-}}"""
+}}
+
+attributes #0 = {{ nounwind "min-legal-vector-width"="{bits}" "prefer-vector-width"="{bits}" }}
+!0 = !{{}}"""
 
 
 def declarations(width: int) -> Iterator[str]:
     """The functions of LLVM's own that may be called."""
     for kind in (Kind(1), Kind(width)):
         t = kind.number
-        for native in (*INSTRUCTIONS.values(),):
+        for native in INSTRUCTIONS.values():
             if native.startswith("llvm."):
                 operands = ", ".join([t] * (2 if native in TWO_OPERANDS else 1))
                 yield f"declare {t} @{native}.{kind.suffix}({operands})"
-
-
-def footer(width: int) -> str:
-    bits = str(64 * width)
-    return (
-        f'attributes #0 = {{ nounwind "min-legal-vector-width"="{bits}" '
-        f'"prefer-vector-width"="{bits}" }}\n!0 = !{{}}'
-    )
 
 
 def translate(
@@ -626,18 +610,13 @@ def translate(
     does all three. With `per_row` the outputs are those of each row.
     """
     writer = Writer(program, outputs, inputs, per_row, width)
-    text = writer.translate()
-    layout = Layout(
-        width=width,
-        scalars=writer.scalars,
-        vectors=writer.vectors,
-        sums=writer.sums,
-        instructions=len(writer.computed),
-    )
+    text = writer.text()
+    layout = Layout(width, writer.scalars, writer.vectors, writer.sums, len(writer.computed))
     run = RUN.format(
         first_vector=layout.first_vector,
         first_sum=layout.first_sum,
         bytes_of_sums=layout.bytes_of_sums,
         passed=PASSED,
+        bits=64 * width,
     )
-    return f"{text}\n\n{run}\n\n{footer(width)}", layout
+    return f"{text}\n\n{run}", layout
