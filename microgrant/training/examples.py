@@ -22,19 +22,8 @@ from typing import Any, TypeAlias
 from ..compiler import tables
 from ..engine.arguments import as_number, shown
 
-__all__ = [
-    "Examples",
-    "Form",
-    "Rows",
-    "Shape",
-    "arranged",
-    "as_list",
-    "examples",
-    "flattened",
-    "pair",
-    "shape_of",
-    "take",
-]
+__all__ = ["Examples", "Form", "Rows", "Shape", "arranged", "as_list", "examples", "flattened"]
+__all__ += ["pair", "shape_of", "take"]
 
 Examples: TypeAlias = tuple[list[Any], list[Any]]
 """Inputs and targets, equally many."""

@@ -13,7 +13,6 @@ all examples. A model that cannot be compiled is run by Python, with the same nu
 
 from __future__ import annotations
 
-import importlib
 import math
 import random
 from collections.abc import Callable, Mapping, Sequence
@@ -23,7 +22,7 @@ from numbers import Real
 from typing import Any, TypeAlias
 
 from ..compiler import tables
-from ..engine.arguments import as_number, shown, whole_number
+from ..engine.arguments import as_number, installed, shown, whole_number
 from ..engine.value import NO_GRADIENT, Value
 from ..nn import Module
 from ..optim import SGD, Optimizer, Schedule, clip_gradients
@@ -229,12 +228,13 @@ class _Course:
 
     def run(self, progress: bool | None) -> History:
         """The epochs that are left."""
-        note, interrupted, epochs = "", False, self.settings.epochs
+        note, interrupted = "", False
+        epochs, patience = self.settings.epochs, self.settings.patience
         try:
             with _bar(progress, epochs * self.batches, self._steps()) as self.bar:
                 while self.done["epoch"] < epochs:
-                    if self._out_of_patience():
-                        patience = self.settings.patience
+                    best = self.done["best"]
+                    if patience and best and self.done["epoch"] - best["epoch"] >= patience:
                         note = f"stopped: no lower validation loss for {patience} epochs"
                         break
                     self._epoch()
@@ -346,10 +346,6 @@ class _Course:
         """How many steps are complete."""
         return int(self.done["epoch"] * self.batches + self.done["batch"])
 
-    def _out_of_patience(self) -> bool:
-        patience, best = self.settings.patience, self.done["best"]
-        return bool(patience and best and self.done["epoch"] - best["epoch"] >= patience)
-
 
 def predict(model: Model, xs: Any, *, target: str = "auto") -> Any:
     """The outputs of a model for many inputs, in `eval` mode: an entry for each.
@@ -441,11 +437,10 @@ def _bar(progress: bool | None, steps: int, done: int) -> AbstractContextManager
     if progress is False:
         return nullcontext()
     try:
-        tqdm: Callable[..., AbstractContextManager[Any]] = importlib.import_module("tqdm").tqdm
+        package = installed("tqdm", "microgrant[lessons]")
     except ImportError:
-        if progress is None:
-            return nullcontext()
-        raise ImportError(
-            "tqdm is not installed: `pip install 'microgrant[lessons]'` brings it"
-        ) from None
+        if progress:
+            raise
+        return nullcontext()
+    tqdm: Callable[..., AbstractContextManager[Any]] = package.tqdm
     return tqdm(total=steps, initial=done, unit="step", delay=0 if progress else 2)
