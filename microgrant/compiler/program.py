@@ -181,11 +181,15 @@ class Program:
         known = [_known(x) for x in operands]
         if None not in known:
             return self.constant(operation.forward(*known))
-        return self._made(operation, operation, operands)
+        return self.expanded(operation, *operands)
 
-    def expanded(self, operation: str, *operands: Register) -> Register:
-        """An operation of the table, made of others as its native rule says."""
-        return self._made(OPERATIONS[operation], operation, operands)
+    def expanded(self, operation: str | Operation, *operands: Register) -> Register:
+        """An operation as its native rule makes it of others; else an instruction of that name."""
+        native = (OPERATIONS[operation] if isinstance(operation, str) else operation).native
+        if not callable(native):
+            return self._instruction(operation, operands)
+        result: Register = native(self._native, *operands)
+        return result
 
     def mean(self, register: Register) -> Register:
         """The mean over all rows."""
@@ -225,15 +229,6 @@ class Program:
         elif operation in ("neg", "abs") and a.operation == "neg":
             return a.operands[0] if operation == "neg" else self.emit("abs", a.operands[0])
         return None
-
-    def _made(
-        self, operation: Operation, name: str | Operation, operands: tuple[Register, ...]
-    ) -> Register:
-        """An operation as its native rule makes it of others; else an instruction of that name."""
-        if not callable(operation.native):
-            return self._instruction(name, operands)
-        result: Register = operation.native(self._native, *operands)
-        return result
 
     def _instruction(
         self, operation: str | Operation, operands: tuple[Register, ...], stage: int | None = None

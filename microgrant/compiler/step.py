@@ -23,14 +23,13 @@ from typing import Any, ClassVar, NoReturn, TypeAlias, overload
 from ..engine import modes
 from ..engine.arguments import shown
 from ..engine.conditions import whole_order
-from ..engine.modes import warn
 from ..engine.value import NO_GRADIENT, Value
 from ..nn import Noise
 from .machine import Machine
 from .program import Job, Program, Register
 from .source import PRIMITIVES, PythonSource
 from .tables import Buffer, as_rows, empty, flat, table
-from .targets import checked_target, machine_for
+from .targets import machine_for
 
 __all__ = ["DecisionWarning", "Predictor", "Step", "compile"]
 
@@ -102,7 +101,6 @@ def compile(
     >>> print(f"{first:.2f} {second:.2f}")
     21.00 41.00
     """
-    checked_target(target)
     if isinstance(outputs, Value) and parameters is not None:
         return Step(outputs, inputs, parameters, target)
     return Predictor(outputs, inputs, parameters or (), target)
@@ -114,10 +112,14 @@ class Compiled:
     _per_row: ClassVar[bool]
 
     def __init__(
-        self, outputs: Value | Values, inputs: Values, parameters: Values, target: str = "auto"
+        self, outputs: Value | Values, inputs: Values, parameters: Values = (), target: str = "auto"
     ) -> None:
         self._single, self._wanted = isinstance(outputs, Value), target
-        self._roots = checked_outputs(outputs)
+        wanted = "compile needs a Value or a list of Values"
+        given = [outputs] if self._single else outputs
+        self._roots = listed_values("outputs", given, wanted, "compile needs Values")
+        if not self._roots:
+            raise ValueError("compile needs at least one Value, but outputs is empty")
         self._order = whole_order(*self._roots)
         self._inputs = checked_leaves("inputs", inputs)
         self._parameters = checked_leaves("parameters", parameters)
@@ -126,13 +128,12 @@ class Compiled:
         leaves = dict.fromkeys(
             x for x in self._order if isinstance(x, Value) and x.operation is None
         )
-        self._check_inputs(leaves)
         # What an operator made a leaf of, such as the 2 of 2 * x, cannot be changed by anybody.
-        given = {*self._inputs, *self._parameters}
+        changing = {*self._inputs, *self._parameters}
         self._frozen = [
-            (x, x._data) for x in leaves if x not in given and not hasattr(x, "_constant")
+            (x, x._data) for x in leaves if x not in changing and not hasattr(x, "_constant")
         ]
-        self._check_parameters(leaves)
+        self._check_leaves(leaves)
         self._run = self._machine(self._outputs)
 
     def _outputs(self, program: Program) -> list[Register]:
@@ -155,7 +156,7 @@ class Compiled:
         job.program.close()
         return text
 
-    def _check_inputs(self, leaves: dict[Value, None]) -> None:
+    def _check_leaves(self, leaves: dict[Value, None]) -> None:
         inputs, parameters = set(self._inputs), set(self._parameters)
         for place, x in enumerate(self._inputs):
             if x in parameters:
@@ -172,8 +173,6 @@ class Compiled:
                 "every row and every step: list microgrant.nn.noise_in(outputs) among the "
                 "inputs, or call model.eval() before recording"
             )
-
-    def _check_parameters(self, leaves: dict[Value, None]) -> None:
         # Without other leaves, there is no other model that could have been meant.
         others = self._frozen and len(self._order) > 1
         if others and self._parameters and leaves.keys().isdisjoint(self._parameters):
@@ -220,7 +219,7 @@ class Compiled:
             if program.register_of(x).operation != "parameter" or type(x._decided_at) is str
         }
         if lines:
-            warn(
+            modes.warn(
                 f"a decision was made on Values of this graph ({'; '.join(lines)}). If it shaped "
                 "the graph, it is now the same for every row: use relu, maximum, abs, clip, or "
                 "where(condition, a, b) with &, | and ~ in its condition instead of and, or, not: "
@@ -312,7 +311,11 @@ class Step(Compiled):
     def _means(self, machine: Machine, parameters: Buffer, rows: Any) -> Buffer:
         buffer, count = self._rows(rows)
         out = machine.run(parameters, buffer, count)
-        check_anomaly(out)
+        if modes.open_blocks and modes.inside("detect_anomaly") and not all(map(isfinite, out)):
+            raise modes.AnomalyError(
+                "the mean loss or a mean gradient of this compiled step is nan or inf: record and "
+                "run the rows one by one inside detect_anomaly(), and it names the line"
+            )
         return out
 
     @cached_property
@@ -342,15 +345,6 @@ class Predictor(Compiled):
         return out if self._single else as_rows(out, count)
 
 
-def check_anomaly(out: Buffer) -> None:
-    """Inside of ``with detect_anomaly():``, an error for a nan or an inf in the mean results."""
-    if modes.open_blocks and modes.inside("detect_anomaly") and not all(map(isfinite, out)):
-        raise modes.AnomalyError(
-            "the mean loss or a mean gradient of this compiled step is nan or inf: record and run "
-            "the rows one by one inside detect_anomaly(), and it names the line"
-        )
-
-
 def checked_leaves(name: str, given: Any) -> list[Value]:
     """A list of different leaves, or an error that says which of them is not one."""
     values = listed_values(name, given, f"{name} is a list of Values")
@@ -368,17 +362,6 @@ def checked_leaves(name: str, given: Any) -> list[Value]:
         if id(x) in seen:
             raise ValueError(f"{which(name, place, x)} is listed twice")
         seen.add(id(x))
-    return values
-
-
-def checked_outputs(outputs: Any) -> list[Value]:
-    """The Values to be compiled, as a list."""
-    if isinstance(outputs, Value):
-        return [outputs]
-    wanted = "compile needs a Value or a list of Values"
-    values = listed_values("outputs", outputs, wanted, "compile needs Values")
-    if not values:
-        raise ValueError("compile needs at least one Value, but outputs is empty")
     return values
 
 

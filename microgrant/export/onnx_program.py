@@ -68,7 +68,7 @@ def cos(m: Any, x: Any) -> Any:
 
 # Those that native code makes of the digits of a number, or asks the processor for. ONNX does have
 # a cosine, but few versions of onnxruntime have it for doubles.
-SPELLED: dict[str, Callable[..., Any]] = {"log1p": log1p, "expm1": expm1, "cos": cos}
+SPELLED: dict[str | Operation, Callable[..., Any]] = {"log1p": log1p, "expm1": expm1, "cos": cos}
 
 
 class OnnxProgram(Program):
@@ -83,7 +83,7 @@ class OnnxProgram(Program):
             return self.emit("pow", *operands, *operation.constants)
         return super().apply(operation, *operands)
 
-    def expanded(self, operation: str, *operands: Register) -> Register:
+    def expanded(self, operation: str | Operation, *operands: Register) -> Register:
         """An operation made of others."""
         if operation not in SPELLED:
             return super().expanded(operation, *operands)

@@ -135,14 +135,8 @@ def fit(
         form, rows, held_rows = laid_out(model, loss, train, held)
         task = Task(model, form, loss, learner.parameters, penalty, outputs=metric is not None)
         runner = runner_for(task, rows, target)
-        course = _Course(
-            settings,
-            runner,
-            runner.prepared(rows),
-            runner.prepared(held_rows) if held_rows else None,
-            targets=(held or train)[1],
-            optimizer=learner,
-        )
+        rows, held_rows = runner.prepared(rows), runner.prepared(held_rows)
+        course = _Course(settings, runner, rows, held_rows, (held or train)[1], learner)
         if resume is not None:
             course.resume(resume.state if isinstance(resume, History) else resume)
         return course.run(progress)
@@ -176,6 +170,7 @@ class _Course:
     """A training under way, on rows of numbers.
 
     fixed: what may not change when the training is resumed.
+    held: the rows for validation; none, if there is none.
     columns: what is noted of each epoch; only the epochs that are complete count.
     done: all else that is to be known after the last complete step. It is replaced as a whole and
         never changed in itself, so that it is right whenever Ctrl-C comes. What is drawn at random
@@ -185,7 +180,7 @@ class _Course:
     settings: _Settings
     runner: Runner
     rows: Rows
-    held: Rows | None
+    held: Rows
     targets: list[Any]
     optimizer: Optimizer
     bar: Any = None
@@ -199,7 +194,7 @@ class _Course:
             "parameters": len(self.optimizer.parameters),
             "examples": count,
             "batch_size": self.batch_size,
-            "validation": 0 if self.held is None else len(self.held),
+            "validation": len(self.held),
             "metric": None if metric is None else getattr(metric, "__name__", "?"),
         }
         self.columns: dict[str, list[float]] = {name: [] for name in COLUMNS}
@@ -278,12 +273,13 @@ class _Course:
         """Note the validation loss and the metric after an epoch; the best of the epochs so far."""
         best: dict[str, Any] | None = self.done["best"]
         metric = self.settings.metric
-        if self.held is None and metric is None:
+        held = len(self.held) > 0
+        if not held and metric is None:
             return best
-        loss, outputs = self.runner.evaluate(self.rows if self.held is None else self.held)
+        loss, outputs = self.runner.evaluate(self.held if held else self.rows)
         if metric is not None:
             self.columns["metric"].append(as_number(metric(outputs, self.targets)))
-        if self.held is None:
+        if not held:
             return best
         if not math.isfinite(loss):
             raise self._diverged(f"the validation loss is {loss}")
