@@ -121,11 +121,9 @@ def instruction(
     elif operation == "where":
         condition, yes, no = operands
         yield f"{out} = select {kind.truth} {condition}, {t} {yes}, {t} {no}"
-    elif operation in CALLED:
-        yield f"{out} = call {t} @{operation}.{kind.suffix}({t} {operands[0]})"
-    elif operation in INSTRUCTIONS:
-        native = INSTRUCTIONS[operation]
-        if native.startswith("llvm."):
+    elif operation in PRIMITIVES:
+        native = INSTRUCTIONS.get(operation, operation)
+        if operation in CALLED or native.startswith("llvm."):
             arguments = ", ".join(f"{t} {x}" for x in operands)
             yield f"{out} = call {t} @{native}.{kind.suffix}({arguments})"
         else:

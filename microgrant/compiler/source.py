@@ -124,8 +124,7 @@ class PythonSource:
                 self.terms[register.index] = term, size
             elif register.operation in ("and", "or", "not"):
                 left, *right = (f"({spell(x, 'python')})" for x in operands)
-                sign = register.operation
-                text = f"{left} {sign} {right[0]}" if right else f"not {left}"
+                text = f"{left} {register.operation} {right[0]}" if right else f"not {left}"
                 yield f"{self.name(register)} = {text}"
             else:
                 yield f"{self.name(register)} = {spell(term, 'python')}"

@@ -395,7 +395,7 @@ def _divided(data: Any, validation: Any, seed: int) -> tuple[Examples, Examples 
         )
     order = _shuffled(len(xs), f"{seed} validation")
     train, held = (
-        ([xs[i] for i in places], [ys[i] for i in places])
+        (take(xs, places), take(ys, places))
         for places in (sorted(order[count:]), sorted(order[:count]))
     )
     return train, held

@@ -305,16 +305,15 @@ def in_graph(roots: list[Value], columns: dict[int, Value]) -> tuple[list[int], 
 def columns_of(rows: Rows, columns: list[int]) -> Rows:
     if len(columns) == len(rows[0]):
         return rows
-    return (
-        [[row[i] for i in columns] for row in rows] if isinstance(rows, list) else rows[:, columns]
-    )
+    if isinstance(rows, list):
+        return [[row[i] for i in columns] for row in rows]
+    return rows[:, columns]
 
 
 def beside(rows: Rows, others: list[list[float]]) -> Rows:
     if isinstance(rows, list):
         return [[*row, *other] for row, other in zip(rows, others, strict=True)]
-    numpy = tables.numpy()
-    return numpy.hstack([rows, others])
+    return tables.numpy().hstack([rows, others])
 
 
 def checked_loss(loss: object, what: str) -> Value:
