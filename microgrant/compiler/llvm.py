@@ -2,7 +2,7 @@
 
 With this module you can
 
-- write the text:      text, layout = translate(program, outputs, …)
+- write the text:      text, layout = translate(job, width)
 
 Each scalar of the recorded graph becomes one vector register whose lanes are rows: the program of
 one example runs over 2, 4 or 8 of them at once. What is the same for all rows stays a scalar. The
@@ -27,7 +27,7 @@ from functools import lru_cache
 
 from ..engine.conditions import RELATIONS
 from ..ops.table import OPERATIONS
-from .program import AFTER, ONCE, ROW, Program, Register, needed
+from .program import AFTER, ONCE, ROW, Job, Program, Register, needed
 
 __all__ = ["ALIGNMENT", "PRIMITIVES", "Layout", "translate"]
 
@@ -265,12 +265,11 @@ class Part:
 class Writer:
     """The whole text: parts for each stage, and the functions that run them over the rows."""
 
-    def __init__(
-        self, program: Program, outputs: Sequence[Register], inputs: int, per_row: bool, width: int
-    ) -> None:
-        self.program, self.outputs, self.inputs, self.per_row = program, outputs, inputs, per_row
+    def __init__(self, job: Job, width: int) -> None:
+        self.forward, self.outputs = job.program.forward, job.outputs
+        self.inputs, self.per_row = job.inputs, job.per_row
         self.scalar, self.vector = Kind(1), Kind(width)
-        used = needed(outputs)
+        used = needed(job.outputs)
         self.computed = [x for x in used if not x.leaf]
         # Means stand first among the scalars, so that a loop can fill them in.
         self.means = [x.index for x in used if x.operation == "mean"]
@@ -279,7 +278,7 @@ class Writer:
         self.scalars = self.sums
         # Inputs stand first among the vectors, and the results of a row follow them.
         self.vector_slot = {x.index: x.operands[0] for x in used if x.operation == "input"}
-        self.vectors = inputs + (len(outputs) if per_row else 0)
+        self.vectors = job.inputs + (len(job.outputs) if job.per_row else 0)
         self.free: list[int] = []
         self.part_size = LONG if len(self.computed) < LARGE_PROGRAM else SHORT
         self.crossing = {
@@ -288,7 +287,7 @@ class Writer:
             if x.stage != ONCE
             for operand in x.operands
             if operand.stage != ROW
-        } | {x.index for x in outputs}
+        } | {x.index for x in job.outputs}
 
     def scalar_place(self, register: Register) -> tuple[str, int]:
         """The array, and the place in it, of a number that is the same for all rows."""
@@ -302,7 +301,7 @@ class Writer:
     def stage(self, name: str, kind: Kind, wanted: Callable[[Register], bool]) -> list[Part]:
         """The parts of one stage: cut where they are full, and before the backward pass."""
         registers = [x for x in self.computed if wanted(x)]
-        first = bisect_left([x.index for x in registers], self.program.forward)
+        first = bisect_left([x.index for x in registers], self.forward)
         cuts = [
             half[start : start + self.part_size]
             for half in (registers[:first], registers[first:])
@@ -322,7 +321,7 @@ class Writer:
                 if register.operation == "mean":
                     part.add_to_sum(register, self.scalar_slot[register.index])
                     continue
-                part.compute(register, fused=register.index >= self.program.forward)
+                part.compute(register, fused=register.index >= self.forward)
                 last = last_use.get(register.index, -1)
                 if kind is self.vector and last > place:
                     slot = self.free_vector()
@@ -598,16 +597,14 @@ def declarations(width: int) -> Iterator[str]:
                 yield f"declare {t} @{native}.{kind.suffix}({operands})"
 
 
-def translate(
-    program: Program, outputs: Sequence[Register], inputs: int, per_row: bool, width: int
-) -> tuple[str, Layout]:
+def translate(job: Job, width: int) -> tuple[str, Layout]:
     """The text of a program, and the memory that it needs.
 
     It defines ``before``, which computes what is the same for all rows; ``loop``, which runs over
     rows; ``after``, which makes means of their sums and hands out the outputs; and ``run``, which
     does all three. With `per_row` the outputs are those of each row.
     """
-    writer = Writer(program, outputs, inputs, per_row, width)
+    writer = Writer(job, width)
     text = writer.text()
     layout = Layout(width, writer.scalars, writer.vectors, writer.sums, len(writer.computed))
     run = RUN.format(

@@ -92,9 +92,7 @@ class NativeMachine(Machine):
     def __init__(self, job: Job) -> None:
         super().__init__(job)
         processor = host()
-        text, self.layout = llvm.translate(
-            job.program, job.outputs, job.inputs, job.per_row, processor.width
-        )
+        text, self.layout = llvm.translate(job, processor.width)
         self.engine = processor.engine(text)
         number, pointer = ctypes.c_int64, ctypes.c_void_p
         memory = [pointer] * 4
