@@ -21,13 +21,13 @@ from __future__ import annotations
 
 import struct
 from bisect import bisect_left
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
 from ..engine.conditions import RELATIONS
 from ..ops.table import OPERATIONS
-from .program import AFTER, ONCE, ROW, Job, Program, Register, needed
+from .program import ONCE, ROW, Job, Program, Register, needed
 
 __all__ = ["ALIGNMENT", "PRIMITIVES", "Layout", "translate"]
 
@@ -266,7 +266,7 @@ class Writer:
     """The whole text: parts for each stage, and the functions that run them over the rows."""
 
     def __init__(self, job: Job, width: int) -> None:
-        self.forward, self.outputs = job.program.forward, job.outputs
+        self.job, self.forward, self.outputs = job, job.program.forward, job.outputs
         self.inputs, self.per_row = job.inputs, job.per_row
         self.scalar, self.vector = Kind(1), Kind(width)
         used = needed(job.outputs)
@@ -298,9 +298,8 @@ class Writer:
             self.scalars += 1
         return "scalars", self.scalar_slot[register.index]
 
-    def stage(self, name: str, kind: Kind, wanted: Callable[[Register], bool]) -> list[Part]:
+    def stage(self, name: str, kind: Kind, registers: Sequence[Register]) -> list[Part]:
         """The parts of one stage: cut where they are full, and before the backward pass."""
-        registers = [x for x in self.computed if wanted(x)]
         first = bisect_left([x.index for x in registers], self.forward)
         cuts = [
             half[start : start + self.part_size]
@@ -376,11 +375,8 @@ class Writer:
 
     def text(self) -> str:
         """The functions, but for `RUN`."""
-        once = self.stage("once", self.scalar, lambda x: x.stage == ONCE)
-        row = self.stage("row", self.vector, lambda x: x.stage == ROW or x.operation == "mean")
-        after = self.stage(
-            "after", self.scalar, lambda x: x.stage == AFTER and x.operation != "mean"
-        )
+        kinds = (self.scalar, self.vector, self.scalar)
+        once, row, after = map(self.stage, ("once", "row", "after"), kinds, self.job.stages())
         (row if self.per_row else after).extend(self.handing_out())
         width = self.vector.width
         return "\n\n".join(

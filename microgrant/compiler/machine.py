@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+from array import array
 from collections.abc import Callable
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -78,7 +79,7 @@ class PythonMachine(Machine):
         results = self.function(parameters.tolist(), as_lists(rows, number_of_rows))
         numbers = [x for row in results for x in row] if self.per_row else results
         out = empty(len(numbers))
-        out[:] = type(out)("d", numbers) if hasattr(out, "typecode") else numbers
+        out[:] = array("d", numbers)
         return out
 
 

@@ -118,6 +118,15 @@ class Job:
     parameters: int
     per_row: bool
 
+    def stages(self) -> tuple[list[Register], list[Register], list[Register]]:
+        """What is computed once, for each row, and after the rows: for each row also the sums of
+        means."""
+        stages: tuple[list[Register], list[Register], list[Register]] = ([], [], [])
+        for x in needed(self.outputs):
+            if not x.leaf:
+                stages[ROW if x.operation == "mean" else x.stage].append(x)
+        return stages
+
 
 class Program:
     """Instructions in the order in which they run.

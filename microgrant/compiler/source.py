@@ -21,7 +21,7 @@ from typing import Any
 
 from ..ops.table import CALL, OPERATIONS, Operation
 from ..ops.words import Operand, Term, spell
-from .program import AFTER, ONCE, ROW, Job, Register, needed
+from .program import Job, Register, needed
 
 __all__ = ["PRIMITIVES", "PythonSource"]
 
@@ -156,9 +156,7 @@ class PythonSource:
         job, per_row = self.job, self.job.per_row
         computed = [x for x in self.registers if not x.leaf]
         means = [x for x in computed if x.operation == "mean"]
-        once = [x for x in computed if x.stage == ONCE]
-        row = [x for x in computed if x.stage == ROW or x.operation == "mean"]
-        after = [x for x in computed if x.stage == AFTER and x.operation != "mean"]
+        once, row, after = job.stages()
         body: list[str] = []
         if job.parameters:
             body.append(f"{self.unpacked('parameter', job.parameters)} = parameters")
