@@ -5,7 +5,7 @@ With this module you can
 - take one real number, of whatever library:     as_number(x)
 - take a whole number that is large enough:      whole_number("epochs", epochs)
 - show in a message what came:                   f"expected a Value, but got {shown(x)}"
-- import what is an extra:                       torch = installed("torch", "torch")
+- import what is an extra:                       torch = imported("torch", "torch")
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import Any, SupportsIndex
 
 from .conditions import Condition
 
-__all__ = ["as_label", "as_number", "installed", "shown", "whole_number"]
+__all__ = ["as_label", "as_number", "imported", "shown", "whole_number"]
 
 
 def as_number(x: object) -> float:
@@ -80,10 +80,10 @@ def whole_number(name: str, number: object, least: int | None = 1) -> int:
     raise ValueError(f"{name} is a whole number{limit}, but got {number!r}")
 
 
-def installed(name: str, install: str) -> Any:
+def imported(name: str, install: str) -> Any:
     """A package that is not needed until now; an ImportError says what brings it.
 
-    >>> installed("nothing_at_all", "microgrant[lessons]")
+    >>> imported("nothing_at_all", "microgrant[lessons]")
     Traceback (most recent call last):
         ...
     ImportError: nothing_at_all is not installed: `pip install 'microgrant[lessons]'` brings it

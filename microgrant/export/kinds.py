@@ -4,16 +4,18 @@ With this module you can
 
 - look a module up in a table:             rule_for(module, rules), parts_of(module)
 - know what all neurons of a layer do:     activation_of(layer.neurons)
+- import a library that is an extra:       torch = needed("torch", "torch")
 """
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Mapping, Sequence
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from ..nn import MLP, Module, Neuron, Sequential
 
-__all__ = ["activation_of", "parts_of", "rule_for"]
+__all__ = ["activation_of", "needed", "parts_of", "rule_for"]
 
 Rule = TypeVar("Rule")
 
@@ -43,3 +45,11 @@ def activation_of(neurons: Sequence[Neuron]) -> str:
             "be exported, all of them need the same"
         )
     return names[0]
+
+
+def needed(name: str, install: str) -> Any:
+    """A package that is not needed until now."""
+    try:
+        return importlib.import_module(name)
+    except ImportError:
+        raise ImportError(f"{name} is not installed: `pip install '{install}'` brings it") from None

@@ -22,7 +22,7 @@ from numbers import Real
 from typing import Any, TypeAlias
 
 from ..compiler import tables
-from ..engine.arguments import as_number, installed, shown, whole_number
+from ..engine.arguments import as_number, imported, shown, whole_number
 from ..engine.value import NO_GRADIENT, Value
 from ..nn import Module
 from ..optim import SGD, Optimizer, Schedule, clip_gradients
@@ -433,7 +433,7 @@ def _bar(progress: bool | None, steps: int, done: int) -> AbstractContextManager
     if progress is False:
         return nullcontext()
     try:
-        package = installed("tqdm", "microgrant[lessons]")
+        package = imported("tqdm", "microgrant[lessons]")
     except ImportError:
         if progress:
             raise

@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ..engine.arguments import installed, shown
+from ..engine.arguments import imported, shown
 from ..ops.numbers import aligned, number
 
 __all__ = ["COLUMNS", "History", "checked_state"]
@@ -89,7 +89,7 @@ class History:
         axes: where to draw; by default a new figure. They are returned.
         """
         if axes is None:
-            installed("matplotlib", "microgrant[lessons]")
+            imported("matplotlib", "microgrant[lessons]")
             from matplotlib import pyplot
 
             axes = pyplot.subplots()[1]
