@@ -68,7 +68,7 @@ def cos(m: Any, x: Any) -> Any:
 
 # Those that native code makes of the digits of a number, or asks the processor for. ONNX does have
 # a cosine, but few versions of onnxruntime have it for doubles.
-SPELLED: dict[str | Operation, Callable[..., Any]] = {"log1p": log1p, "expm1": expm1, "cos": cos}
+SPELLED: dict[str, Callable[..., Any]] = {"log1p": log1p, "expm1": expm1, "cos": cos}
 
 
 class OnnxProgram(Program):
