@@ -25,15 +25,8 @@ from typing import Any, SupportsIndex, TypeAlias
 from .engine.arguments import as_number, shown
 from .engine.value import Number, Value, as_value
 
-__all__ = [
-    "binary_cross_entropy",
-    "cross_entropy",
-    "half_squared_error",
-    "hinge",
-    "l1",
-    "l2",
-    "mean_squared_error",
-]
+__all__ = ["binary_cross_entropy", "cross_entropy", "half_squared_error", "hinge", "l1", "l2"]
+__all__ += ["mean_squared_error"]
 
 Numbers: TypeAlias = "Number | Sequence[Number]"
 

@@ -22,19 +22,8 @@ from .engine.arguments import as_number, shown, whole_number
 from .engine.value import NO_GRADIENT, Value
 from .ops.table import clip
 
-__all__ = [
-    "SGD",
-    "Adam",
-    "Optimizer",
-    "Schedule",
-    "clip_gradient_values",
-    "clip_gradients",
-    "constant",
-    "cosine",
-    "linear",
-    "step_decay",
-    "warm_up",
-]
+__all__ = ["SGD", "Adam", "Optimizer", "Schedule", "clip_gradient_values", "clip_gradients"]
+__all__ += ["constant", "cosine", "linear", "step_decay", "warm_up"]
 
 Schedule: TypeAlias = Callable[[int], float]
 """A learning rate for each step; steps are numbered from 0."""

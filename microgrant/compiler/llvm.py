@@ -2,8 +2,7 @@
 
 With this module you can
 
-- write the text:      translate(instructions, outputs, …)
-- turn it into code:   assemble(text)
+- write the text:      text, layout = translate(job, width)
 
 Each scalar of the recorded graph becomes one vector register whose lanes are rows: the program of
 one example runs over 2, 4 or 8 of them at once. What is the same for all rows stays a scalar. The
@@ -22,13 +21,13 @@ from __future__ import annotations
 
 import struct
 from bisect import bisect_left
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
 from ..engine.conditions import RELATIONS
 from ..ops.table import OPERATIONS
-from .program import AFTER, ONCE, ROW, Program, Register, needed
+from .program import ONCE, ROW, Job, Program, Register, needed
 
 __all__ = ["ALIGNMENT", "PRIMITIVES", "Layout", "translate"]
 
@@ -48,7 +47,6 @@ SHORT, LONG, LARGE_PROGRAM = 200, 2_000, 5_000
 FAST = frozenset({"fadd", "fsub", "fmul"})  # what may be fused
 
 ORDERED = {"<": "olt", "<=": "ole", ">": "ogt", ">=": "oge", "==": "oeq", "!=": "une"}
-LOGIC = {"and": "and", "or": "or"}
 BOOLEAN = frozenset({*RELATIONS, "and", "or", "not"})
 
 # Adding it to a small whole number leaves that number in the last bits of the sum.
@@ -116,18 +114,16 @@ def instruction(
     operation, out, t = register.operation, f"%r{register.index}", kind.number
     if operation in ORDERED:
         yield f"{out} = fcmp {ORDERED[operation]} {t} {operands[0]}, {operands[1]}"
-    elif operation in LOGIC:
-        yield f"{out} = {LOGIC[operation]} {kind.truth} {operands[0]}, {operands[1]}"
+    elif operation in ("and", "or"):
+        yield f"{out} = {operation} {kind.truth} {operands[0]}, {operands[1]}"
     elif operation == "not":
         yield f"{out} = xor {kind.truth} {operands[0]}, {kind.repeated('i1', 'true')}"
     elif operation == "where":
         condition, yes, no = operands
         yield f"{out} = select {kind.truth} {condition}, {t} {yes}, {t} {no}"
-    elif operation in CALLED:
-        yield f"{out} = call {t} @{operation}.{kind.suffix}({t} {operands[0]})"
-    elif operation in INSTRUCTIONS:
-        native = INSTRUCTIONS[operation]
-        if native.startswith("llvm."):
+    elif operation in PRIMITIVES:
+        native = INSTRUCTIONS.get(operation, operation)
+        if operation in CALLED or native.startswith("llvm."):
             arguments = ", ".join(f"{t} {x}" for x in operands)
             yield f"{out} = call {t} @{native}.{kind.suffix}({arguments})"
         else:
@@ -206,20 +202,17 @@ class Part:
             lines.append(f"{number} = load {self.kind.number}, ptr {number}p")
         else:
             array, slot = self.writer.scalar_place(register)
-            scalar = number if self.kind.width == 1 else f"{number}s"
             lines.append(f"{number}p = getelementptr double, ptr %{array}, i64 {slot}")
-            lines.append(
-                f"{scalar} = load double, ptr {number}p, !invariant.load !0"
-                if self.kind.width > 1
-                else f"{scalar} = load double, ptr {number}p"
-            )
-            if self.kind.width > 1:
-                t = self.kind.number
-                lines.append(f"{number}i = insertelement {t} poison, double {scalar}, i64 0")
-                lines.append(
+            if self.kind.width == 1:
+                lines.append(f"{number} = load double, ptr {number}p")
+            else:
+                t, width = self.kind.number, self.kind.width
+                lines += [
+                    f"{number}s = load double, ptr {number}p, !invariant.load !0",
+                    f"{number}i = insertelement {t} poison, double {number}s, i64 0",
                     f"{number} = shufflevector {t} {number}i, {t} poison, "
-                    f"<{self.kind.width} x i32> zeroinitializer"
-                )
+                    f"<{width} x i32> zeroinitializer",
+                ]
         if boolean:
             zero = self.kind.constant(0.0)
             lines.append(f"{name} = fcmp une {self.kind.number} {number}, {zero}")
@@ -255,11 +248,12 @@ class Part:
         head = []
         if self.kind.width > 1:
             w = self.kind.width
+            lanes = ", ".join(f"i64 {lane}" for lane in range(w))
             head = [
                 f"%count1 = insertelement <{w} x i64> poison, i64 %count, i64 0",
                 f"%counts = shufflevector <{w} x i64> %count1, <{w} x i64> poison, "
                 f"<{w} x i32> zeroinitializer",
-                f"%mask = icmp ult <{w} x i64> {lanes(w)}, %counts",
+                f"%mask = icmp ult <{w} x i64> <{lanes}>, %counts",
             ]
         body = "\n".join([*head, *self.lines])
         return (
@@ -268,19 +262,14 @@ class Part:
         )
 
 
-def lanes(width: int) -> str:
-    return "<" + ", ".join(f"i64 {lane}" for lane in range(width)) + ">"
-
-
 class Writer:
     """The whole text: parts for each stage, and the functions that run them over the rows."""
 
-    def __init__(
-        self, program: Program, outputs: Sequence[Register], inputs: int, per_row: bool, width: int
-    ) -> None:
-        self.program, self.outputs, self.inputs, self.per_row = program, outputs, inputs, per_row
+    def __init__(self, job: Job, width: int) -> None:
+        self.job, self.forward, self.outputs = job, job.program.forward, job.outputs
+        self.inputs, self.per_row = job.inputs, job.per_row
         self.scalar, self.vector = Kind(1), Kind(width)
-        used = needed(outputs)
+        used = needed(job.outputs)
         self.computed = [x for x in used if not x.leaf]
         # Means stand first among the scalars, so that a loop can fill them in.
         self.means = [x.index for x in used if x.operation == "mean"]
@@ -289,7 +278,7 @@ class Writer:
         self.scalars = self.sums
         # Inputs stand first among the vectors, and the results of a row follow them.
         self.vector_slot = {x.index: x.operands[0] for x in used if x.operation == "input"}
-        self.vectors = inputs + (len(outputs) if per_row else 0)
+        self.vectors = job.inputs + (len(job.outputs) if job.per_row else 0)
         self.free: list[int] = []
         self.part_size = LONG if len(self.computed) < LARGE_PROGRAM else SHORT
         self.crossing = {
@@ -298,7 +287,7 @@ class Writer:
             if x.stage != ONCE
             for operand in x.operands
             if operand.stage != ROW
-        } | {x.index for x in outputs}
+        } | {x.index for x in job.outputs}
 
     def scalar_place(self, register: Register) -> tuple[str, int]:
         """The array, and the place in it, of a number that is the same for all rows."""
@@ -309,10 +298,9 @@ class Writer:
             self.scalars += 1
         return "scalars", self.scalar_slot[register.index]
 
-    def stage(self, name: str, kind: Kind, wanted: Callable[[Register], bool]) -> list[Part]:
+    def stage(self, name: str, kind: Kind, registers: Sequence[Register]) -> list[Part]:
         """The parts of one stage: cut where they are full, and before the backward pass."""
-        registers = [x for x in self.computed if wanted(x)]
-        first = bisect_left([x.index for x in registers], self.program.forward)
+        first = bisect_left([x.index for x in registers], self.forward)
         cuts = [
             half[start : start + self.part_size]
             for half in (registers[:first], registers[first:])
@@ -332,7 +320,7 @@ class Writer:
                 if register.operation == "mean":
                     part.add_to_sum(register, self.scalar_slot[register.index])
                     continue
-                part.compute(register, fused=register.index >= self.program.forward)
+                part.compute(register, fused=register.index >= self.forward)
                 last = last_use.get(register.index, -1)
                 if kind is self.vector and last > place:
                     slot = self.free_vector()
@@ -343,7 +331,7 @@ class Writer:
                     part.store(register, *self.scalar_place(register), f"%k{register.index}")
             if self.per_row and kind is self.vector:
                 here = {register.index for register in cut}
-                self.results(part, (x for x in enumerate(self.outputs) if x[1].index in here))
+                self.results(part, [x for x in enumerate(self.outputs) if x[1].index in here])
             parts.append(part)
             self.free += ending.pop(place, [])
         return parts
@@ -366,11 +354,9 @@ class Writer:
 
     def results(self, part: Part, outputs: Iterable[tuple[int, Register]]) -> None:
         """Hand out results; those of rows by way of the workspace."""
+        array, first = ("vectors", self.inputs) if self.per_row else ("out", 0)
         for place, register in outputs:
-            if self.per_row:
-                part.store(register, "vectors", self.inputs + place, f"%o{place}")
-            else:
-                part.store(register, "out", place, f"%o{place}")
+            part.store(register, array, first + place, f"%o{place}")
 
     def handing_out(self) -> list[Part]:
         """The parts that hand out what no row computes."""
@@ -387,21 +373,17 @@ class Writer:
             parts.append(part)
         return parts
 
-    def translate(self) -> str:
-        once = self.stage("once", self.scalar, lambda x: x.stage == ONCE)
-        row = self.stage("row", self.vector, lambda x: x.stage == ROW or x.operation == "mean")
-        after = self.stage(
-            "after", self.scalar, lambda x: x.stage == AFTER and x.operation != "mean"
-        )
+    def text(self) -> str:
+        """The functions, but for `RUN`."""
+        kinds = (self.scalar, self.vector, self.scalar)
+        once, row, after = map(self.stage, ("once", "row", "after"), kinds, self.job.stages())
         (row if self.per_row else after).extend(self.handing_out())
         width = self.vector.width
-        called = [called_function(name, w) for name, w in sorted(self.called())]
-        functions = [part.text() for part in (*once, *row, *after)]
         return "\n\n".join(
             [
                 *declarations(width),
-                *called,
-                *functions,
+                *(called_function(name, lanes) for name, lanes in sorted(self.called())),
+                *(part.text() for part in (*once, *row, *after)),
                 BEFORE.format(memory=MEMORY, calls=calls(once)),
                 self.loop(row),
                 self.end(after),
@@ -595,49 +577,37 @@ call void @loop({passed}, ptr %rows, i64 0, i64 %n, ptr %out)
 %number = sitofp i64 %n to double
 call void @after({passed}, i64 1, double %number, ptr %out)
 ret void
-}}"""
+}}
+
+attributes #0 = {{ nounwind "min-legal-vector-width"="{bits}" "prefer-vector-width"="{bits}" }}
+!0 = !{{}}"""
 
 
 def declarations(width: int) -> Iterator[str]:
     """The functions of LLVM's own that may be called."""
     for kind in (Kind(1), Kind(width)):
         t = kind.number
-        for native in (*INSTRUCTIONS.values(),):
+        for native in INSTRUCTIONS.values():
             if native.startswith("llvm."):
                 operands = ", ".join([t] * (2 if native in TWO_OPERANDS else 1))
                 yield f"declare {t} @{native}.{kind.suffix}({operands})"
 
 
-def footer(width: int) -> str:
-    bits = str(64 * width)
-    return (
-        f'attributes #0 = {{ nounwind "min-legal-vector-width"="{bits}" '
-        f'"prefer-vector-width"="{bits}" }}\n!0 = !{{}}'
-    )
-
-
-def translate(
-    program: Program, outputs: Sequence[Register], inputs: int, per_row: bool, width: int
-) -> tuple[str, Layout]:
+def translate(job: Job, width: int) -> tuple[str, Layout]:
     """The text of a program, and the memory that it needs.
 
     It defines ``before``, which computes what is the same for all rows; ``loop``, which runs over
     rows; ``after``, which makes means of their sums and hands out the outputs; and ``run``, which
     does all three. With `per_row` the outputs are those of each row.
     """
-    writer = Writer(program, outputs, inputs, per_row, width)
-    text = writer.translate()
-    layout = Layout(
-        width=width,
-        scalars=writer.scalars,
-        vectors=writer.vectors,
-        sums=writer.sums,
-        instructions=len(writer.computed),
-    )
+    writer = Writer(job, width)
+    text = writer.text()
+    layout = Layout(width, writer.scalars, writer.vectors, writer.sums, len(writer.computed))
     run = RUN.format(
         first_vector=layout.first_vector,
         first_sum=layout.first_sum,
         bytes_of_sums=layout.bytes_of_sums,
         passed=PASSED,
+        bits=64 * width,
     )
-    return f"{text}\n\n{run}\n\n{footer(width)}", layout
+    return f"{text}\n\n{run}", layout

@@ -14,20 +14,20 @@ from __future__ import annotations
 
 import ctypes
 import os
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from array import array
+from collections.abc import Callable
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from . import llvm
-from .program import Program, Register
-from .source import PRIMITIVES, python_source
+from .program import Job
+from .source import PRIMITIVES, PythonSource
 from .tables import Buffer, address, as_lists, empty
 
 if TYPE_CHECKING:
     from concurrent.futures import ThreadPoolExecutor
 
-__all__ = ["INSTALL", "Job", "Machine", "NativeMachine", "PythonMachine"]
+__all__ = ["INSTALL", "Machine", "NativeMachine", "PythonMachine"]
 
 # Many rows are cut into segments, each of which is summed up by itself. How they are cut depends on
 # the work alone, and so the results do not depend on the number of cores.
@@ -35,21 +35,6 @@ SEGMENTS = (8, 16, 32)  # to be shared out evenly among 2, 4 or 8 cores
 SEGMENT_WORK = 1_000_000  # instructions times rows: some tens of microseconds
 
 INSTALL = "`pip install 'microgrant[native]'` brings native code"
-
-
-@dataclass(frozen=True)
-class Job:
-    """What a machine is to run: a program, and which of its registers are wanted.
-
-    inputs, parameters: how many there are of each.
-    per_row: whether the outputs of each row are wanted; or else those of all rows, such as means.
-    """
-
-    program: Program
-    outputs: Sequence[Register]
-    inputs: int
-    parameters: int
-    per_row: bool
 
 
 class Machine:
@@ -87,15 +72,14 @@ class PythonMachine(Machine):
 
     def __init__(self, job: Job) -> None:
         super().__init__(job)
-        source = python_source(job.outputs, job.inputs, job.parameters, job.per_row)
-        self.function = source.function()
+        self.function = PythonSource(job).function()
 
     def run(self, parameters: Buffer, rows: Buffer, number_of_rows: int) -> Buffer:
         """The outputs, by Python."""
         results = self.function(parameters.tolist(), as_lists(rows, number_of_rows))
         numbers = [x for row in results for x in row] if self.per_row else results
         out = empty(len(numbers))
-        out[:] = type(out)("d", numbers) if hasattr(out, "typecode") else numbers
+        out[:] = array("d", numbers)
         return out
 
 
@@ -109,9 +93,7 @@ class NativeMachine(Machine):
     def __init__(self, job: Job) -> None:
         super().__init__(job)
         processor = host()
-        text, self.layout = llvm.translate(
-            job.program, job.outputs, job.inputs, job.per_row, processor.width
-        )
+        text, self.layout = llvm.translate(job, processor.width)
         self.engine = processor.engine(text)
         number, pointer = ctypes.c_int64, ctypes.c_void_p
         memory = [pointer] * 4
@@ -196,8 +178,8 @@ class Host:
     def __init__(self) -> None:
         import llvmlite.binding as binding
 
-        for initialize in ("initialize_native_target", "initialize_native_asmprinter"):
-            getattr(binding, initialize)()
+        binding.initialize_native_target()
+        binding.initialize_native_asmprinter()
         features = binding.get_host_cpu_features()
         self.width = 8 if features.get("avx512f") else 4 if features.get("avx") else 2
         self.features = features.flatten()

@@ -37,7 +37,7 @@ from ..engine.value import Value
 from ..ops.operators import Operators
 from ..ops.table import FAMILIES, FLOATS, OPERATIONS, Operation
 
-__all__ = ["AFTER", "ONCE", "ROW", "Program", "Register", "needed"]
+__all__ = ["AFTER", "ONCE", "ROW", "Job", "Program", "Register", "needed"]
 
 ONCE, ROW, AFTER = range(3)
 
@@ -104,6 +104,30 @@ class Register(Operators["Register | float", "Register", "Register"]):
         raise TypeError("a rule decides with m.where(condition, yes, no), and not with `if`")
 
 
+@dataclass(frozen=True)
+class Job:
+    """What is to be run: a program, and which of its registers are wanted.
+
+    inputs, parameters: how many there are of each.
+    per_row: whether the outputs of each row are wanted; or else those of all rows, such as means.
+    """
+
+    program: Program
+    outputs: Sequence[Register]
+    inputs: int
+    parameters: int
+    per_row: bool
+
+    def stages(self) -> tuple[list[Register], list[Register], list[Register]]:
+        """What is computed once, for each row, and after the rows: for each row also the sums of
+        means."""
+        stages: tuple[list[Register], list[Register], list[Register]] = ([], [], [])
+        for x in needed(self.outputs):
+            if not x.leaf:
+                stages[ROW if x.operation == "mean" else x.stage].append(x)
+        return stages
+
+
 class Program:
     """Instructions in the order in which they run.
 
@@ -117,7 +141,6 @@ class Program:
         self.primitives = primitives
         self._by_id: dict[int, Register] = {}  # by the id of a Value or a condition
         self._computed: dict[tuple[Any, ...], Register] = {}  # by operation and operands
-        self._constants: dict[str, Register] = {}
         functions = {name: bind(self.emit, name) for name in (*FOLDED, *LAYOUT)}
         # What a rule finds in `m`. In the rules of derivatives, a power whose exponent is known is
         # one of the family of powers; how those are computed is said by their native rules.
@@ -132,10 +155,10 @@ class Program:
 
     def constant(self, number: float) -> Register:
         """A register that holds a number from the start."""
-        key = repr(number)  # tells -0.0 from 0.0, and finds nan again
-        if key not in self._constants:
-            self._constants[key] = self._append("constant", (number,), ONCE)
-        return self._constants[key]
+        key = ("constant", repr(number))  # tells -0.0 from 0.0, and finds nan again
+        if key not in self._computed:
+            self._computed[key] = self._append("constant", (number,), ONCE)
+        return self._computed[key]
 
     def leaf(self, kind: str, place: int, name: str = "") -> Register:
         """The register of an input or of a parameter, by its place in their list."""
@@ -167,11 +190,15 @@ class Program:
         known = [_known(x) for x in operands]
         if None not in known:
             return self.constant(operation.forward(*known))
-        return self._made(operation, operation, operands)
+        return self.expanded(operation, *operands)
 
-    def expanded(self, operation: str, *operands: Register) -> Register:
-        """An operation of the table, made of others as its native rule says."""
-        return self._made(OPERATIONS[operation], operation, operands)
+    def expanded(self, operation: str | Operation, *operands: Register) -> Register:
+        """An operation as its native rule makes it of others; else an instruction of that name."""
+        native = (OPERATIONS[operation] if isinstance(operation, str) else operation).native
+        if not callable(native):
+            return self._instruction(operation, operands)
+        result: Register = native(self._native, *operands)
+        return result
 
     def mean(self, register: Register) -> Register:
         """The mean over all rows."""
@@ -211,15 +238,6 @@ class Program:
         elif operation in ("neg", "abs") and a.operation == "neg":
             return a.operands[0] if operation == "neg" else self.emit("abs", a.operands[0])
         return None
-
-    def _made(
-        self, operation: Operation, name: str | Operation, operands: tuple[Register, ...]
-    ) -> Register:
-        """An operation as its native rule makes it of others; else an instruction of that name."""
-        if not callable(operation.native):
-            return self._instruction(name, operands)
-        result: Register = operation.native(self._native, *operands)
-        return result
 
     def _instruction(
         self, operation: str | Operation, operands: tuple[Register, ...], stage: int | None = None
@@ -361,9 +379,7 @@ class Program:
         try:
             partials = operation.partials(self._rules, *registers)
         except (TypeError, AttributeError):  # a rule of a user's, which works on floats only
-            partials = tuple(
-                self._instruction(partial, registers) for partial in _opaque(operation)
-            )
+            partials = tuple(self._instruction(x, registers) for x in _opaque(operation))
         for operand, partial in zip(value._prev, partials, strict=True):
             yield operand, partial * upstream
 
@@ -381,36 +397,28 @@ class Program:
             here = taken.get(id(value))
             if here is None:
                 continue
-            for operand, when in self._ways(value, always):
-                both = when if here is always else here if when is always else here & when
-                before = taken.get(id(operand))
-                if before is not None and both is not always:
-                    both = before if before is always else before | both
-                taken[id(operand)] = both
+            whens = [always] * len(value._prev)
+            if isinstance(value.operation, Choice):
+                chosen = self.register_of(value.operation.condition)
+                whens = [chosen, ~chosen]
+            for operand, when in zip(branches(value), whens, strict=True):
+                both, before = here & when, taken.get(id(operand))
+                taken[id(operand)] = both if before is None else before | both
         return {key: when for key, when in taken.items() if when is not always}
-
-    def _ways(self, value: Value, always: Register) -> list[tuple[Value, Register]]:
-        """The operands of a Value, and when it takes each."""
-        operation = value.operation
-        if not isinstance(operation, Choice):
-            return [(operand, always) for operand in value._prev]
-        chosen = self.register_of(operation.condition)
-        return [(operation.if_true, chosen), (operation.if_false, ~chosen)]
 
 
 @lru_cache(maxsize=256)
 def _opaque(operation: Operation) -> tuple[Operation, ...]:
     """The partial derivatives as operations of their own, on the result and the operands."""
-
-    def partial(place: int) -> Operation:
-        return Operation(
+    return tuple(
+        Operation(
             f"{operation.name}_partial_{place}",
-            lambda *numbers: float(operation.partials(FLOATS, *numbers)[place]),
+            lambda *numbers, place=place: float(operation.partials(FLOATS, *numbers)[place]),
             operation.partials,
             (*operation.domain, (-3.0, 3.0)),
         )
-
-    return tuple(partial(place) for place in range(operation.arity))
+        for place in range(operation.arity)
+    )
 
 
 def _known(x: Any) -> float | None:

@@ -2,7 +2,7 @@
 
 With this module you can
 
-- write a program down:      source = python_source(outputs, …); print(source.text)
+- write a program down:      source = PythonSource(job); print(source.text)
 - run what was written:      source.function()(parameters, rows)
 
 The text needs nothing but `microgrant.ops`, so it can be saved to a file of its own, read and
@@ -16,14 +16,14 @@ import re
 import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from ..ops.table import CALL, OPERATIONS, Operation
 from ..ops.words import Operand, Term, spell
-from .program import AFTER, ONCE, ROW, Register, needed
+from .program import Job, Register, needed
 
-__all__ = ["PRIMITIVES", "Source", "python_source"]
+__all__ = ["PRIMITIVES", "PythonSource"]
 
 PRIMITIVES = frozenset(OPERATIONS)
 # Python's own signs for these raise errors where IEEE 754 has an answer: here they are calls.
@@ -37,12 +37,16 @@ RESERVED = {"parameters", "rows", "results", "number_of_rows", "inf", "nan", "m"
 RESERVED |= {"_", "where"}  # `where` would be read as the operation by `words.spell`
 
 
-class PythonWriter:
-    """Names for registers, and the lines that compute them."""
+class PythonSource:
+    """A program in Python: names for registers, and the lines that compute them.
 
-    def __init__(self, outputs: Sequence[Register]) -> None:
-        self.registers = needed(outputs)
-        self.outputs = outputs
+    text: it defines ``run(parameters, rows)``, which returns the outputs; with `per_row` those of
+        each row, a list of lists.
+    """
+
+    def __init__(self, job: Job) -> None:
+        self.job, self.outputs = job, job.outputs
+        self.registers = needed(self.outputs)
         self.names: dict[int, str] = {}
         self.terms: dict[int, tuple[Term, int]] = {}
         self.taken = {*RESERVED, *OPERATIONS}
@@ -57,7 +61,7 @@ class PythonWriter:
             for operand in () if register.leaf else register.operands:
                 users.setdefault(operand.index, []).append(register)
         kept = {x.gradient_of.index for x in self.registers if x.gradient_of is not None}
-        kept |= {x.index for x in outputs}
+        kept |= {x.index for x in self.outputs}
         # What is used once, where it is computed, and has no name, is written into that line.
         self.inlined = {
             x.index
@@ -69,6 +73,13 @@ class PythonWriter:
         for register in self.registers:
             if register.operation in ("parameter", "input"):
                 self.name(register)
+        self.text = self.written()
+
+    def function(self) -> Callable[..., Any]:
+        """What the text defines, where a user's own operations stand for their functions."""
+        names: dict[str, Any] = {name: operation.forward for operation, name in self.own.items()}
+        exec(compile(self.text, "<the source of a compiled step>", "exec"), names)
+        return names["run"]  # type: ignore[no-any-return]
 
     def name(self, register: Register) -> str:
         """The name of a register: its label, ``d_`` and the name of what it is a gradient of, or a
@@ -104,7 +115,7 @@ class PythonWriter:
         """The statements that compute registers of one stage."""
         for register in registers:
             if register.operation == "mean":
-                yield f"{self.total(register)} += {self.text(register.operands[0])}"
+                yield f"{self.total(register)} += {self.spelled(register.operands[0])}"
                 continue
             operands, sizes = zip(*map(self.term, register.operands), strict=True)
             size = 1 + sum(sizes)
@@ -113,8 +124,7 @@ class PythonWriter:
                 self.terms[register.index] = term, size
             elif register.operation in ("and", "or", "not"):
                 left, *right = (f"({spell(x, 'python')})" for x in operands)
-                sign = register.operation
-                text = f"{left} {sign} {right[0]}" if right else f"not {left}"
+                text = f"{left} {register.operation} {right[0]}" if right else f"not {left}"
                 yield f"{self.name(register)} = {text}"
             else:
                 yield f"{self.name(register)} = {spell(term, 'python')}"
@@ -125,7 +135,8 @@ class PythonWriter:
             return TOTAL.get(operation) or OPERATIONS.get(operation) or operation
         return replace(operation, name=self.own[operation], spelling={}, precedence=CALL)
 
-    def text(self, register: Register) -> str:
+    def spelled(self, register: Register) -> str:
+        """A register as it stands in a line."""
         return spell(self.term(register)[0], "python")
 
     def total(self, mean: Register) -> str:
@@ -134,26 +145,26 @@ class PythonWriter:
             self.sums[mean.index] = self.free(f"sum_{self.name(mean)}")
         return self.sums[mean.index]
 
-    def function(self, inputs: int, parameters: int, per_row: bool) -> str:
+    def unpacked(self, kind: str, count: int) -> str:
+        """The left side of an assignment that takes a list of inputs or parameters apart."""
+        names = {x.operands[0]: self.names[x.index] for x in self.registers if x.operation == kind}
+        listed = [names.get(place, "_") for place in range(count)]
+        return ", ".join(listed) + ("," if count == 1 else "")
+
+    def written(self) -> str:
         """The whole text."""
+        job, per_row = self.job, self.job.per_row
         computed = [x for x in self.registers if not x.leaf]
-        leaves = {
-            (x.operation, x.operands[0]): self.names[x.index]
-            for x in self.registers
-            if x.operation in ("parameter", "input")
-        }
         means = [x for x in computed if x.operation == "mean"]
-        once = [x for x in computed if x.stage == ONCE]
-        row = [x for x in computed if x.stage == ROW or x.operation == "mean"]
-        after = [x for x in computed if x.stage == AFTER and x.operation != "mean"]
+        once, row, after = job.stages()
         body: list[str] = []
-        if parameters:
-            body.append(f"{unpacked(leaves, 'parameter', parameters)} = parameters")
+        if job.parameters:
+            body.append(f"{self.unpacked('parameter', job.parameters)} = parameters")
         body += self.lines(once)
         body += ["results = []"] if per_row else [f"{self.total(mean)} = 0.0" for mean in means]
         if row or per_row:
-            body.append(f"for {unpacked(leaves, 'input', inputs) if inputs else '_'} in rows:")
-            body += ["    " + line for line in self.loop(row, per_row)]
+            body.append(f"for {self.unpacked('input', job.inputs) or '_'} in rows:")
+            body += ["    " + line for line in self.loop(row)]
         if per_row:
             body.append("return results")
         else:
@@ -161,19 +172,19 @@ class PythonWriter:
                 body.append("number_of_rows = len(rows)")
             body += [f"{self.name(x)} = {self.total(x)} / number_of_rows" for x in means]
             body += self.lines(after)
-            body.append(f"return [{', '.join(map(self.text, self.outputs))}]")
+            body.append(f"return [{', '.join(map(self.spelled, self.outputs))}]")
         function = ["def run(parameters, rows):", *("    " + line for line in body), ""]
         return "\n".join([*self.header(computed, "\n".join(body)), *function])
 
-    def loop(self, registers: Sequence[Register], per_row: bool) -> Iterator[str]:
+    def loop(self, registers: Sequence[Register]) -> Iterator[str]:
         """What is done with each row: the forward pass, and then the backward pass."""
-        forward = self.registers[0].program.forward
+        forward = self.job.program.forward
         backward = [x for x in registers if x.index >= forward]
         yield from ["# forward"] if backward else []
         yield from self.lines(x for x in registers if x.index < forward)
         yield from ["# backward", *self.lines(backward)] if backward else []
-        if per_row:
-            yield f"results.append([{', '.join(map(self.text, self.outputs))}])"
+        if self.job.per_row:
+            yield f"results.append([{', '.join(map(self.spelled, self.outputs))}])"
 
     def header(self, computed: Sequence[Register], body: str) -> Iterator[str]:
         """What stands before the function: the names that it takes for granted."""
@@ -199,33 +210,3 @@ def identifier(label: str) -> str:
     if not name.isidentifier() or keyword.iskeyword(name) or name.startswith("_"):
         return ""
     return name
-
-
-def unpacked(names: dict[tuple[Any, Any], str], kind: str, count: int) -> str:
-    """The left side of an assignment that takes a list of inputs or parameters apart."""
-    listed = [names.get((kind, place), "_") for place in range(count)]
-    return ", ".join(listed) + ("," if count == 1 else "")
-
-
-@dataclass(frozen=True)
-class Source:
-    """The text of a program, and what a user's own operations in it stand for."""
-
-    text: str
-    own: dict[str, Callable[..., float]]
-
-    def function(self) -> Callable[..., Any]:
-        """What the text defines: ``run(parameters, rows)``, which returns the outputs."""
-        names: dict[str, Any] = dict(self.own)
-        exec(compile(self.text, "<the source of a compiled step>", "exec"), names)
-        return names["run"]  # type: ignore[no-any-return]
-
-
-def python_source(
-    outputs: Sequence[Register], inputs: int, parameters: int, per_row: bool
-) -> Source:
-    """A program in Python. With `per_row`, ``run`` returns the outputs of each row: a list of
-    lists."""
-    writer = PythonWriter(outputs)
-    text = writer.function(inputs, parameters, per_row)
-    return Source(text, {name: operation.forward for operation, name in writer.own.items()})

@@ -18,22 +18,22 @@ from array import array
 from collections.abc import Callable, Sequence
 from functools import cached_property
 from math import isfinite
-from typing import Any, NoReturn, TypeAlias, overload
+from typing import Any, ClassVar, NoReturn, TypeAlias, overload
 
 from ..engine import modes
 from ..engine.arguments import shown
 from ..engine.conditions import whole_order
-from ..engine.modes import warn
 from ..engine.value import NO_GRADIENT, Value
 from ..nn import Noise
-from .machine import Job, Machine
-from .program import Program, Register
-from .source import PRIMITIVES, python_source
+from .machine import Machine
+from .program import Job, Program, Register
+from .source import PRIMITIVES, PythonSource
 from .tables import Buffer, as_rows, empty, flat, table
-from .targets import checked_target, machine_for
+from .targets import machine_for
 
 __all__ = ["DecisionWarning", "Predictor", "Step", "compile"]
 
+Values: TypeAlias = Sequence[Value]
 Outputs: TypeAlias = Callable[[Program], list[Register]]
 
 
@@ -43,32 +43,20 @@ class DecisionWarning(UserWarning):
 
 @overload
 def compile(
-    outputs: Value, inputs: Sequence[Value], parameters: Sequence[Value], *, target: str = ...
-) -> Step: ...
-@overload
-def compile(
-    outputs: Value,
-    inputs: Sequence[Value] = ...,
-    *,
-    parameters: Sequence[Value],
-    target: str = ...,
-) -> Step: ...
-@overload
-def compile(
-    outputs: Value, inputs: Sequence[Value] = ..., parameters: None = ..., *, target: str = ...
+    outputs: Value, inputs: Values = ..., parameters: None = ..., *, target: str = ...
 ) -> Predictor: ...
 @overload
 def compile(
-    outputs: Sequence[Value],
-    inputs: Sequence[Value] = ...,
-    parameters: Sequence[Value] | None = ...,
-    *,
-    target: str = ...,
+    outputs: Value, inputs: Values = ..., parameters: Values = ..., *, target: str = ...
+) -> Step: ...
+@overload
+def compile(
+    outputs: Values, inputs: Values = ..., parameters: Values | None = ..., *, target: str = ...
 ) -> Predictor: ...
 def compile(
-    outputs: Value | Sequence[Value],
-    inputs: Sequence[Value] = (),
-    parameters: Sequence[Value] | None = None,
+    outputs: Value | Values,
+    inputs: Values = (),
+    parameters: Values | None = None,
     *,
     target: str = "auto",
 ) -> Step | Predictor:
@@ -113,7 +101,6 @@ def compile(
     >>> print(f"{first:.2f} {second:.2f}")
     21.00 41.00
     """
-    checked_target(target)
     if isinstance(outputs, Value) and parameters is not None:
         return Step(outputs, inputs, parameters, target)
     return Predictor(outputs, inputs, parameters or (), target)
@@ -122,17 +109,18 @@ def compile(
 class Compiled:
     """What `Step` and `Predictor` have in common: a graph, and the programs made of it."""
 
-    _run: Machine
+    _per_row: ClassVar[bool]
 
     def __init__(
-        self,
-        roots: Sequence[Value],
-        inputs: Sequence[Value],
-        parameters: Sequence[Value],
-        target: str,
+        self, outputs: Value | Values, inputs: Values, parameters: Values = (), target: str = "auto"
     ) -> None:
-        self._order = whole_order(*roots)
-        self._roots, self._wanted = roots, target
+        self._single, self._wanted = isinstance(outputs, Value), target
+        wanted = "compile needs a Value or a list of Values"
+        given = [outputs] if self._single else outputs
+        self._roots = listed_values("outputs", given, wanted, "compile needs Values")
+        if not self._roots:
+            raise ValueError("compile needs at least one Value, but outputs is empty")
+        self._order = whole_order(*self._roots)
         self._inputs = checked_leaves("inputs", inputs)
         self._parameters = checked_leaves("parameters", parameters)
         self._columns = [x.label for x in self._inputs]
@@ -140,20 +128,35 @@ class Compiled:
         leaves = dict.fromkeys(
             x for x in self._order if isinstance(x, Value) and x.operation is None
         )
-        self._check_inputs(leaves)
         # What an operator made a leaf of, such as the 2 of 2 * x, cannot be changed by anybody.
-        given = {*self._inputs, *self._parameters}
+        changing = {*self._inputs, *self._parameters}
         self._frozen = [
-            (x, x._data) for x in leaves if x not in given and not hasattr(x, "_constant")
+            (x, x._data) for x in leaves if x not in changing and not hasattr(x, "_constant")
         ]
-        self._check_parameters(leaves)
+        self._check_leaves(leaves)
+        self._run = self._machine(self._outputs)
+
+    def _outputs(self, program: Program) -> list[Register]:
+        raise NotImplementedError
 
     @property
     def target(self) -> str:
         """What runs: "native" or "python"."""
         return self._run.target
 
-    def _check_inputs(self, leaves: dict[Value, None]) -> None:
+    @cached_property
+    def source(self) -> str:
+        """The program in Python: a function ``run(parameters, rows)``.
+
+        Of a `Step` it has the forward pass, then the backward pass, and returns the mean loss and
+        the mean gradients; of a `Predictor` it returns the outputs for each of the rows.
+        """
+        job = self._job(PRIMITIVES, self._outputs)
+        text = PythonSource(job).text
+        job.program.close()
+        return text
+
+    def _check_leaves(self, leaves: dict[Value, None]) -> None:
         inputs, parameters = set(self._inputs), set(self._parameters)
         for place, x in enumerate(self._inputs):
             if x in parameters:
@@ -170,8 +173,6 @@ class Compiled:
                 "every row and every step: list microgrant.nn.noise_in(outputs) among the "
                 "inputs, or call model.eval() before recording"
             )
-
-    def _check_parameters(self, leaves: dict[Value, None]) -> None:
         # Without other leaves, there is no other model that could have been meant.
         others = self._frozen and len(self._order) > 1
         if others and self._parameters and leaves.keys().isdisjoint(self._parameters):
@@ -189,11 +190,11 @@ class Compiled:
                     "again"
                 )
 
-    def _machine(self, outputs_of: Outputs, per_row: bool, quiet: bool = False) -> Machine:
+    def _machine(self, outputs_of: Outputs, quiet: bool = False) -> Machine:
         jobs = []
 
         def build(primitives: frozenset[str]) -> Job:
-            jobs.append(self._job(primitives, outputs_of, per_row))
+            jobs.append(self._job(primitives, outputs_of))
             return jobs[-1]
 
         machine = machine_for(build, self._wanted, quiet)
@@ -203,17 +204,11 @@ class Compiled:
             job.program.close()
         return machine
 
-    def _job(self, primitives: frozenset[str], outputs_of: Outputs, per_row: bool) -> Job:
+    def _job(self, primitives: frozenset[str], outputs_of: Outputs) -> Job:
         program = Program(primitives)
         program.record(self._order, self._inputs, self._parameters, self._frozen)
         outputs = outputs_of(program)
-        return Job(program, outputs, len(self._inputs), len(self._parameters), per_row)
-
-    def _source(self, outputs_of: Outputs, per_row: bool) -> str:
-        job = self._job(PRIMITIVES, outputs_of, per_row)
-        source = python_source(job.outputs, job.inputs, job.parameters, per_row)
-        job.program.close()
-        return source.text
+        return Job(program, outputs, len(self._inputs), len(self._parameters), self._per_row)
 
     def _warn_of_decisions(self, program: Program) -> None:
         # What reached a parameter by way of a result, such as an earlier loss, says nothing here.
@@ -224,7 +219,7 @@ class Compiled:
             if program.register_of(x).operation != "parameter" or type(x._decided_at) is str
         }
         if lines:
-            warn(
+            modes.warn(
                 f"a decision was made on Values of this graph ({'; '.join(lines)}). If it shaped "
                 "the graph, it is now the same for every row: use relu, maximum, abs, clip, or "
                 "where(condition, a, b) with &, | and ~ in its condition instead of and, or, not: "
@@ -261,22 +256,13 @@ class Compiled:
 class Step(Compiled):
     """Forward and backward over many rows; `compile` makes it."""
 
-    def __init__(
-        self,
-        loss: Value,
-        inputs: Sequence[Value],
-        parameters: Sequence[Value],
-        target: str = "auto",
-    ) -> None:
-        super().__init__([loss], inputs, parameters, target)
+    _per_row = False
+
+    def _outputs(self, program: Program) -> list[Register]:
         if not self._parameters:
             raise ValueError(
                 "parameters is empty, so there is nothing to train; leave it out for a predictor"
             )
-        self._out_of_reach: set[Value] = set()  # no gradient gets to these
-        self._run = self._machine(self._loss_and_gradients, per_row=False)
-
-    def _loss_and_gradients(self, program: Program) -> list[Register]:
         [loss] = self._roots
         mean_loss = program.mean(program.register_of(loss))
         mean_loss.name = mean_loss.name or "loss"
@@ -325,41 +311,26 @@ class Step(Compiled):
     def _means(self, machine: Machine, parameters: Buffer, rows: Any) -> Buffer:
         buffer, count = self._rows(rows)
         out = machine.run(parameters, buffer, count)
-        check_anomaly(out)
+        if modes.open_blocks and modes.inside("detect_anomaly") and not all(map(isfinite, out)):
+            raise modes.AnomalyError(
+                "the mean loss or a mean gradient of this compiled step is nan or inf: record and "
+                "run the rows one by one inside detect_anomaly(), and it names the line"
+            )
         return out
 
     @cached_property
     def _forward(self) -> Machine:
         [loss] = self._roots
-        return self._machine(
-            lambda program: [program.mean(program.register_of(loss))], per_row=False, quiet=True
-        )
-
-    @cached_property
-    def source(self) -> str:
-        """The program in Python: the forward pass, then the backward pass.
-
-        A function ``run(parameters, rows)``, which returns the mean loss and the mean gradients.
-        """
-        return self._source(self._loss_and_gradients, per_row=False)
+        return self._machine(lambda program: [program.mean(program.register_of(loss))], quiet=True)
 
 
 class Predictor(Compiled):
     """The outputs of a graph for many rows; `compile` makes it."""
 
-    def __init__(
-        self,
-        outputs: Value | Sequence[Value],
-        inputs: Sequence[Value],
-        parameters: Sequence[Value] = (),
-        target: str = "auto",
-    ) -> None:
-        self._single = isinstance(outputs, Value)
-        super().__init__(checked_outputs(outputs), inputs, parameters, target)
-        self._run = self._machine(self._outputs, per_row=True)
+    _per_row = True
 
     def _outputs(self, program: Program) -> list[Register]:
-        return [program.register_of(root) for root in self._roots]
+        return list(map(program.register_of, self._roots))
 
     def __call__(self, rows: Any = None) -> Buffer:
         """The outputs for each row: one number, or a row of them if a list of Values was compiled.
@@ -372,20 +343,6 @@ class Predictor(Compiled):
         buffer, count = self._rows(rows)
         out = self._run.run(self._present(), buffer, count)
         return out if self._single else as_rows(out, count)
-
-    @cached_property
-    def source(self) -> str:
-        """The program in Python: a function ``run(parameters, rows)``, for the outputs of rows."""
-        return self._source(self._outputs, per_row=True)
-
-
-def check_anomaly(out: Buffer) -> None:
-    """Inside of ``with detect_anomaly():``, an error for a nan or an inf in the mean results."""
-    if modes.open_blocks and modes.inside("detect_anomaly") and not all(map(isfinite, out)):
-        raise modes.AnomalyError(
-            "the mean loss or a mean gradient of this compiled step is nan or inf: record and run "
-            "the rows one by one inside detect_anomaly(), and it names the line"
-        )
 
 
 def checked_leaves(name: str, given: Any) -> list[Value]:
@@ -405,17 +362,6 @@ def checked_leaves(name: str, given: Any) -> list[Value]:
         if id(x) in seen:
             raise ValueError(f"{which(name, place, x)} is listed twice")
         seen.add(id(x))
-    return values
-
-
-def checked_outputs(outputs: Any) -> list[Value]:
-    """The Values to be compiled, as a list."""
-    if isinstance(outputs, Value):
-        return [outputs]
-    wanted = "compile needs a Value or a list of Values"
-    values = listed_values("outputs", outputs, wanted, "compile needs Values")
-    if not values:
-        raise ValueError("compile needs at least one Value, but outputs is empty")
     return values
 
 

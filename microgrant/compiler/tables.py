@@ -21,7 +21,7 @@ from typing import Any, TypeAlias
 
 from ..engine.arguments import as_number, shown
 
-__all__ = ["Buffer", "address", "as_lists", "as_rows", "empty", "flat", "table"]
+__all__ = ["Buffer", "address", "as_lists", "as_rows", "empty", "flat", "listed", "table"]
 
 Buffer: TypeAlias = Any
 """Floats in one piece: an ndarray of NumPy's, or an array of the standard library's."""
@@ -57,7 +57,8 @@ def flat(numbers: Any, count: int, what: str) -> Buffer:
     """`count` numbers, from any list or array of them."""
     buffer = as_array(numbers)
     if buffer is None:
-        buffer = array("d", map(as_number, listed(numbers, f"{what} is a list of numbers")))
+        given = listed(numbers, f"{what} is a list of numbers, but got")
+        buffer = array("d", map(as_number, given))
     elif buffer.ndim != 1:
         raise ValueError(f"{what} is a flat list of numbers, but its shape is {buffer.shape}")
     if len(buffer) != count:
@@ -80,7 +81,7 @@ def table(rows: Any, columns: Sequence[str]) -> tuple[Buffer, int]:
         raise ValueError(
             f"rows is a table of {listing(columns)} in each row, but its shape is {buffer.shape}"
         )
-    given = listed(rows, "rows is a list of rows") if buffer is None else buffer
+    given = listed(rows, "rows is a list of rows, but got") if buffer is None else buffer
     if not len(given):
         raise ValueError("rows is empty: there is nothing to take the mean of")
     if buffer is not None:
@@ -127,15 +128,16 @@ def as_array(x: Any) -> Any:
 
 
 def listed(x: Any, what: str) -> list[Any]:
+    """x as a list, or an error: what was wanted, and what came instead."""
     if isinstance(x, (str, bytes, bytearray, Set, Mapping)) or not isinstance(x, Iterable):
-        raise TypeError(f"{what}, but got {shown(x)}")
+        raise TypeError(f"{what} {shown(x)}")
     return list(x)
 
 
 def checked(rows: list[Any], columns: Sequence[str]) -> Iterable[list[float]]:
     """The rows one by one: the first that is not as it should be is an error."""
     for place, row in enumerate(rows):
-        numbers = listed(row, f"a row is a list of {listing(columns)}")
+        numbers = listed(row, f"a row is a list of {listing(columns)}, but got")
         if len(numbers) != len(columns):
             raise ValueError(
                 f"a row holds {listing(columns)}, but row {place} holds {len(numbers)}"

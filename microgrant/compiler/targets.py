@@ -15,8 +15,8 @@ from typing import TypeAlias
 
 from ..engine.modes import warn
 from ..ops.table import OPERATIONS, Operation
-from .machine import INSTALL, Job, Machine, NativeMachine, PythonMachine
-from .program import Register, needed
+from .machine import INSTALL, Machine, NativeMachine, PythonMachine
+from .program import Job, Register, needed
 
 __all__ = ["MACHINES", "TargetWarning", "checked_target", "machine_for"]
 

@@ -5,17 +5,20 @@ With this module you can
 - take one real number, of whatever library:     as_number(x)
 - take a whole number that is large enough:      whole_number("epochs", epochs)
 - show in a message what came:                   f"expected a Value, but got {shown(x)}"
+- import what is an extra:                       torch = imported("torch", "torch")
 """
 
 from __future__ import annotations
 
+import importlib
 import numbers
 import operator
-from typing import SupportsIndex
+from contextlib import suppress
+from typing import Any, SupportsIndex
 
 from .conditions import Condition
 
-__all__ = ["as_label", "as_number", "shown", "whole_number"]
+__all__ = ["as_label", "as_number", "imported", "shown", "whole_number"]
 
 
 def as_number(x: object) -> float:
@@ -69,8 +72,23 @@ def whole_number(name: str, number: object, least: int | None = 1) -> int:
     ValueError: epochs is a whole number from 1 on, but got 2.5
     """
     if isinstance(number, SupportsIndex) and not isinstance(number, bool):
-        whole = operator.index(number)
-        if least is None or whole >= least:
-            return whole
+        with suppress(TypeError):  # an array has the method too
+            whole = operator.index(number)
+            if least is None or whole >= least:
+                return whole
     limit = "" if least is None else f" from {least} on"
     raise ValueError(f"{name} is a whole number{limit}, but got {number!r}")
+
+
+def imported(name: str, install: str) -> Any:
+    """A package that is not needed until now; an ImportError says what brings it.
+
+    >>> imported("nothing_at_all", "microgrant[lessons]")
+    Traceback (most recent call last):
+        ...
+    ImportError: nothing_at_all is not installed: `pip install 'microgrant[lessons]'` brings it
+    """
+    try:
+        return importlib.import_module(name)
+    except ImportError:
+        raise ImportError(f"{name} is not installed: `pip install '{install}'` brings it") from None

@@ -83,7 +83,7 @@ class OnnxProgram(Program):
             return self.emit("pow", *operands, *operation.constants)
         return super().apply(operation, *operands)
 
-    def expanded(self, operation: str, *operands: Register) -> Register:
+    def expanded(self, operation: str | Operation, *operands: Register) -> Register:
         """An operation made of others."""
         if operation not in SPELLED:
             return super().expanded(operation, *operands)

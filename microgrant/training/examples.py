@@ -14,7 +14,7 @@ have the shape of the first; a ValueError or TypeError says which one has not.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence, Set
+from collections.abc import Sequence
 from dataclasses import dataclass
 from numbers import Integral
 from typing import Any, TypeAlias
@@ -22,19 +22,8 @@ from typing import Any, TypeAlias
 from ..compiler import tables
 from ..engine.arguments import as_number, shown
 
-__all__ = [
-    "Examples",
-    "Form",
-    "Rows",
-    "Shape",
-    "arranged",
-    "as_list",
-    "examples",
-    "flattened",
-    "pair",
-    "shape_of",
-    "take",
-]
+__all__ = ["Examples", "Form", "Rows", "Shape", "arranged", "as_list", "examples", "flattened"]
+__all__ += ["pair", "shape_of", "take"]
 
 Examples: TypeAlias = tuple[list[Any], list[Any]]
 """Inputs and targets, equally many."""
@@ -64,11 +53,10 @@ class Form:
     @classmethod
     def of(cls, x: Any, y: Any = None, outputs: int = 1) -> Form:
         """The form of an example: one output or more decide what a whole number as target is."""
-        if y is None:
-            return cls(shape_of(x, "xs[0]"))
+        shape = shape_of(x, "xs[0]")
         if outputs > 1 and isinstance(y, Integral):
-            return cls(shape_of(x, "xs[0]"), (outputs,), outputs)
-        return cls(shape_of(x, "xs[0]"), shape_of(y, "ys[0]"))
+            return cls(shape, (outputs,), outputs)
+        return cls(shape, None if y is None else shape_of(y, "ys[0]"))
 
     def arranged(self, row: list[Any]) -> tuple[Any, Any]:
         """The input and the target of which a row is made."""
@@ -104,9 +92,7 @@ def examples(given: object, name: str) -> list[Any]:
     """A list of examples that is not empty."""
     listed = as_list(given)
     if listed is None:
-        if isinstance(given, (str, bytes, Mapping, Set)) or not isinstance(given, Iterable):
-            raise TypeError(f"{name} is a list with one entry for each example, not {shown(given)}")
-        listed = list(given)
+        listed = tables.listed(given, f"{name} is a list with one entry for each example, not")
     if not listed:
         raise ValueError(f"there are no examples: {name} is empty")
     return listed

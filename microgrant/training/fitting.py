@@ -13,7 +13,6 @@ all examples. A model that cannot be compiled is run by Python, with the same nu
 
 from __future__ import annotations
 
-import importlib
 import math
 import random
 from collections.abc import Callable, Mapping, Sequence
@@ -23,7 +22,7 @@ from numbers import Real
 from typing import Any, TypeAlias
 
 from ..compiler import tables
-from ..engine.arguments import as_number, shown, whole_number
+from ..engine.arguments import as_number, imported, shown, whole_number
 from ..engine.value import NO_GRADIENT, Value
 from ..nn import Module
 from ..optim import SGD, Optimizer, Schedule, clip_gradients
@@ -136,14 +135,8 @@ def fit(
         form, rows, held_rows = laid_out(model, loss, train, held)
         task = Task(model, form, loss, learner.parameters, penalty, outputs=metric is not None)
         runner = runner_for(task, rows, target)
-        course = _Course(
-            settings,
-            runner,
-            runner.prepared(rows),
-            runner.prepared(held_rows) if held_rows else None,
-            targets=(held or train)[1],
-            optimizer=learner,
-        )
+        rows, held_rows = runner.prepared(rows), runner.prepared(held_rows)
+        course = _Course(settings, runner, rows, held_rows, (held or train)[1], learner)
         if resume is not None:
             course.resume(resume.state if isinstance(resume, History) else resume)
         return course.run(progress)
@@ -177,6 +170,7 @@ class _Course:
     """A training under way, on rows of numbers.
 
     fixed: what may not change when the training is resumed.
+    held: the rows for validation; none, if there is none.
     columns: what is noted of each epoch; only the epochs that are complete count.
     done: all else that is to be known after the last complete step. It is replaced as a whole and
         never changed in itself, so that it is right whenever Ctrl-C comes. What is drawn at random
@@ -186,7 +180,7 @@ class _Course:
     settings: _Settings
     runner: Runner
     rows: Rows
-    held: Rows | None
+    held: Rows
     targets: list[Any]
     optimizer: Optimizer
     bar: Any = None
@@ -200,7 +194,7 @@ class _Course:
             "parameters": len(self.optimizer.parameters),
             "examples": count,
             "batch_size": self.batch_size,
-            "validation": 0 if self.held is None else len(self.held),
+            "validation": len(self.held),
             "metric": None if metric is None else getattr(metric, "__name__", "?"),
         }
         self.columns: dict[str, list[float]] = {name: [] for name in COLUMNS}
@@ -229,12 +223,13 @@ class _Course:
 
     def run(self, progress: bool | None) -> History:
         """The epochs that are left."""
-        note, interrupted, epochs = "", False, self.settings.epochs
+        note, interrupted = "", False
+        epochs, patience = self.settings.epochs, self.settings.patience
         try:
             with _bar(progress, epochs * self.batches, self._steps()) as self.bar:
                 while self.done["epoch"] < epochs:
-                    if self._out_of_patience():
-                        patience = self.settings.patience
+                    best = self.done["best"]
+                    if patience and best and self.done["epoch"] - best["epoch"] >= patience:
                         note = f"stopped: no lower validation loss for {patience} epochs"
                         break
                     self._epoch()
@@ -278,12 +273,13 @@ class _Course:
         """Note the validation loss and the metric after an epoch; the best of the epochs so far."""
         best: dict[str, Any] | None = self.done["best"]
         metric = self.settings.metric
-        if self.held is None and metric is None:
+        held = len(self.held) > 0
+        if not held and metric is None:
             return best
-        loss, outputs = self.runner.evaluate(self.rows if self.held is None else self.held)
+        loss, outputs = self.runner.evaluate(self.held if held else self.rows)
         if metric is not None:
             self.columns["metric"].append(as_number(metric(outputs, self.targets)))
-        if self.held is None:
+        if not held:
             return best
         if not math.isfinite(loss):
             raise self._diverged(f"the validation loss is {loss}")
@@ -346,10 +342,6 @@ class _Course:
         """How many steps are complete."""
         return int(self.done["epoch"] * self.batches + self.done["batch"])
 
-    def _out_of_patience(self) -> bool:
-        patience, best = self.settings.patience, self.done["best"]
-        return bool(patience and best and self.done["epoch"] - best["epoch"] >= patience)
-
 
 def predict(model: Model, xs: Any, *, target: str = "auto") -> Any:
     """The outputs of a model for many inputs, in `eval` mode: an entry for each.
@@ -403,7 +395,7 @@ def _divided(data: Any, validation: Any, seed: int) -> tuple[Examples, Examples 
         )
     order = _shuffled(len(xs), f"{seed} validation")
     train, held = (
-        ([xs[i] for i in places], [ys[i] for i in places])
+        (take(xs, places), take(ys, places))
         for places in (sorted(order[count:]), sorted(order[:count]))
     )
     return train, held
@@ -441,11 +433,10 @@ def _bar(progress: bool | None, steps: int, done: int) -> AbstractContextManager
     if progress is False:
         return nullcontext()
     try:
-        tqdm: Callable[..., AbstractContextManager[Any]] = importlib.import_module("tqdm").tqdm
+        package = imported("tqdm", "microgrant[lessons]")
     except ImportError:
-        if progress is None:
-            return nullcontext()
-        raise ImportError(
-            "tqdm is not installed: `pip install 'microgrant[lessons]'` brings it"
-        ) from None
+        if progress:
+            raise
+        return nullcontext()
+    tqdm: Callable[..., AbstractContextManager[Any]] = package.tqdm
     return tqdm(total=steps, initial=done, unit="step", delay=0 if progress else 2)

@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ..engine.arguments import shown
+from ..engine.arguments import imported, shown
 from ..ops.numbers import aligned, number
 
 __all__ = ["COLUMNS", "History", "checked_state"]
@@ -89,12 +89,9 @@ class History:
         axes: where to draw; by default a new figure. They are returned.
         """
         if axes is None:
-            try:
-                from matplotlib import pyplot
-            except ImportError:
-                raise ImportError(
-                    "matplotlib is not installed: `pip install 'microgrant[lessons]'` brings it"
-                ) from None
+            imported("matplotlib", "microgrant[lessons]")
+            from matplotlib import pyplot
+
             axes = pyplot.subplots()[1]
         epochs = range(1, len(self) + 1)
         axes.plot(epochs, self.loss, color=BLUE, label="training")
@@ -116,7 +113,24 @@ def checked_state(state: Any) -> dict[str, Any]:
     ValueError: this is not the state of a history, without 'fixed': dict {'epoch': 3}
     """
     try:
-        fits = _fits(state)
+        fixed, epoch, best = state["fixed"], state["epoch"], state["best"]
+        validated, measured = epoch * bool(fixed["validation"]), epoch * bool(fixed["metric"])
+        lengths = dict(zip(COLUMNS, (epoch, validated, measured, epoch), strict=True))
+        fits = {
+            "fixed": isinstance(fixed, dict),  # `fit` compares it with its own
+            "epoch": _is_count(epoch),
+            "batch": _is_count(state["batch"]),
+            "total": type(state["total"]) is float,
+            "parameters": _are_floats(state["parameters"], fixed["parameters"]),
+            "optimizer": isinstance(state["optimizer"], dict),  # which looks at it by itself
+            "best": best is None
+            or (
+                type(best["loss"]) is float
+                and _is_count(epoch - best["epoch"])
+                and _are_floats(best["parameters"], fixed["parameters"])
+            ),
+            "history": all(_are_floats(state["history"][name], n) for name, n in lengths.items()),
+        }
     except KeyError as error:
         raise ValueError(f"{NO_STATE}, without {error}: {shown(state)}") from None
     except TypeError:
@@ -125,28 +139,6 @@ def checked_state(state: Any) -> dict[str, Any]:
         if not good:
             raise ValueError(f"{NO_STATE}: {name} is {shown(state[name])}")
     return {name: state[name] for name in fits}
-
-
-def _fits(state: Any) -> dict[str, bool]:
-    """For each part of a state, whether it is as it should be."""
-    fixed, epoch, best = state["fixed"], state["epoch"], state["best"]
-    validated, measured = epoch * bool(fixed["validation"]), epoch * bool(fixed["metric"])
-    lengths = dict(zip(COLUMNS, (epoch, validated, measured, epoch), strict=True))
-    return {
-        "fixed": isinstance(fixed, dict),  # `fit` compares it with its own
-        "epoch": _is_count(epoch),
-        "batch": _is_count(state["batch"]),
-        "total": type(state["total"]) is float,
-        "parameters": _are_floats(state["parameters"], fixed["parameters"]),
-        "optimizer": isinstance(state["optimizer"], dict),  # which looks at it by itself
-        "best": best is None
-        or (
-            type(best["loss"]) is float
-            and _is_count(epoch - best["epoch"])
-            and _are_floats(best["parameters"], fixed["parameters"])
-        ),
-        "history": all(_are_floats(state["history"][name], n) for name, n in lengths.items()),
-    }
 
 
 def _is_count(x: object) -> bool:

@@ -23,7 +23,7 @@ from typing import Any, TypeAlias
 
 from ..compiler import tables
 from ..compiler.step import DecisionWarning, Predictor, Step, compile
-from ..compiler.targets import TargetWarning
+from ..compiler.targets import TargetWarning, checked_target
 from ..engine.arguments import shown
 from ..engine.conditions import whole_order
 from ..engine.modes import no_grad, warn
@@ -180,7 +180,7 @@ class CompiledRunner:
             self._compile_step(leaves, target)
         with in_mode(task.model, training=False):
             loss, (values, self._shape) = task.one(list(leaves.values()))
-        roots = values if task.loss is None else [loss, *values]
+        roots = [loss, *values]
         self._columns, inputs = in_graph(roots, leaves)
         self._predict: Predictor = compile(roots, inputs, task.parameters, target=target)
         self.target = self._predict.target
@@ -212,11 +212,10 @@ class CompiledRunner:
     def evaluate(self, rows: Rows) -> tuple[float, Any]:
         """The same, in one call of compiled code; the outputs are an array, if NumPy is there."""
         results = self._predict(columns_of(rows, self._columns))
-        first = 0 if self.task.loss is None else 1
-        mean = sum(row[0] for row in results) / len(results) if first else 0.0
+        mean = float(sum(row[0] for row in results) / len(results))
         if isinstance(results, list):
-            return mean, [arranged(row[first:], self._shape) for row in results]
-        return float(mean), results[:, first:].reshape(len(results), *self._shape)
+            return mean, [arranged(row[1:], self._shape) for row in results]
+        return mean, results[:, 1:].reshape(len(results), *self._shape)
 
 
 Runner: TypeAlias = EagerRunner | CompiledRunner
@@ -228,10 +227,8 @@ def runner_for(task: Task, rows: list[list[float]], target: str) -> Runner:
     Where it does not, a warning says why, and Python runs it; unless `target` insists on "native"
     or "python": then it is a ValueError.
     """
-    if target not in ("auto", "native", "python", "eager"):
-        raise ValueError(f'the target is "auto", "native", "python" or "eager", but got {target!r}')
     eager = EagerRunner(task)
-    if target == "eager":
+    if checked_target(target, "eager") == "eager":
         return eager
     for p in task.parameters:  # what was decided on them before now did not shape what comes
         if hasattr(p, "_decided_at"):
@@ -308,16 +305,15 @@ def in_graph(roots: list[Value], columns: dict[int, Value]) -> tuple[list[int], 
 def columns_of(rows: Rows, columns: list[int]) -> Rows:
     if len(columns) == len(rows[0]):
         return rows
-    return (
-        [[row[i] for i in columns] for row in rows] if isinstance(rows, list) else rows[:, columns]
-    )
+    if isinstance(rows, list):
+        return [[row[i] for i in columns] for row in rows]
+    return rows[:, columns]
 
 
 def beside(rows: Rows, others: list[list[float]]) -> Rows:
     if isinstance(rows, list):
         return [[*row, *other] for row, other in zip(rows, others, strict=True)]
-    numpy = tables.numpy()
-    return numpy.hstack([rows, others])
+    return tables.numpy().hstack([rows, others])
 
 
 def checked_loss(loss: object, what: str) -> Value:

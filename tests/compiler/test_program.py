@@ -17,7 +17,17 @@ from test_ops import ENTRIES, bits, every_entry, odd_floats, points
 
 from microgrant import Value, apply, compile, define, grad, where
 from microgrant.compiler import llvm, source
-from microgrant.compiler.program import AFTER, LAYOUT, LEAVES, ONCE, ROW, Program, Register, needed
+from microgrant.compiler.program import (
+    AFTER,
+    LAYOUT,
+    LEAVES,
+    ONCE,
+    ROW,
+    Job,
+    Program,
+    Register,
+    needed,
+)
 from microgrant.compiler.targets import MACHINES
 from microgrant.engine import NO_GRADIENT, RELATIONS, whole_order
 from microgrant.nn import MLP
@@ -509,7 +519,8 @@ def test_what_the_forward_pass_computed_is_nobodys_gradient() -> None:
 
 def translated(root: Value, inputs: Sequence[Value], parameters: Sequence[Value]) -> Any:
     program = written(root, inputs, parameters, "native")
-    return llvm.translate(program.program, program.outputs, len(inputs), False, 4)
+    job = Job(program.program, program.outputs, len(inputs), len(parameters), False)
+    return llvm.translate(job, 4)
 
 
 def test_a_small_program_is_one_function() -> None:

@@ -1240,3 +1240,12 @@ def test_a_history_can_be_resumed_as_it_is() -> None:
     first = fit(parts, mean_squared_error, (XS, CURVE), epochs=2, target="eager")
     fit(parts, mean_squared_error, (XS, CURVE), epochs=3, target="eager", resume=first)
     assert [p.data for p in parts.parameters()] == [p.data for p in whole.parameters()]
+
+
+def test_an_array_is_no_number_of_epochs() -> None:
+    numpy = pytest.importorskip("numpy", reason="NumPy is not installed")
+    for epochs in (numpy.array([1, 2]), numpy.array(1.5)):
+        with pytest.raises(ValueError, match="epochs is a whole number from 1 on, but got array"):
+            fit(network(), mean_squared_error, (XS, CURVE), epochs=epochs)
+    epochs = numpy.array(2)
+    assert len(fit(network(), mean_squared_error, (XS, CURVE), epochs=epochs, target="eager")) == 2
