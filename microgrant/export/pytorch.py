@@ -14,7 +14,7 @@ from .. import nn
 from ..engine.arguments import shown
 from ..engine.value import Value
 from ..nn.activations import activation_named
-from .kinds import activation_of, needed, parts_of, rule_for
+from .kinds import activation_of, imported, parts_of, rule_for
 
 __all__ = ["to_torch"]
 
@@ -36,7 +36,7 @@ def to_torch(model: nn.Module) -> Any:
     """
     if not isinstance(model, nn.Module):
         raise TypeError(f"to_torch needs a Module, but got {shown(model)}")
-    writer = _TorchWriter(needed("torch", "torch"))
+    writer = _TorchWriter(imported("torch", "torch"))
     layers = writer.layers(model)
     network = layers[0] if len(layers) == 1 else writer.nn.Sequential(*layers)
     network.training = model.training
