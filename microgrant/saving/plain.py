@@ -26,7 +26,7 @@ from typing import Any, NoReturn
 from ..engine.arguments import shown
 from ..nn import Module
 
-__all__ = ["DEEPEST", "ModelFileError", "add_kind", "as_float", "parsed", "plain", "restored"]
+__all__ = ["ModelFileError", "add_kind", "as_float", "parsed", "plain", "restored"]
 
 DEEPEST = 100  # brackets in each other
 LONGEST = 400  # characters of a number; the largest float has 309 digits
