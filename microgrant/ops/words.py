@@ -66,10 +66,7 @@ def _pow(base: Operand, exponent: Operand) -> Term:
 
 TERMS = SimpleNamespace(
     **{name: _maker(operation) for name, operation in OPERATIONS.items()}
-    | {
-        "where": lambda condition, yes, no: Term("where", (condition, yes, no)),
-        "pow": _pow,
-    }
+    | {"where": lambda condition, yes, no: Term("where", (condition, yes, no)), "pow": _pow}
 )
 """The algebra of terms: the functions that a rule finds in ``m`` when it runs on names."""
 
@@ -130,30 +127,32 @@ def _spell(term: Operand, target: str) -> tuple[str, int]:
     if not isinstance(term, Term):
         return _constant(float(term), target)
     operation = term.operation
+    name = operation.name if isinstance(operation, Operation) else operation
     if isinstance(operation, Operation):
         template, binding = _template(operation, target), operation.precedence
         if target == "javascript" and binding == POWER:
             binding = CALL  # spelled as a call of Math.pow
-        result = LATEX_RESULTS.get(operation.name, binding) if target == "latex" else binding
-    elif operation == "where":
+    elif not term.operands:
+        return name, term.binding
+    elif name == "where":
         template, binding = WHERE[target], CALL if target == "latex" else CASES
-        result = binding
-    elif term.operands:
-        sign = SIGNS[target].get(operation, operation)
-        places = [f"{{{i}}}" for i in range(len(term.operands))]
-        template = f" {sign} ".join(places)
-        binding = result = LOGIC if operation in ("and", "or") else COMPARISON
-        if operation == "not":
-            template, binding = f"{sign}{{0}}", NEGATION
+    elif name == "not":
+        template, binding = f"{SIGNS[target]['not']}{{0}}", NEGATION
     else:
-        return operation, term.binding
+        places = [f"{{{i}}}" for i in range(len(term.operands))]
+        template = f" {SIGNS[target].get(name, name)} ".join(places)
+        binding = LOGIC if name in ("and", "or") else COMPARISON
     written = []
     for place, operand in enumerate(term.operands):
         text, tight = _spell(operand, target)
-        if _needs_parentheses(operation, place, binding, text, tight, target):
+        if _needs_parentheses(name, place, binding, text, tight, target):
             text = rf"\left({text}\right)" if target == "latex" else f"({text})"
         written.append(text)
-    return template.format(*written), result
+    if operation == "not":
+        binding = COMPARISON
+    elif target == "latex":
+        binding = LATEX_RESULTS.get(name, binding)
+    return template.format(*written), binding
 
 
 LATEX_WORDS = {"inf": r"\infty", "-inf": r"-\infty", "nan": r"\text{nan}"}
@@ -197,9 +196,8 @@ def _template(operation: Operation, target: str) -> str:
 
 
 def _needs_parentheses(
-    operation: Operation | str, place: int, binding: int, text: str, tight: int, target: str
+    name: str, place: int, binding: int, text: str, tight: int, target: str
 ) -> bool:
-    name = operation.name if isinstance(operation, Operation) else operation
     # 2 − −3 is written 2 − (−3); in LaTeX, sums and products ask for it as well.
     set_off = ("add", "sub", "mul") if target == "latex" else ("sub",)
     if place == 1 and name in set_off and text.startswith(("−", "-")):

@@ -31,8 +31,7 @@ FORMAT, VERSION = "microgrant model", 1
 OWN: dict[str, type[Module]] = {
     name: kind
     for name, kind in vars(nn).items()
-    if name in nn.__all__ and isinstance(kind, type) and issubclass(kind, Module)
-    if kind is not Module
+    if isinstance(kind, type) and issubclass(kind, Module) and kind is not Module
 }
 """The classes of `microgrant.nn`, by name."""
 
