@@ -43,6 +43,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if hasattr(sys.stdout, "reconfigure"):
         codecs.register_error("plain-signs", _plain_signs)
         sys.stdout.reconfigure(errors="plain-signs")
+    if options.expression is None:
+        options.expression, options.values = NEURON, NEURON_VALUES
     try:
         root = _root(options.expression, options.values)
         outputs = [_output(path) for path in options.output or DEFAULT_OUTPUTS]
@@ -131,9 +133,7 @@ def _text(argument: str) -> str:
     return argument.removeprefix(NOT_AN_OPTION)
 
 
-def _root(expression: str | None, values: Sequence[str]) -> Value:
-    if expression is None:
-        expression, values = NEURON, NEURON_VALUES
+def _root(expression: str, values: Sequence[str]) -> Value:
     given: dict[str, float] = {}
     for name, number in map(_assignment, values):
         if name in given:
@@ -174,8 +174,7 @@ def _write(step: Explanation, path: Path, options: argparse.Namespace) -> tuple[
     """Write a page or a drawing; whether that went well, and what to tell the user."""
     try:
         if path.suffix.lower() in PAGES:
-            title = NEURON if options.expression is None else options.expression.strip()
-            step.save(path, title=title)
+            step.save(path, title=options.expression.strip())
             return True, f"page: {path}"
         # The picture shows v1, v2, … where the table speaks of them.
         called = step.graph.called.items()

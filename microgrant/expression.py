@@ -78,9 +78,7 @@ class ExpressionError(ValueError):
 
     def __init__(self, message: str, text: str, position: int | None = None) -> None:
         super().__init__(message, text, position)
-        self.message = message
-        self.text = text
-        self.position = position
+        self.message, self.text, self.position = message, text, position
 
     def __str__(self) -> str:
         if self.position is None:
