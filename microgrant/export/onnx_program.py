@@ -30,13 +30,6 @@ WORDS |= {"<": "Less", "<=": "LessOrEqual", ">": "Greater", ">=": "GreaterOrEqua
 """What ONNX calls an operation. The others of the table are made of these, as in native code."""
 
 
-def log1p(m: Any, x: Any) -> Any:
-    """What rounding took from 1 + x, the division puts right: a trick of W. Kahan's."""
-    u = 1.0 + x
-    right = m.where(u == x, m.log(u), m.log(u) * m.div(x, u - 1.0))  # u == x where x is huge
-    return m.where(u == 1.0, x, right)
-
-
 def expm1(m: Any, x: Any) -> Any:
     return m.tanh(0.5 * x) * (m.exp(x) + 1.0)
 
@@ -48,7 +41,7 @@ def cos(m: Any, x: Any) -> Any:
 
 # Those that native code makes of the digits of a number, or asks the processor for. ONNX does have
 # a cosine, but few versions of onnxruntime have it for doubles.
-SPELLED: dict[str, Callable[..., Any]] = {"log1p": log1p, "expm1": expm1, "cos": cos}
+SPELLED: dict[str, Callable[..., Any]] = {"expm1": expm1, "cos": cos}
 
 
 class OnnxProgram(Program):
