@@ -87,7 +87,7 @@ def _pool(graph: OnnxGraph, module: nn.MaxPool2d | nn.MeanPool2d, x: Tensor) -> 
     """A number for each window, and all of them at once: first, second … of what they show."""
     channels = [windows(module, [rows], module.size, module.size) for rows in _places(x)]
     image = graph.reshaped(x.name, -1)
-    all_places = [places for seen in channels for row in seen for places in row]
+    all_places = [places for rows in channels for row in rows for places in row]
     seen = [_gathered(graph, image, [places]) for places in zip(*all_places, strict=True)]
     # Not by what reduces an axis: onnxruntime's loses a nan on its way to the largest.
     if isinstance(module, nn.MaxPool2d):

@@ -58,7 +58,7 @@ class _TorchWriter:
         if hasattr(module, "to_torch"):
             layers = [module.to_torch()]
         elif (parts := parts_of(module)) is not None:
-            return [layer for part in parts for layer in self.layers(part)]
+            layers = [layer for part in parts for layer in self.layers(part)]
         elif rule := rule_for(module, TORCH):
             layers = [layer.train(module.training) for layer in rule(self, module)]
         else:

@@ -22,8 +22,8 @@ from .neurons import Neuron
 
 __all__ = ["Conv2d", "Flatten", "Image", "MaxPool2d", "MeanPool2d", "padded", "windows"]
 
-Number = TypeVar("Number")
-Image: TypeAlias = list[list[list[Number]]]
+Element = TypeVar("Element")
+Image: TypeAlias = list[list[list[Element]]]
 
 
 class Flatten(Module):
@@ -139,14 +139,14 @@ def _image(module: Module, x: Any, channels: int | None = None) -> Image[Value]:
     return [[[*map(as_leaf, row)] for row in rows] for rows in image]
 
 
-def padded(image: Image[Number], padding: int, zero: Number) -> Image[Number]:
+def padded(image: Image[Element], padding: int, zero: Element) -> Image[Element]:
     """An image with so many rows and columns of zeros around it."""
     width = max(map(len, image[0]), default=0)
     side, above = [zero] * padding, [[zero] * (width + 2 * padding)] * padding
     return [[*above, *([*side, *row, *side] for row in rows), *above] for rows in image]
 
 
-def windows(module: Module, image: Image[Number], size: int, stride: int) -> Image[Number]:
+def windows(module: Module, image: Image[Element], size: int, stride: int) -> Image[Element]:
     """For each place of a window: what it shows of all channels, in one list."""
     height, width = len(image[0]), max(map(len, image[0]), default=0)
     if min(height, width) < size:
