@@ -31,15 +31,10 @@ from .views.style import THEMES
 NEURON = "tanh(w1*x1 + w2*x2 + b)"
 NEURON_VALUES = ("x1=2", "x2=0", "w1=-3", "w2=1", "b=6.8813735870195432")
 
-
 NOT_AN_OPTION = "\0"  # no argument of a command can hold it
 PLAIN_SIGNS = {"−": "-", "×": "*", "∂": "d", "→": "->", "²": "^2", "³": "^3", "≥": ">=", "≤": "<="}
 MOST_LAID_OUT = 400  # values; Graphviz takes a few seconds for so many, and minutes for more
 DEFAULT_OUTPUTS = (Path("step.html"), Path("step.svg"))
-
-
-class UsageError(ValueError):
-    """Something on the command line cannot be understood; the message is for the user."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -48,6 +43,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if hasattr(sys.stdout, "reconfigure"):
         codecs.register_error("plain-signs", _plain_signs)
         sys.stdout.reconfigure(errors="plain-signs")
+    if options.expression is None:
+        options.expression, options.values = NEURON, NEURON_VALUES
     try:
         root = _root(options.expression, options.values)
         outputs = [_output(path) for path in options.output or DEFAULT_OUTPUTS]
@@ -136,13 +133,11 @@ def _text(argument: str) -> str:
     return argument.removeprefix(NOT_AN_OPTION)
 
 
-def _root(expression: str | None, values: Sequence[str]) -> Value:
-    if expression is None:
-        expression, values = NEURON, NEURON_VALUES
+def _root(expression: str, values: Sequence[str]) -> Value:
     given: dict[str, float] = {}
     for name, number in map(_assignment, values):
         if name in given:
-            raise UsageError(f"{name} is given twice: {given[name]} and {number}")
+            raise ValueError(f"{name} is given twice: {given[name]} and {number}")
         given[name] = number
     root = evaluate(expression, given)
     if not root.label:
@@ -154,25 +149,24 @@ def _assignment(text: str) -> tuple[str, float]:
     """NAME=NUMBER, as given on the command line."""
     name, equals, number = (part.strip() for part in text.partition("="))
     if not equals:
-        raise UsageError(
+        raise ValueError(
             f'expected NAME=NUMBER, but got {text!r} (an expression goes into quotes: "a * b")'
         )
     if not name.isidentifier():
         hint = " (a subscript cannot be part of it: write w1)" if re.search("[₀-₉]", name) else ""
-        raise UsageError(f"expected a name before the '=' of {text!r}{hint}")
+        raise ValueError(f"expected a name before the '=' of {text!r}{hint}")
     try:
         return name, float(number.replace("−", "-"))
     except ValueError:
-        hint = ""
-        if re.fullmatch(r"[+-]?\d+,\d+", number):
-            hint = f" (write {number.replace(',', '.')})"
-        raise UsageError(f"expected a number after the '=' of {text!r}{hint}") from None
+        comma = re.fullmatch(r"[+-]?\d+,\d+", number)
+        hint = f" (write {number.replace(',', '.')})" if comma else ""
+        raise ValueError(f"expected a number after the '=' of {text!r}{hint}") from None
 
 
 def _output(path: Path) -> Path:
     endings = (*PAGES, *(f".{ending}" for ending in FORMATS))
     if path.suffix.lower() not in endings:
-        raise UsageError(f"-o wants a file that ends in {', '.join(endings)}, not {path.name!r}")
+        raise ValueError(f"-o wants a file that ends in {', '.join(endings)}, not {path.name!r}")
     return path
 
 
@@ -180,8 +174,7 @@ def _write(step: Explanation, path: Path, options: argparse.Namespace) -> tuple[
     """Write a page or a drawing; whether that went well, and what to tell the user."""
     try:
         if path.suffix.lower() in PAGES:
-            title = NEURON if options.expression is None else options.expression.strip()
-            step.save(path, title=title)
+            step.save(path, title=options.expression.strip())
             return True, f"page: {path}"
         # The picture shows v1, v2, … where the table speaks of them.
         called = step.graph.called.items()

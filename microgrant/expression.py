@@ -20,24 +20,17 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from difflib import get_close_matches
-from itertools import accumulate
+from itertools import accumulate, takewhile
 from typing import NamedTuple, TypeAlias
 
 from .engine.derivatives import apply
 from .engine.value import Value, as_value
 from .ops.table import CALL, NEGATION, OPERATIONS, POWER, Operation, power
 
-__all__ = [
-    "FUNCTIONS",
-    "MAX_DEPTH",
-    "MAX_LENGTH",
-    "MAX_NODES",
-    "ExpressionError",
-    "evaluate",
-    "names",
-]
+__all__ = ["FUNCTIONS", "MAX_DEPTH", "MAX_LENGTH", "MAX_NODES"]
+__all__ += ["ExpressionError", "evaluate", "names"]
 
 MAX_LENGTH = 10_000  # characters
 MAX_DEPTH = 200  # parentheses inside one another
@@ -85,9 +78,7 @@ class ExpressionError(ValueError):
 
     def __init__(self, message: str, text: str, position: int | None = None) -> None:
         super().__init__(message, text, position)
-        self.message = message
-        self.text = text
-        self.position = position
+        self.message, self.text, self.position = message, text, position
 
     def __str__(self) -> str:
         if self.position is None:
@@ -140,9 +131,8 @@ def evaluate(text: str, values: Mapping[str, Value | float]) -> Value:
     stack: list[Value] = []
     for step in parser.steps:
         if isinstance(step, Operation):
-            operands = stack[-step.arity :]
-            del stack[-step.arity :]
-            stack.append(apply(step, *operands))
+            operands = [stack.pop() for _ in range(step.arity)]
+            stack.append(apply(step, *reversed(operands)))
         elif isinstance(step, str):
             stack.append(leaves[step])
         else:
@@ -189,12 +179,9 @@ def _tokens(text: str) -> Iterator[_Token]:
             position = number.end()
             yield _Token("number", number[0], start)
         elif first.isidentifier():
-            position += 1
-            while position < len(text) and _continues_name(text[position]):
-                position += 1
-            name, opening = text[start:position], OPENING.match(text, position)
-            if opening:
-                position = opening.end()
+            name = "".join(takewhile(_continues_name, text[start:]))
+            opening = OPENING.match(text, start + len(name))
+            position = opening.end() if opening else start + len(name)
             yield _Token("call" if opening else "name", name, start)
         elif first in SIGNS or first in "(),":
             sign = "**" if text.startswith("**", start) else first
@@ -225,20 +212,16 @@ _Step: TypeAlias = float | str | Operation
 
 
 @dataclass(slots=True)
-class _Sign:
-    """An operator that waits for the end of its right operand."""
+class _Group:
+    """A parenthesis that waits to be closed, or, as the first of all, the whole text.
 
-    operation: Operation
-    position: int
+    signs: the operators in it that wait for the end of their right operands, with their positions.
+    """
 
-
-@dataclass(slots=True)
-class _Opening:
-    """A parenthesis that waits to be closed."""
-
-    function: str  # its name; empty where the parenthesis only groups
-    position: int
+    function: str = ""  # its name; empty where the parenthesis only groups
+    position: int = 0
     arguments: int = 1
+    signs: list[tuple[Operation, int]] = field(default_factory=list)
 
 
 class _Parser:
@@ -248,9 +231,8 @@ class _Parser:
         self.text = text
         self.steps: list[_Step] = []
         self.places: dict[str, int] = {}
-        self.waiting: list[_Sign | _Opening] = []
+        self.groups = [_Group()]
         self.previous = _Token("start", "", 0)
-        self.depth = 0
         self.nodes = 0
         if len(text) > MAX_LENGTH:
             raise self.error(
@@ -266,8 +248,8 @@ class _Parser:
         if expects_operand:
             raise self.error("expected a number, a name or '(', but the expression ends", len(text))
         self.settle()
-        if self.waiting:
-            raise self.error("this '(' is never closed", text.index("(", self.waiting[-1].position))
+        if len(self.groups) > 1:
+            raise self.error("this '(' is never closed", text.index("(", self.groups[-1].position))
 
     def error(self, message: str, position: int) -> ExpressionError:
         return ExpressionError(message, self.text, position)
@@ -283,7 +265,8 @@ class _Parser:
             return False
         if kind == "name":
             if word in FUNCTIONS:
-                raise self.error(f"{word} is a function: write {_usage(word)}", position)
+                usage = f"{word}({', '.join('abc'[: FUNCTIONS[word].arity])})"
+                raise self.error(f"{word} is a function: write {usage}", position)
             self.nodes -= word in self.places  # each variable is one leaf, however often it is used
             self.places.setdefault(word, position)
             self.add(word, position)
@@ -295,9 +278,10 @@ class _Parser:
         elif kind == "(":
             self.open("", position)
         elif kind == "-":
-            self.waiting.append(_Sign(NEG, position))
+            self.groups[-1].signs.append((NEG, position))
         elif kind == ")" and self.previous.kind == "call":
-            self.close(position, arguments=0)
+            self.groups[-1].arguments = 0
+            self.close(position)
         elif kind != "+":
             raise self.error(f"expected a number, a name or '(', but got '{word}'", position)
         return True
@@ -308,18 +292,16 @@ class _Parser:
         if kind in SIGNS:
             binding = SIGNS[kind].precedence
             self.settle(binding + (binding == POWER))  # a power waits: 2**3**2 is 2**(3**2)
-            self.waiting.append(_Sign(SIGNS[kind], position))
+            self.groups[-1].signs.append((SIGNS[kind], position))
             return True
         if kind == ")":
-            self.settle()
             self.close(position)
             return False
         if kind == ",":
             self.settle()
-            opening = self.waiting[-1] if self.waiting else None
-            if not isinstance(opening, _Opening) or not opening.function:
+            if not self.groups[-1].function:
                 raise self.error("',' stands only between the arguments of a function", position)
-            opening.arguments += 1
+            self.groups[-1].arguments += 1
             return True
         _, before, start = self.previous
         if self.previous.kind == "number" and start + len(before) == position:
@@ -332,42 +314,37 @@ class _Parser:
         )
 
     def open(self, function: str, position: int) -> None:
-        self.depth += 1
-        if self.depth > MAX_DEPTH:
+        if len(self.groups) > MAX_DEPTH:
             raise self.error(
                 f"parentheses stand more than {MAX_DEPTH} deep inside one another", position
             )
-        self.waiting.append(_Opening(function, position))
+        self.groups.append(_Group(function, position))
 
-    def close(self, position: int, arguments: int | None = None) -> None:
-        opening = self.waiting.pop() if self.waiting else None
-        if not isinstance(opening, _Opening):
+    def close(self, position: int) -> None:
+        self.settle()
+        if len(self.groups) == 1:
             raise self.error("no '(' is open for this ')'", position)
-        self.depth -= 1
-        name, start = opening.function, opening.position
-        if name:
-            wanted = FUNCTIONS[name].arity
-            given = opening.arguments if arguments is None else arguments
+        group = self.groups.pop()
+        if name := group.function:
+            wanted, given = FUNCTIONS[name].arity, group.arguments
             if given != wanted:
-                plural = "s" * (wanted != 1)
-                raise self.error(f"{name} takes {wanted} argument{plural}, but got {given}", start)
-            self.add(FUNCTIONS[name], start)
+                words = f"{wanted} argument{'s' * (wanted != 1)}"
+                raise self.error(f"{name} takes {words}, but got {given}", group.position)
+            self.add(FUNCTIONS[name], group.position)
 
     def settle(self, binding: int = 0) -> None:
-        """Turn the signs that wait into steps, down to a parenthesis or one that binds less."""
-        while self.waiting:
-            sign = self.waiting[-1]
-            if isinstance(sign, _Opening) or sign.operation.precedence < binding:
-                return
-            self.waiting.pop()
+        """Turn the signs that wait in this parenthesis into steps, down to one that binds less."""
+        signs = self.groups[-1].signs
+        while signs and signs[-1][0].precedence >= binding:
+            operation, position = signs.pop()
             # The last step is a constant only if that constant is the whole operand.
             operand = self.steps[-1]
-            if isinstance(operand, float) and sign.operation is NEG:
+            if isinstance(operand, float) and operation is NEG:
                 self.steps[-1] = -operand
-            elif isinstance(operand, float) and sign.operation is POW:
+            elif isinstance(operand, float) and operation is POW:
                 self.steps[-1] = power(operand)
             else:
-                self.add(sign.operation, sign.position)
+                self.add(operation, position)
 
     def add(self, step: _Step, position: int) -> None:
         self.nodes += 1
@@ -388,10 +365,6 @@ def _no_function(name: str) -> str:
         return f"{wrong}: did you mean {close[0]}?"
     known = ", ".join(word for word, operation in FUNCTIONS.items() if word == operation.name)
     return f"{wrong} (to multiply, write *); there are {known}"
-
-
-def _usage(function: str) -> str:
-    return f"{function}({', '.join('abc'[: FUNCTIONS[function].arity])})"
 
 
 # --- Words for people -----------------------------------------------------------------------------

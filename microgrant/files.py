@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import errno
 import os
-import tempfile
 from pathlib import Path
 
 __all__ = ["write_file"]
@@ -29,21 +28,20 @@ def write_file(target: Path, data: bytes) -> None:
 
 
 def _write_beside(target: Path, data: bytes) -> None:
-    mode = 0o666 & ~_umask()
-    if target.exists():
-        if not target.is_file():  # /dev/null, say, which a move would take from the whole system
-            if target.is_dir():
-                raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
-            raise OSError(errno.EINVAL, "Not a file that could be replaced")
-        mode = target.stat().st_mode & 0o777
-    handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name[:50]}.")
-    beside = Path(name)
+    if target.is_dir():
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+    exists = target.exists()
+    if exists and not target.is_file():  # /dev/null, say, which a move would take from all others
+        raise OSError(errno.EINVAL, "Not a file that could be replaced")
+    beside = target.with_name(f".{target.name[:50]}.{os.urandom(4).hex()}")
+    file = beside.open("xb")
     try:
-        with os.fdopen(handle, "wb") as file:
+        with file:
+            if exists:
+                beside.chmod(target.stat().st_mode & 0o777)
             file.write(data)
             file.flush()
             os.fsync(file.fileno())  # or else a loss of power could leave the new name to nothing
-        beside.chmod(mode)
         os.replace(beside, target)
     except BaseException:
         beside.unlink(missing_ok=True)
@@ -54,9 +52,3 @@ def _write_beside(target: Path, data: bytes) -> None:
             os.fsync(folder)
         finally:
             os.close(folder)
-
-
-def _umask() -> int:
-    mask = os.umask(0)  # the only way to read it is to set it
-    os.umask(mask)
-    return mask

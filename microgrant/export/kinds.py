@@ -4,7 +4,7 @@ With this module you can
 
 - look a module up in a table:             rule_for(module, rules), parts_of(module)
 - know what all neurons of a layer do:     activation_of(layer.neurons)
-- import a library that is an extra:       torch = needed("torch", "torch")
+- import a library that is an extra:       torch = imported("torch", "torch")
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 
 from ..nn import MLP, Module, Neuron, Sequential
 
-__all__ = ["activation_of", "needed", "parts_of", "rule_for"]
+__all__ = ["activation_of", "imported", "parts_of", "rule_for"]
 
 Rule = TypeVar("Rule")
 
@@ -47,7 +47,7 @@ def activation_of(neurons: Sequence[Neuron]) -> str:
     return names[0]
 
 
-def needed(name: str, install: str) -> Any:
+def imported(name: str, install: str) -> Any:
     """A package that is not needed until now."""
     try:
         return importlib.import_module(name)

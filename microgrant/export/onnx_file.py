@@ -18,7 +18,7 @@ from ..engine.modes import no_grad
 from ..engine.value import Value
 from ..files import write_file
 from ..nn import Dropout, Layer, Module, Neuron, RNNCell
-from .kinds import needed, parts_of
+from .kinds import imported, parts_of
 from .onnx_graph import OnnxGraph
 from .onnx_layers import outputs
 from .onnx_program import nested
@@ -50,7 +50,7 @@ def to_onnx(model: Module, path: str | os.PathLike[str], *shapes: Sequence[int])
     for shape in shapes:
         if not isinstance(shape, (tuple, list)) or not all(type(n) is int and n > 0 for n in shape):
             raise ValueError(f"a shape is a tuple of whole numbers from 1 on, but got {shape!r}")
-    graph = OnnxGraph(needed("onnx", "microgrant[export]"))
+    graph = OnnxGraph(imported("onnx", "microgrant[export]"))
     model = copy.deepcopy(model).eval()
     chosen = [tuple(shape) for shape in shapes] or own_shapes(model)
     with no_grad():  # what does not fit is said in the words of the model

@@ -11,13 +11,15 @@ module of `microgrant.nn` is written by `microgrant.export.onnx_program`.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Sequence
 
 from .. import nn
 from ..nn.activations import activation_named
+from ..nn.images import Image, padded, windows
 from .kinds import activation_of, parts_of, rule_for
 from .onnx_graph import OnnxGraph, Tensor
-from .onnx_program import recorded
+from .onnx_program import nested, recorded
 
 __all__ = ["outputs"]
 
@@ -71,61 +73,40 @@ def _dropout(graph: OnnxGraph, module: nn.Dropout, x: Tensor) -> Tensor:
 
 
 def _convolution(graph: OnnxGraph, module: nn.Conv2d, x: Tensor) -> Tensor:
-    sizes = module.kernel_size, module.stride, module.padding
-    places, height, width = _windows(x.shape, range(module.channels_in), *sizes)
+    seen = windows(module, _places(x, module.padding), module.kernel_size, module.stride)
     image = graph.reshaped(x.name, -1)
     if module.padding:  # all of it is the same zero, behind the last number
         image = graph.add("Pad", image, graph.constant([0, 0, 0, 1], 4))
-    said = _seen_by(graph, module.neurons, _gathered(graph, image, places))
-    shape = module.channels_out, height, width
-    channels = graph.add("Transpose", said, perm=[0, 2, 1])
+    gathered = _gathered(graph, image, [places for row in seen for places in row])
+    channels = graph.add("Transpose", _seen_by(graph, module.neurons, gathered), perm=[0, 2, 1])
+    shape = module.channels_out, len(seen), len(seen[0])
     return Tensor(graph.reshaped(channels, *shape), shape)
 
 
 def _pool(graph: OnnxGraph, module: nn.MaxPool2d | nn.MeanPool2d, x: Tensor) -> Tensor:
     """A number for each window, and all of them at once: first, second … of what they show."""
-    windows, height, width = [], 0, 0
-    for channel in range(x.shape[0]):
-        places, height, width = _windows(x.shape, [channel], module.size, module.size)
-        windows += places
+    channels = [windows(module, [rows], module.size, module.size) for rows in _places(x)]
     image = graph.reshaped(x.name, -1)
-    seen = [_gathered(graph, image, [places]) for places in zip(*windows, strict=True)]
+    all_places = [places for rows in channels for row in rows for places in row]
+    seen = [_gathered(graph, image, [places]) for places in zip(*all_places, strict=True)]
     # Not by what reduces an axis: onnxruntime's loses a nan on its way to the largest.
     if isinstance(module, nn.MaxPool2d):
         said = graph.add("Max", *seen)
     else:
         said = graph.add("Div", graph.add("Sum", *seen), graph.constant([float(len(seen))], 1))
-    shape = x.shape[0], height, width
+    shape = x.shape[0], len(channels[0]), len(channels[0][0])
     return Tensor(graph.reshaped(said, *shape), shape)
+
+
+def _places(x: Tensor, padding: int = 0) -> Image[int]:
+    """An image of places in the image laid flat; that of padding is behind the last."""
+    return padded(nested(x.shape, itertools.count().__next__), padding, x.size)
 
 
 def _gathered(graph: OnnxGraph, x: str, places: Sequence[Sequence[int]]) -> str:
     """Of each row, the numbers in these places."""
     flat = [place for window in places for place in window]
     return graph.add("Gather", x, graph.constant(flat, len(places), len(places[0])), axis=1)
-
-
-def _windows(
-    shape: Sequence[int], channels: Sequence[int], size: int, stride: int, padding: int = 0
-) -> tuple[list[list[int]], int, int]:
-    """What each window shows of some channels, as places in an image laid flat; height and width.
-
-    The place of padding is behind the last.
-    """
-    depth, height, width = shape
-
-    def place(channel: int, row: int, column: int) -> int:
-        inside = 0 <= row < height and 0 <= column < width
-        return (channel * height + row) * width + column if inside else depth * height * width
-
-    tops, lefts = (range(-padding, n + padding - size + 1, stride) for n in (height, width))
-    side = range(size)
-    windows = [
-        [place(channel, top + i, left + j) for channel in channels for i in side for j in side]
-        for top in tops
-        for left in lefts
-    ]
-    return windows, len(tops), len(lefts)
 
 
 def _cell(graph: OnnxGraph, module: nn.RNNCell, x: Tensor, h: Tensor) -> Tensor:

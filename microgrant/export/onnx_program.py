@@ -10,7 +10,7 @@ scalar. Each scalar is a column: its numbers for all rows.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from ..compiler.program import ROW, Program, Register, needed
@@ -24,37 +24,10 @@ from .onnx_graph import OnnxGraph, Tensor
 
 __all__ = ["nested", "recorded"]
 
-WORDS = {
-    "add": "Add",
-    "sub": "Sub",
-    "mul": "Mul",
-    "div": "Div",
-    "neg": "Neg",
-    "abs": "Abs",
-    "pow": "Pow",
-    "exp": "Exp",
-    "log": "Log",
-    "sqrt": "Sqrt",
-    "sin": "Sin",
-    "tanh": "Tanh",
-    "where": "Where",
-    "and": "And",
-    "or": "Or",
-    "not": "Not",
-    "<": "Less",
-    "<=": "LessOrEqual",
-    ">": "Greater",
-    ">=": "GreaterOrEqual",
-    "==": "Equal",
-}
+ALIKE = "add sub mul div neg abs pow exp log sqrt sin tanh where and or not"
+WORDS = {name: name.capitalize() for name in ALIKE.split()}
+WORDS |= {"<": "Less", "<=": "LessOrEqual", ">": "Greater", ">=": "GreaterOrEqual", "==": "Equal"}
 """What ONNX calls an operation. The others of the table are made of these, as in native code."""
-
-
-def log1p(m: Any, x: Any) -> Any:
-    """What rounding took from 1 + x, the division puts right: a trick of W. Kahan's."""
-    u = 1.0 + x
-    right = m.where(u == x, m.log(u), m.log(u) * m.div(x, u - 1.0))  # u == x where x is huge
-    return m.where(u == 1.0, x, right)
 
 
 def expm1(m: Any, x: Any) -> Any:
@@ -68,14 +41,11 @@ def cos(m: Any, x: Any) -> Any:
 
 # Those that native code makes of the digits of a number, or asks the processor for. ONNX does have
 # a cosine, but few versions of onnxruntime have it for doubles.
-SPELLED: dict[str, Callable[..., Any]] = {"log1p": log1p, "expm1": expm1, "cos": cos}
+SPELLED: dict[str, Callable[..., Any]] = {"expm1": expm1, "cos": cos}
 
 
 class OnnxProgram(Program):
     """A program in the words of ONNX."""
-
-    def __init__(self) -> None:
-        super().__init__(WORDS)
 
     def apply(self, operation: Operation, *operands: Any) -> Register:
         """Any operation; a power is one of ONNX's own, whatever its exponent."""
@@ -103,9 +73,8 @@ def recorded(graph: OnnxGraph, module: Module, *inputs: Tensor) -> Tensor:
         leaves = [Value(0.0) for _ in scalars]
         columns |= zip(leaves, scalars, strict=True)
         given.append(nested(x.shape, iter(leaves).__next__))
-    results = module(*given)
-    shape = _shape(module, results)
-    outputs = [as_value(x) for x in _flat(results)]
+    results, shape = _flat(module, module(*given))
+    outputs = [as_value(x) for x in results]
     order = whole_order(*outputs)
     taken = {id(x) for x in order}
     used = [x for x in columns if id(x) in taken]
@@ -115,7 +84,7 @@ def recorded(graph: OnnxGraph, module: Module, *inputs: Tensor) -> Tensor:
             "the .data of a Value taken?"
         )
     compile(outputs, inputs=used, target="python")  # for what it refuses, and warns of
-    program = OnnxProgram()
+    program = OnnxProgram(WORDS)
     program.record(order, used, ())
     wanted = [program.register_of(x) for x in outputs]
     names = _written(graph, needed(wanted), [columns[x] for x in used])
@@ -139,48 +108,35 @@ def _written(
     """The names of the columns for all registers, by their indices."""
     names: dict[int, str] = {}
     for register in registers:
-        operation = register.operation
+        operation, operands = register.operation, register.operands
         if operation == "input":
-            names[register.index] = inputs[register.operands[0]]
+            name = inputs[operands[0]]
         elif operation == "constant":
-            names[register.index] = graph.constant([float(register.operands[0])], 1, 1)
+            name = graph.constant([float(operands[0])], 1, 1)
+        elif operation == "!=":
+            name = graph.add("Not", graph.add("Equal", *(names[x.index] for x in operands)))
+        elif operation in WORDS:
+            name = graph.add(WORDS[operation], *(names[x.index] for x in operands))
         elif isinstance(operation, str):
-            names[register.index] = _instruction(graph, operation, register.operands, names)
+            raise TypeError(
+                f"ONNX has no word for the operation {operation!r}: add it to WORDS in "
+                "microgrant/export/onnx_program.py, or to SPELLED there what it is made of"
+            )
         else:
             raise TypeError(f"ONNX does not have your own operation {operation.name!r}")
+        names[register.index] = name
     return names
 
 
-def _instruction(
-    graph: OnnxGraph, operation: str, registers: Sequence[Register], names: Mapping[int, str]
-) -> str:
-    operands = [names[x.index] for x in registers]
-    if operation == "!=":
-        return graph.add("Not", graph.add("Equal", *operands))
-    if operation not in WORDS:
-        raise TypeError(
-            f"ONNX has no word for the operation {operation!r}: add it to WORDS in "
-            "microgrant/export/onnx_program.py, or to SPELLED there what it is made of"
-        )
-    return graph.add(WORDS[operation], *operands)
-
-
-def _flat(x: Any) -> Iterator[Any]:
-    if isinstance(x, (list, tuple)):
-        for element in x:
-            yield from _flat(element)
-    else:
-        yield x
-
-
-def _shape(module: Module, x: Any) -> tuple[int, ...]:
-    """The shape of nested lists."""
+def _flat(module: Module, x: Any) -> tuple[list[Any], tuple[int, ...]]:
+    """What is in nested lists, and their shape."""
     if not isinstance(x, (list, tuple)):
-        return ()
-    shapes = {_shape(module, element) for element in x}
+        return [x], ()
+    parts = [_flat(module, element) for element in x]
+    shapes = {shape for _, shape in parts}
     if len(shapes) != 1:
         raise ValueError(
             f"the {type(module).__name__} is to return a Value, or lists of equal length of them, "
             f"but returns {shown(x)}"
         )
-    return (len(x), *shapes.pop())
+    return [element for flat, _ in parts for element in flat], (len(x), *shapes.pop())

@@ -7,14 +7,14 @@ With this module you can
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from .. import nn
 from ..engine.arguments import shown
 from ..engine.value import Value
 from ..nn.activations import activation_named
-from .kinds import activation_of, needed, parts_of, rule_for
+from .kinds import activation_of, imported, parts_of, rule_for
 
 __all__ = ["to_torch"]
 
@@ -36,7 +36,7 @@ def to_torch(model: nn.Module) -> Any:
     """
     if not isinstance(model, nn.Module):
         raise TypeError(f"to_torch needs a Module, but got {shown(model)}")
-    writer = _TorchWriter(needed("torch", "torch"))
+    writer = _TorchWriter(imported("torch", "torch"))
     layers = writer.layers(model)
     network = layers[0] if len(layers) == 1 else writer.nn.Sequential(*layers)
     network.training = model.training
@@ -53,38 +53,34 @@ class _TorchWriter:
 
     def layers(self, module: nn.Module) -> list[Any]:
         """The layers that compute, one after the other, what a module does."""
-        parts = None if hasattr(module, "to_torch") else parts_of(module)
-        if parts is not None:
-            return [layer for part in parts for layer in self.layers(part)]
-        if id(module) not in self.made:
-            rule = rule_for(module, TORCH)
-            if hasattr(module, "to_torch"):
-                layers = [module.to_torch()]
-            elif rule is not None:
-                layers = [layer.train(module.training) for layer in rule(self, module)]
-            else:
-                raise TypeError(
-                    f"PyTorch has no {type(module).__name__}: define a method to_torch() in that "
-                    "class, which returns a torch.nn.Module that computes the same"
-                )
-            self.made[id(module)] = layers
-        return self.made[id(module)]
+        if id(module) in self.made:
+            return self.made[id(module)]
+        if hasattr(module, "to_torch"):
+            layers = [module.to_torch()]
+        elif (parts := parts_of(module)) is not None:
+            layers = [layer for part in parts for layer in self.layers(part)]
+        elif rule := rule_for(module, TORCH):
+            layers = [layer.train(module.training) for layer in rule(self, module)]
+        else:
+            raise TypeError(
+                f"PyTorch has no {type(module).__name__}: define a method to_torch() in that "
+                "class, which returns a torch.nn.Module that computes the same"
+            )
+        self.made[id(module)] = layers
+        return layers
 
-    def layer(self, kind: Any, *sizes: int, **parameters: Any) -> Any:
+    def layer(self, kind: Any, weights: dict[str, list[Value]], *sizes: int, **options: Any) -> Any:
         """A layer of a kind, with the weights that its parameters are to have, by name."""
-        named = {name: x for name, x in parameters.items() if not isinstance(x, list)}
-        layer = kind(*sizes, device="meta", dtype=self.torch.float64, **named)
+        layer = kind(*sizes, device="meta", dtype=self.torch.float64, **options)
         layer.to_empty(device="cpu")  # hence no random number of PyTorch's was drawn
         with self.torch.no_grad():
-            for name, values in parameters.items():
-                if isinstance(values, list):
-                    parameter = getattr(layer, name)
-                    parameter.copy_(self.numbers(values).reshape(parameter.shape))
+            for name, values in weights.items():
+                parameter = getattr(layer, name)
+                parameter.copy_(self.numbers(values).reshape(parameter.shape))
         return layer
 
-    def numbers(self, values: Iterable[Value]) -> Any:
+    def numbers(self, values: list[Value]) -> Any:
         """A tensor of weights, each of which is written for the first time."""
-        values = list(values)
         for value in values:
             if value in self.written:
                 raise ValueError(
@@ -96,8 +92,8 @@ class _TorchWriter:
     def neurons(self, neurons: Sequence[nn.Neuron], kind: Any, *sizes: int, **options: Any) -> Any:
         """A layer of neurons, and that of their activation, unless they are linear."""
         activation = activation_named(activation_of(neurons)).torch
-        weight, bias = [w for x in neurons for w in x.w], [x.b for x in neurons]
-        layer = self.layer(kind, *sizes, weight=weight, bias=bias, **options)
+        weights = {"weight": [w for x in neurons for w in x.w], "bias": [x.b for x in neurons]}
+        layer = self.layer(kind, weights, *sizes, **options)
         return [layer, getattr(self.nn, activation)()] if activation else [layer]
 
     def recurrent(self, cell: nn.RNNCell, kind: Any, suffix: str, **options: Any) -> Any:
@@ -114,8 +110,8 @@ class _TorchWriter:
             f"bias_ih{suffix}": [x.b for x in cell.neurons],
             f"bias_hh{suffix}": [Value(0.0) for _ in cell.neurons],
         }
-        options["nonlinearity"] = activation
-        layer = self.layer(kind, cell.nin, cell.nhidden, **weights, **options)
+        sizes = cell.nin, cell.nhidden
+        layer = self.layer(kind, weights, *sizes, nonlinearity=activation, **options)
         getattr(layer, f"bias_hh{suffix}").requires_grad_(False)
         return layer
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ..ops.table import OPERATIONS, Operation
+from .arguments import one_of
 
 __all__ = ["ACTIVATIONS", "Activation", "activation_named"]
 
@@ -51,8 +52,4 @@ def activation_named(name: str) -> Activation:
         ...
     ValueError: the activation is one of relu, tanh, sigmoid, linear, but got 'exp'
     """
-    try:
-        return ACTIVATIONS[name]
-    except (KeyError, TypeError):  # a list, say, is no key
-        known = ", ".join(ACTIVATIONS)
-        raise ValueError(f"the activation is one of {known}, but got {name!r}") from None
+    return ACTIVATIONS[one_of("activation", name, ACTIVATIONS)]

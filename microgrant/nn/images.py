@@ -12,7 +12,7 @@ from __future__ import annotations
 import operator
 from collections.abc import Callable
 from functools import partial, reduce
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 from ..engine.arguments import shown, whole_number
 from ..engine.value import Value, as_value
@@ -20,9 +20,10 @@ from .arguments import as_leaf, lists
 from .module import Module
 from .neurons import Neuron
 
-__all__ = ["Conv2d", "Flatten", "MaxPool2d", "MeanPool2d"]
+__all__ = ["Conv2d", "Flatten", "Image", "MaxPool2d", "MeanPool2d", "padded", "windows"]
 
-Image: TypeAlias = "list[list[list[Value]]]"
+Element = TypeVar("Element")
+Image: TypeAlias = list[list[list[Element]]]
 
 
 class Flatten(Module):
@@ -75,11 +76,11 @@ class Conv2d(Module):
         nin, nout = (n * self.kernel_size**2 for n in (self.channels_in, self.channels_out))
         self.neurons = [Neuron(nin, True, activation, init, nout) for _ in range(channels_out)]
 
-    def forward(self, x: Any) -> Image:
+    def forward(self, x: Any) -> Image[Value]:
         """One channel from each neuron."""
-        image = _image(self, x, self.channels_in, self.padding)
-        windows = _windows(self, image, self.kernel_size, self.stride)
-        return [[[neuron(seen) for seen in row] for row in windows] for neuron in self.neurons]
+        image = padded(_image(self, x, self.channels_in), self.padding, as_value(0.0))
+        rows = windows(self, image, self.kernel_size, self.stride)
+        return [[[neuron(seen) for seen in row] for row in rows] for neuron in self.neurons]
 
 
 class _Pool2d(Module):
@@ -88,10 +89,10 @@ class _Pool2d(Module):
     def __init__(self, size: int) -> None:
         self.size = whole_number("size", size)
 
-    def forward(self, x: Any) -> Image:
+    def forward(self, x: Any) -> Image[Value]:
         """One number for each window, channel by channel."""
-        each = (_windows(self, [rows], self.size, self.size) for rows in _image(self, x))
-        return [[[self.pool(seen) for seen in row] for row in windows] for windows in each]
+        channels = [windows(self, [rows], self.size, self.size) for rows in _image(self, x)]
+        return [[[self.pool(seen) for seen in row] for row in rows] for rows in channels]
 
 
 class MaxPool2d(_Pool2d):
@@ -119,8 +120,8 @@ class MeanPool2d(_Pool2d):
     pool = staticmethod(lambda values: reduce(operator.add, values) / len(values))
 
 
-def _image(module: Module, x: Any, channels: int | None = None, padding: int = 0) -> Image:
-    """The numbers of an image as Values, with zeros around it."""
+def _image(module: Module, x: Any, channels: int | None = None) -> Image[Value]:
+    """The numbers of an image as Values."""
     kind, image = type(module).__name__, lists(x)
     try:
         sizes = {(len(rows), len(row)) for rows in image for row in rows or [[]]}
@@ -135,17 +136,19 @@ def _image(module: Module, x: Any, channels: int | None = None, padding: int = 0
     if len(sizes) != 1:
         found = " and ".join(f"{height}×{width}" for height, width in sorted(sizes)) or "no rows"
         raise ValueError(f"all channels of an image are of one size, but the {kind} got {found}")
-    [(_, width)] = sizes
-    zero = as_value(0.0)
+    return [[[*map(as_leaf, row)] for row in rows] for rows in image]
+
+
+def padded(image: Image[Element], padding: int, zero: Element) -> Image[Element]:
+    """An image with so many rows and columns of zeros around it."""
+    width = max(map(len, image[0]), default=0)
     side, above = [zero] * padding, [[zero] * (width + 2 * padding)] * padding
-    return [
-        [*above, *([*side, *map(as_leaf, row), *side] for row in rows), *above] for rows in image
-    ]
+    return [[*above, *([*side, *row, *side] for row in rows), *above] for rows in image]
 
 
-def _windows(module: Module, image: Image, size: int, stride: int) -> Image:
+def windows(module: Module, image: Image[Element], size: int, stride: int) -> Image[Element]:
     """For each place of a window: what it shows of all channels, in one list."""
-    height, width = len(image[0]), len(image[0][0]) if image[0] else 0
+    height, width = len(image[0]), max(map(len, image[0]), default=0)
     if min(height, width) < size:
         raise ValueError(
             f"the {type(module).__name__} looks through a window of {size}×{size}, which is larger "

@@ -168,11 +168,8 @@ class Module:
 def _named(name: str, x: object) -> Iterator[tuple[str, Value | Module]]:
     if isinstance(x, (Value, Module)):
         yield name, x
-    elif isinstance(x, (list, tuple)):
-        for i, element in enumerate(x):
-            yield from _named(f"{name}[{i}]", element)
-    elif isinstance(x, dict):
-        for key, element in x.items():
+    elif isinstance(x, (list, tuple, dict)):
+        for key, element in x.items() if isinstance(x, dict) else enumerate(x):
             yield from _named(f"{name}[{key!r}]", element)
 
 

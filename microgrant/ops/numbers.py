@@ -25,17 +25,13 @@ def number(value: float) -> str:
     """
     if value == 0:
         return "0"
-    if math.isfinite(value):
-        size = abs(value)
-        if 1e-3 <= size < 99_999.5:
-            text = f"{value:.4g}" if size < 9_999.5 else f"{value:.0f}"
-        else:
-            digits, exponent = f"{value:.3e}".split("e")
-            if "." in digits:
-                digits = digits.rstrip("0").rstrip(".")
-            text = f"{digits}e{int(exponent)}"
-    else:
+    if not math.isfinite(value):
         text = str(value)
+    elif 1e-3 <= abs(value) < 99_999.5:
+        text = f"{value:.4g}" if abs(value) < 9_999.5 else f"{value:.0f}"
+    else:
+        digits, exponent = f"{value:.3e}".split("e")
+        text = f"{digits.rstrip('0').rstrip('.')}e{int(exponent)}"
     return text.replace("-", "−")
 
 

@@ -14,7 +14,6 @@ A `Term` is an expression under construction: arithmetic on it makes larger term
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from types import SimpleNamespace
@@ -67,10 +66,7 @@ def _pow(base: Operand, exponent: Operand) -> Term:
 
 TERMS = SimpleNamespace(
     **{name: _maker(operation) for name, operation in OPERATIONS.items()}
-    | {
-        "where": lambda condition, yes, no: Term("where", (condition, yes, no)),
-        "pow": _pow,
-    }
+    | {"where": lambda condition, yes, no: Term("where", (condition, yes, no)), "pow": _pow}
 )
 """The algebra of terms: the functions that a rule finds in ``m`` when it runs on names."""
 
@@ -105,8 +101,7 @@ def derivative(
     >>> derivative("relu", "out", ["x"])
     ['1 if x > 0 else 0']
     """
-    terms = derivative_terms(operation, out, names, textbook)
-    return [spell(term, target) for term in terms]
+    return [spell(term, target) for term in derivative_terms(operation, out, names, textbook)]
 
 
 def derivative_terms(
@@ -132,36 +127,35 @@ def _spell(term: Operand, target: str) -> tuple[str, int]:
     if not isinstance(term, Term):
         return _constant(float(term), target)
     operation = term.operation
+    name = operation.name if isinstance(operation, Operation) else operation
     if isinstance(operation, Operation):
         template, binding = _template(operation, target), operation.precedence
         if target == "javascript" and binding == POWER:
             binding = CALL  # spelled as a call of Math.pow
-        result = LATEX_RESULTS.get(operation.name, binding) if target == "latex" else binding
-    elif operation == "where":
+    elif not term.operands:
+        return name, term.binding
+    elif name == "where":
         template, binding = WHERE[target], CALL if target == "latex" else CASES
-        result = binding
-    elif term.operands:
-        sign = SIGNS[target].get(operation, operation)
-        places = [f"{{{i}}}" for i in range(len(term.operands))]
-        template = f" {sign} ".join(places)
-        binding = result = LOGIC if operation in ("and", "or") else COMPARISON
-        if operation == "not":
-            template, binding = f"{sign}{{0}}", NEGATION
+    elif name == "not":
+        template, binding = f"{SIGNS[target]['not']}{{0}}", NEGATION
     else:
-        return operation, term.binding
+        places = [f"{{{i}}}" for i in range(len(term.operands))]
+        template = f" {SIGNS[target].get(name, name)} ".join(places)
+        binding = LOGIC if name in ("and", "or") else COMPARISON
     written = []
     for place, operand in enumerate(term.operands):
         text, tight = _spell(operand, target)
-        bare_minus = place == 1 and text.startswith(("−", "-"))
-        if (bare_minus and _sets_off_minus(operation, target)) or _needs_parentheses(
-            operation, place, binding, tight, target
-        ):
+        if _needs_parentheses(name, place, binding, text, tight, target):
             text = rf"\left({text}\right)" if target == "latex" else f"({text})"
         written.append(text)
-    return template.format(*written), result
+    if operation == "not":
+        binding = COMPARISON
+    elif target == "latex":
+        binding = LATEX_RESULTS.get(name, binding)
+    return template.format(*written), binding
 
 
-LATEX_WORDS = {"inf": r"\infty", "−inf": r"-\infty", "nan": r"\text{nan}"}
+LATEX_WORDS = {"inf": r"\infty", "-inf": r"-\infty", "nan": r"\text{nan}"}
 WHERE = {
     "text": "{1} if {0} else {2}",
     "python": "{1} if {0} else {2}",
@@ -201,29 +195,23 @@ def _template(operation: Operation, target: str) -> str:
     return f"{name}({places})"
 
 
-def _sets_off_minus(operation: Operation | str, target: str) -> bool:
-    """Whether 2 − −3 is written 2 − (−3); in LaTeX, sums and products ask for it as well."""
-    names = ("add", "sub", "mul") if target == "latex" else ("sub",)
-    return isinstance(operation, Operation) and operation.name in names
-
-
 def _needs_parentheses(
-    operation: Operation | str, place: int, binding: int, tight: int, target: str
+    name: str, place: int, binding: int, text: str, tight: int, target: str
 ) -> bool:
+    # 2 − −3 is written 2 − (−3); in LaTeX, sums and products ask for it as well.
+    set_off = ("add", "sub", "mul") if target == "latex" else ("sub",)
+    if place == 1 and name in set_off and text.startswith(("−", "-")):
+        return True
     if binding == CALL:
         return target == "javascript" and tight < CALL  # a call may be spelled with ? and :
     if binding == CASES:  # "1 if x > 0 else (…)" reads well without parentheses at the end
         return tight == CASES and place != 2
-    if target == "latex" and operation is OPERATIONS["div"]:
-        return False  # a fraction's bar is its parentheses
-    if binding in (SUM, PRODUCT) and tight == binding:
-        # For people a + (b + c) is a + b + c; a program would round it differently.
-        exact = target in ("python", "javascript")
-        return place == 1 and (exact or operation in (OPERATIONS["sub"], OPERATIONS["div"]))
-    if binding in (SUM, PRODUCT):
+    if target == "latex" and (name == "div" or (binding == POWER and place == 1)):
+        return False  # a fraction's bar is its parentheses, and so is the height of an exponent
+    # For people a + (b + c) is a + b + c; a program would round it differently.
+    in_any_order = target in ("text", "latex") and name not in ("sub", "div")
+    if binding in (SUM, PRODUCT) and (place == 0 or in_any_order):
         return tight < binding
-    if binding == POWER:
-        return tight <= POWER and not (target == "latex" and place == 1)
     return tight <= binding
 
 
@@ -234,13 +222,13 @@ def _constant(value: float, target: str) -> tuple[str, int]:
         text = repr(value).replace("inf", "Infinity").replace("nan", "NaN")
         return (text, CALL) if value >= 0 else (f"({text})", CALL)
     text = number(value)
-    if target == "latex":
-        text = LATEX_WORDS.get(text, text).replace("−", "-")
-        digits, e, exponent = text.partition("e") if math.isfinite(value) else (text, "", "")
-        text = rf"{digits} \cdot 10^{{{exponent}}}" if e else text
-    if text.startswith(("−", "-")) or r"\cdot" in text:
-        return text, PRODUCT
-    return text, POWER if "e" in text and math.isfinite(value) else CALL
+    binding = PRODUCT if value < 0 else POWER if "e" in text else CALL
+    if target == "text":
+        return text, binding
+    digits, e, exponent = text.replace("−", "-").partition("e")
+    if e:
+        return rf"{digits} \cdot 10^{{{exponent}}}", PRODUCT
+    return LATEX_WORDS.get(digits, digits), binding
 
 
 def _entry(operation: Operation | str) -> Operation:

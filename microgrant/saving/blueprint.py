@@ -22,29 +22,18 @@ from .. import nn
 from ..engine.arguments import shown
 from ..engine.value import Value
 from ..nn import Module, Noise
-from .plain import DEEPEST, ModelFileError, as_float, plain, restored
+from .plain import ModelFileError, as_float, plain, restored
 
-__all__ = ["FORMAT", "OWN", "VERSION", "add_kind", "describe", "rebuild"]
+__all__ = ["FORMAT", "OWN", "VERSION", "describe", "rebuild"]
 
 FORMAT, VERSION = "microgrant model", 1
 
 OWN: dict[str, type[Module]] = {
     name: kind
     for name, kind in vars(nn).items()
-    if name in nn.__all__ and isinstance(kind, type) and issubclass(kind, Module)
-    if kind is not Module
+    if isinstance(kind, type) and issubclass(kind, Module) and kind is not Module
 }
 """The classes of `microgrant.nn`, by name."""
-
-
-def add_kind(kind: type[Module], kinds: dict[str, type[Module]]) -> str:
-    """Note a class under its name, which is returned; a ValueError if another one has that name."""
-    if not (isinstance(kind, type) and issubclass(kind, Module)):
-        raise TypeError(f"modules lists classes of modules, but got {shown(kind)}")
-    name = kind.__name__
-    if kinds.setdefault(name, kind) is not kind:
-        raise ValueError(f"two classes of modules are called {name}: rename one of them")
-    return name
 
 
 # --- A model as plain data ----------------------------------------------------------------------
@@ -52,15 +41,7 @@ def add_kind(kind: type[Module], kinds: dict[str, type[Module]]) -> str:
 
 def describe(model: Module, kinds: dict[str, type[Module]]) -> dict[str, Any]:
     """The contents of a file for a model; its classes are noted among the `kinds`."""
-
-    def words(x: Any, depth: int) -> dict[str, Any] | None:
-        if not isinstance(x, Module):
-            return None
-        name = add_kind(type(x), kinds)
-        settings = plain(x.settings(), f"{name}.settings()", words, depth + 1)
-        return {"$module": name, "settings": settings}
-
-    described = plain(model, "the model", words)
+    described = plain(model, "the model", kinds)
     training, weights = {"": bool(model.training)}, {}
     first: dict[Value, str] = {}
     for path, child, around in _inside(model):
@@ -69,16 +50,14 @@ def describe(model: Module, kinds: dict[str, type[Module]]) -> dict[str, Any]:
             weights[path] = plain(child.data, path) if same == path else {"$same": same}
         elif bool(child.training) != bool(around.training):
             training[path] = bool(child.training)
-    head = {"format": FORMAT, "version": VERSION, "model": described}
-    return {**head, "training": training, "weights": weights}
+    contents = {"format": FORMAT, "version": VERSION, "model": described}
+    return contents | {"training": training, "weights": weights}
 
 
 def _inside(
     module: Module, path: str = "", around: tuple[Module, ...] = ()
 ) -> Iterator[tuple[str, Value | Module, Module]]:
     """Parameters and modules in a module, each in all of its places: path, thing, its module."""
-    if len(around) > DEEPEST:
-        raise ValueError(f"modules are nested more than {DEEPEST} deep")
     around = (*around, module)
     for name, child in module.named_children():
         place = f"{path}.{name}" if path else name
@@ -184,15 +163,15 @@ def _with_weights(model: Module, weights: Mapping[str, Any]) -> Module:
             raise ModelFileError(f"the weight {path} of the {type(model).__name__} is missing")
         if path not in places:
             raise ModelFileError(f"the {type(model).__name__} has no weight {path!r:.60}")
-    kept, shared = {id(x): x for x in places.values()}, {}
+    stand_ins = {id(x): x for x in places.values()}
     for path, x in weights.items():
         if isinstance(x, dict) and [*x] == ["$same"]:
             first = places.get(str(x["$same"]))
             if first is None:
                 raise ModelFileError(f"{path} is the same as {x['$same']!r:.60}, which is missing")
-            if first is not places[path]:
-                shared[id(places[path])] = first
+            stand_ins[id(places[path])] = first
         else:
             places[path].data = as_float(x)
+    shared = any(id(x) != replaced for replaced, x in stand_ins.items())
     # A copy that takes the first of equals wherever it meets one of the others.
-    return copy.deepcopy(model, {**kept, **shared}) if shared else model
+    return copy.deepcopy(model, stand_ins) if shared else model

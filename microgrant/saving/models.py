@@ -39,8 +39,8 @@ from typing import Any
 from ..engine.arguments import shown
 from ..files import write_file
 from ..nn import Module
-from .blueprint import FORMAT, OWN, VERSION, add_kind, describe, rebuild
-from .plain import ModelFileError, parsed, plain, restored
+from .blueprint import FORMAT, OWN, VERSION, describe, rebuild
+from .plain import ModelFileError, add_kind, parsed, plain, restored
 
 __all__ = ["ModelFileError", "load", "load_extra", "save"]
 

@@ -8,7 +8,8 @@ With this module you can
 
 Plain data are numbers, texts, None, and lists and dictionaries of them. A number is written in the
 fewest digits that mean that very float; nan, inf and -inf, for which JSON has no word, are written
-{"$float": "nan"}. Keys that begin with "$" are kept for such marks.
+{"$float": "nan"}, and a module, where there may be one, {"$module": "Layer", "settings": …}. Keys
+that begin with "$" are kept for such marks.
 """
 
 from __future__ import annotations
@@ -20,27 +21,36 @@ import sys
 from collections.abc import Callable, Mapping
 from itertools import accumulate
 from numbers import Integral, Real
-from typing import Any, NoReturn, TypeAlias
+from typing import Any, NoReturn
 
 from ..engine.arguments import shown
+from ..nn import Module
 
-__all__ = ["DEEPEST", "ModelFileError", "as_float", "parsed", "plain", "restored"]
+__all__ = ["ModelFileError", "add_kind", "as_float", "parsed", "plain", "restored"]
 
 DEEPEST = 100  # brackets in each other
 LONGEST = 400  # characters of a number; the largest float has 309 digits
-
-Words: TypeAlias = Callable[[Any, int], "dict[str, Any] | None"]
 
 
 class ModelFileError(ValueError):
     """What a file holds is no model, or none that can be made here."""
 
 
-def plain(x: Any, place: str, words: Words = lambda x, depth: None, depth: int = 1) -> Any:
+def add_kind(kind: type[Module], kinds: dict[str, type[Module]]) -> str:
+    """Note a class under its name, which is returned; a ValueError if another one has that name."""
+    if not (isinstance(kind, type) and issubclass(kind, Module)):
+        raise TypeError(f"modules lists classes of modules, but got {shown(kind)}")
+    name = kind.__name__
+    if kinds.setdefault(name, kind) is not kind:
+        raise ValueError(f"two classes of modules are called {name}: rename one of them")
+    return name
+
+
+def plain(x: Any, place: str, kinds: dict[str, type[Module]] | None = None, depth: int = 1) -> Any:
     """A thing in the words of JSON.
 
     place: what it is, for the error message.
-    words: is asked, with the depth, for the words for what is not plain.
+    kinds: notes the classes of modules, by name; without it, a module has no words.
     depth: how many brackets there are around it.
 
     A TypeError or ValueError says what has no words, and in which place.
@@ -59,20 +69,22 @@ def plain(x: Any, place: str, words: Words = lambda x, depth: None, depth: int =
     if isinstance(x, Real):
         return float(x) if math.isfinite(x) else {"$float": repr(float(x))}
     if isinstance(x, (list, tuple)):
-        return [plain(item, f"{place}[{i}]", words, depth + 1) for i, item in enumerate(x)]
+        return [plain(item, f"{place}[{i}]", kinds, depth + 1) for i, item in enumerate(x)]
     if isinstance(x, Mapping):
         for key in x:
             if not isinstance(key, str) or key.startswith("$"):
                 raise ValueError(
                     f"a key of {place} is to be a text without a $, but is {key!r:.60}"
                 )
-        return {key: plain(x[key], f"{place}[{key!r}]", words, depth + 1) for key in x}
-    if (said := words(x, depth)) is None:
-        raise TypeError(
-            f"{place} is to be plain data (numbers, texts, None, lists and dictionaries of them), "
-            f"but is {shown(x)}"
-        )
-    return said
+        return {key: plain(x[key], f"{place}[{key!r}]", kinds, depth + 1) for key in x}
+    if isinstance(x, Module) and kinds is not None:
+        name = add_kind(type(x), kinds)
+        settings = plain(x.settings(), f"{name}.settings()", kinds, depth + 1)
+        return {"$module": name, "settings": settings}
+    raise TypeError(
+        f"{place} is to be plain data (numbers, texts, None, lists and dictionaries of them), "
+        f"but is {shown(x)}"
+    )
 
 
 def restored(x: Any, module: Callable[[dict[str, Any]], Any] | None = None) -> Any:
