@@ -4,18 +4,16 @@ With this module you can
 
 - look a module up in a table:             rule_for(module, rules), parts_of(module)
 - know what all neurons of a layer do:     activation_of(layer.neurons)
-- import a library that is an extra:       torch = imported("torch", "torch")
 """
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Mapping, Sequence
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from ..nn import MLP, Module, Neuron, Sequential
 
-__all__ = ["activation_of", "imported", "parts_of", "rule_for"]
+__all__ = ["activation_of", "parts_of", "rule_for"]
 
 Rule = TypeVar("Rule")
 
@@ -45,11 +43,3 @@ def activation_of(neurons: Sequence[Neuron]) -> str:
             "be exported, all of them need the same"
         )
     return names[0]
-
-
-def imported(name: str, install: str) -> Any:
-    """A package that is not needed until now."""
-    try:
-        return importlib.import_module(name)
-    except ImportError:
-        raise ImportError(f"{name} is not installed: `pip install '{install}'` brings it") from None

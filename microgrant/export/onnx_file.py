@@ -13,12 +13,12 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from ..engine.arguments import shown
+from ..engine.arguments import imported, shown
 from ..engine.modes import no_grad
 from ..engine.value import Value
 from ..files import write_file
 from ..nn import Dropout, Layer, Module, Neuron, RNNCell
-from .kinds import imported, parts_of
+from .kinds import parts_of
 from .onnx_graph import OnnxGraph
 from .onnx_layers import outputs
 from .onnx_program import nested

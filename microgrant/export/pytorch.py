@@ -11,10 +11,10 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from .. import nn
-from ..engine.arguments import shown
+from ..engine.arguments import imported, shown
 from ..engine.value import Value
 from ..nn.activations import activation_named
-from .kinds import activation_of, imported, parts_of, rule_for
+from .kinds import activation_of, parts_of, rule_for
 
 __all__ = ["to_torch"]
 

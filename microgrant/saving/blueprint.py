@@ -22,7 +22,7 @@ from .. import nn
 from ..engine.arguments import shown
 from ..engine.value import Value
 from ..nn import Module, Noise
-from .plain import ModelFileError, as_float, plain, restored
+from .plain import DEEPEST, ModelFileError, as_float, plain, restored
 
 __all__ = ["FORMAT", "OWN", "VERSION", "describe", "rebuild"]
 
@@ -58,6 +58,8 @@ def _inside(
     module: Module, path: str = "", around: tuple[Module, ...] = ()
 ) -> Iterator[tuple[str, Value | Module, Module]]:
     """Parameters and modules in a module, each in all of its places: path, thing, its module."""
+    if len(around) > DEEPEST:
+        raise ValueError(f"modules are nested more than {DEEPEST} deep")
     around = (*around, module)
     for name, child in module.named_children():
         place = f"{path}.{name}" if path else name
