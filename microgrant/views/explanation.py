@@ -25,7 +25,7 @@ from typing import Any
 
 from ..engine.value import Value
 from ..files import write_file
-from .events import Contribution, Forward, Record, Seed, record_of
+from .events import Contribution, Record, record_of
 from .graph import Graph
 from .latex import align
 from .terminal import play
@@ -33,8 +33,6 @@ from .terminal import play
 __all__ = ["Explanation", "explain"]
 
 PAGES = (".html", ".htm")
-
-KINDS = {Forward: "forward", Seed: "seed", Contribution: "contribution"}
 
 
 def explain(
@@ -80,11 +78,6 @@ class Explanation(Record):
         """The value that is differentiated."""
         return self.graph.root
 
-    @property
-    def names(self) -> Mapping[str, object]:
-        """The variables and parameters that values are named after."""
-        return self.graph.names
-
     def __repr__(self) -> str:
         edges = sum(isinstance(event, Contribution) for event in self.events)
         return f"<explanation of a step: {len(self.nodes):,} values, {edges:,} contributions>"
@@ -101,7 +94,9 @@ class Explanation(Record):
         return {
             "mistake": self.mistake,
             "nodes": [asdict(node) for node in self.nodes],
-            "events": [{"kind": KINDS[type(event)]} | asdict(event) for event in self.events],
+            "events": [
+                {"kind": type(event).__name__.lower()} | asdict(event) for event in self.events
+            ],
             "gradients": self.gradients,
         }
 

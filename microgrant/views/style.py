@@ -10,6 +10,7 @@ With this module you can
 
 from __future__ import annotations
 
+import html
 import re
 
 from ..ops.numbers import number
@@ -78,7 +79,5 @@ def plain(text: str) -> str:
 def escaped(text: str) -> str:
     """Text for an HTML-like label."""
     text = text if len(text) <= 80 else text[:79] + "…"
-    text = _NOT_TEXT.sub("\ufffd", text).replace("\\", "\\\\")
-    for character, entity in (("&", "&amp;"), ("<", "&lt;"), (">", "&gt;"), ('"', "&quot;")):
-        text = text.replace(character, entity)
-    return text.replace("\n", "<BR/>") or " "
+    text = html.escape(_NOT_TEXT.sub("\ufffd", text), quote=False).replace('"', "&quot;")
+    return text.replace("\\", "\\\\").replace("\n", "<BR/>") or " "
