@@ -14,7 +14,7 @@ A `Graph` is made once, and then shared by the record, the drawing, the page and
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TypeAlias, TypeVar
@@ -23,11 +23,11 @@ from ..engine.conditions import Choice, whole_order
 from ..engine.value import Value, topological_order
 from ..nn import Module, ModuleCall
 from ..ops.words import number, spell
-from .formulas import names_of, numbers_of, rules_of, term_of
-from .naming import add_names, given_names, held_by, mentioned
+from .formulas import derivative_in_words, names_of, numbers_of, rule_of, term_of
+from .naming import add_names, given_names, held_by
 
-__all__ = ["COLLAPSE_ABOVE", "MOST_EDGES", "Box", "Boxes", "Graph", "Thing", "common"]
-__all__ += ["open_levels", "order_of", "thing_at"]
+__all__ = ["COLLAPSE_ABOVE", "MOST_EDGES", "Box", "Boxes", "Graph", "Link", "Thing", "common"]
+__all__ += ["links", "open_levels", "order_of", "thing_at"]
 
 COLLAPSE_ABOVE = 60  # more things than a picture can show at a readable size
 MOST_EDGES = 2 * COLLAPSE_ABOVE
@@ -58,6 +58,8 @@ class Box:
 Boxes: TypeAlias = tuple[Box, ...]  # those around a value, from the outside in
 Calls: TypeAlias = tuple[ModuleCall, ...]  # likewise
 Thing: TypeAlias = int | Box  # what a picture shows: the place of a value, or a folded box
+# An edge: its tail and its head; between values, which operand of the head the tail is.
+Link: TypeAlias = tuple[Thing, Thing, int | None]
 
 
 class Graph:
@@ -99,17 +101,17 @@ class Graph:
                 f"{type(names).__name__}"
             )
         self.root = root
-        self.order = order_of(root)
+        self.order, mentioned = order_of(root)
         self.places = {value: place for place, value in enumerate(self.order)}
         self.operands = [tuple(self.places[x] for x in value._prev) for value in self.order]
         self.names: dict[str, object] = dict(names or {})
-        everything = dict.fromkeys([*self.order, *mentioned(self.order)])
+        everything = [*self.order, *mentioned]
         if flat:
-            self.names = dict(held_by(self.names, everything))
+            self.names = dict(held_by(self.names, set(everything)))
         self.own_names: dict[str, str] = {}
         if parameters:
             self._name_parameters()
-        self.called = given_names([*everything], self.names)
+        self.called = given_names(everything, self.names)
         self.given = frozenset(self.called)
         add_names(self.order, self.called)
 
@@ -155,7 +157,13 @@ class Graph:
 
     def rules(self, value: Value) -> list[str]:
         """Its local derivatives, one for each operand: ``b`` and ``a``."""
-        return rules_of(value, self.called)
+        operation = value.operation
+        if operation is None:
+            return []
+        if isinstance(operation, Choice):
+            return [spell(rule_of(operation, names_of(self.called)))]
+        operands = [self.called[operand] for operand in value.operands]
+        return derivative_in_words(operation, self.called[value], operands)
 
     def short(self, place: int, around: int) -> str:
         """The name of a value, from inside of so many boxes: in that of its own neuron, w[1] says
@@ -228,19 +236,22 @@ class Graph:
                 self.own_names[unique] = name
 
 
-def order_of(root: Value) -> list[Value]:
-    """`topological_order`, in which a `where` also comes after what its condition compared.
+def order_of(root: Value) -> tuple[list[Value], list[Value]]:
+    """`topological_order`, in which a `where` also comes after what its condition compared; and the
+    Values outside of the graph that conditions and branches not taken were computed from.
 
     >>> from microgrant import where
     >>> x = Value(2.0, "x")
-    >>> [value.label or value._op for value in order_of(where(x > 0, 1.0, 0.0) * x)]
-    ['x', '', 'where', '*']
+    >>> order, mentioned = order_of(where(x > 0, 1.0, 0.0) * x)
+    >>> [value.label or value._op for value in order], mentioned
+    (['x', '', 'where', '*'], [Value(data=0.0, grad=0.0)])
     """
     order = topological_order(root)
     if not any(isinstance(value.operation, Choice) for value in order):
-        return order
+        return order, []
     inside = set(order)
-    return [x for x in whole_order(root) if isinstance(x, Value) and x in inside]
+    values = [x for x in whole_order(root) if isinstance(x, Value)]
+    return [x for x in values if x in inside], [x for x in values if x not in inside]
 
 
 def _summary(module: Module) -> str:
@@ -280,6 +291,27 @@ def open_levels(
 def thing_at(place: int, path: Boxes, level: int) -> Thing:
     """What stands for a value where so many levels of boxes are open: itself, or a folded box."""
     return path[level] if len(path) > level else place
+
+
+def links(
+    shown: Mapping[int, Thing], operands: Sequence[Sequence[int]], inside: Container[int]
+) -> Iterator[Link]:
+    """The edges of a picture: one for each use of a value, one in all between a box and another.
+
+    shown: what is to be seen of each value, or of a neighbour outside.
+    inside: the places of the values that are in the picture: edges touch one of them.
+    """
+    drawn: set[tuple[Thing, Thing]] = set()
+    for place, head in shown.items():
+        for use, operand in enumerate(operands[place]):
+            tail = shown.get(operand)
+            if tail is None or tail == head or not (place in inside or operand in inside):
+                continue
+            if isinstance(tail, int) and isinstance(head, int):
+                yield tail, head, use
+            elif (tail, head) not in drawn:
+                drawn.add((tail, head))
+                yield tail, head, None
 
 
 def common(a: tuple[T, ...], b: tuple[T, ...]) -> tuple[T, ...]:

@@ -14,13 +14,11 @@ from collections import deque
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 
-from ..engine.conditions import Choice, whole_order
 from ..engine.value import Value
 from ..nn import Module
 from ..ops.numbers import number
 
 __all__ = ["LARGEST_SEARCHED", "MOST_SEARCHED", "add_names", "different", "given_names", "held_by"]
-__all__ += ["mentioned"]
 
 MOST_SEARCHED = 100_000  # things looked at for names, in all
 LARGEST_SEARCHED = 10_000  # a longer list is data, not a place where names come from
@@ -125,11 +123,3 @@ def _inside(x: object) -> Iterable[tuple[str, object]]:
     if isinstance(x, Module):
         return [(f".{name}", value) for name, value in x.named_parameters()]
     return ()
-
-
-def mentioned(order: Sequence[Value]) -> list[Value]:
-    """The Values outside of a graph that conditions and branches not taken were computed from."""
-    if not any(isinstance(value.operation, Choice) for value in order):
-        return []
-    inside = set(order)
-    return [x for x in whole_order(*order) if isinstance(x, Value) and x not in inside]

@@ -12,8 +12,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
-from ..graph import Box, Boxes, Thing
-from .views import Link, Plan, View, key, middle_out, shortened
+from ..graph import Box, Boxes, Link, Thing
+from .views import Plan, View, key, middle_out, shortened
 
 __all__ = ["Area", "Layout", "lay_out"]
 

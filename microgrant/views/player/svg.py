@@ -12,10 +12,10 @@ import html
 from collections.abc import Sequence
 
 from ...ops.numbers import number
-from ..graph import Box
+from ..graph import Box, Link
 from ..style import clean
 from .layout import Area, Layout
-from .views import Link, Plan, View, key, middle_out, shortened
+from .views import Plan, View, key, middle_out, shortened
 
 __all__ = ["escaped", "picture"]
 
@@ -69,7 +69,10 @@ def _node(plan: Plan, place: int, area: Area, stub: str, gradient: float | None)
 def _wire(link: Link, path: str) -> str:
     """An edge between values has the identifier of its use, one between boxes has its ends."""
     tail, head, use = link
-    ends = f'data-use="{use}"' if use else f'data-from="{key(tail)}" data-to="{key(head)}"'
+    if use is None:
+        ends = f'data-from="{key(tail)}" data-to="{key(head)}"'
+    else:
+        ends = f'data-use="{head}-{use}"'
     return f'<path class="edge" {ends} d="{path}"/>'
 
 

@@ -13,18 +13,15 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import TypeAlias
 
 from ..events import Record
-from ..graph import MOST_EDGES, Box, Boxes, Graph, Thing, common, open_levels, thing_at
+from ..graph import MOST_EDGES, Box, Boxes, Graph, Link, Thing, common, links, open_levels, thing_at
 from ..style import clean, sign
 
-__all__ = ["Link", "Plan", "View", "key", "middle_out", "shortened"]
+__all__ = ["Plan", "View", "key", "middle_out", "shortened"]
 
 MOST_THINGS = 300  # in one view; Graphviz takes its time beyond that, and so do people
 PART = 100  # values in each part that a larger heap is cut into
-
-Link: TypeAlias = tuple[Thing, Thing, str]  # an edge: its tail, its head, its identifier
 
 
 @dataclass(eq=False)
@@ -168,19 +165,8 @@ class Plan:
         return path[shared] if shared < len(path) else place
 
     def edges(self, view: View) -> Iterator[Link]:
-        """One for each use of a value, whose identifier it has; one in all between boxes."""
-        drawn: set[tuple[Thing, Thing]] = set()
-        inside = set(view.inside)
-        for place, head in view.shown.items():
-            for use, operand in enumerate(self.graph.operands[place]):
-                tail = view.shown.get(operand)
-                if tail is None or tail is head or not (place in inside or operand in inside):
-                    continue
-                if isinstance(tail, int) and isinstance(head, int):
-                    yield tail, head, f"{place}-{use}"
-                elif (tail, head) not in drawn:
-                    drawn.add((tail, head))
-                    yield tail, head, ""
+        """What is drawn between the things of a view."""
+        return links(view.shown, self.graph.operands, set(view.inside))
 
 
 def key(thing: Thing) -> str:
