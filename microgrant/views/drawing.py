@@ -100,11 +100,7 @@ class _Picture:
     """What is to be drawn, and where: the graph, and the boxes of its modules."""
 
     def __init__(
-        self,
-        graph: Graph,
-        colours: Mapping[str, str],
-        collapse: bool | int | None,
-        circuit: bool,
+        self, graph: Graph, colours: Mapping[str, str], collapse: bool | int | None, circuit: bool
     ) -> None:
         self.graph, self.colours, self.circuit = graph, colours, circuit
         self.levels = levels = _open_levels(graph, collapse)
@@ -241,9 +237,10 @@ class _Picture:
 
     def _edge(self, picture: Digraph, tail: Thing, head: Thing, use: int | None) -> None:
         goal, attributes = self._identifier(head), {"class": "operand"}
-        if isinstance(head, int):
-            goal = f"o{head}" if self.circuit else goal
-            attributes |= {} if use is None else self._use(head, use)
+        if isinstance(head, int) and self.circuit:
+            goal = f"o{head}"
+        if isinstance(head, int) and use is not None:
+            attributes |= self._use(head, use)
         picture.edge(self._identifier(tail), goal, **attributes)
 
     def _use(self, place: int, use: int) -> dict[str, str]:

@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import html
 import json
-import math
 import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -28,6 +27,7 @@ from ..files import write_file
 from .events import Contribution, Record, record_of
 from .graph import Graph
 from .latex import align
+from .style import speakable
 from .terminal import play
 
 __all__ = ["Explanation", "explain"]
@@ -102,7 +102,7 @@ class Explanation(Record):
 
     def to_json(self) -> str:
         """`to_dict` as JSON. It has no nan and inf: they are written "nan", "inf" and "-inf"."""
-        return json.dumps(_speakable(self.to_dict()), ensure_ascii=False, allow_nan=False)
+        return json.dumps(speakable(self.to_dict()), ensure_ascii=False, allow_nan=False)
 
     def latex(self) -> str:
         r"""The step as an ``align*`` environment of LaTeX's amsmath, for slides.
@@ -159,14 +159,3 @@ class Explanation(Record):
 
         self.graph.check_unchanged()
         return page_of(self.graph, self, title)
-
-
-def _speakable(x: object) -> object:
-    """The same, with texts for what JSON cannot write."""
-    if isinstance(x, float) and not math.isfinite(x):
-        return str(x)
-    if isinstance(x, dict):
-        return {key: _speakable(value) for key, value in x.items()}
-    if isinstance(x, (list, tuple)):
-        return [_speakable(value) for value in x]
-    return x

@@ -59,9 +59,8 @@ def _source(plan: Plan, view: View, edges: Sequence[Link]) -> str:
         "edge [dir=none]",
     ]
     framed: dict[Boxes, list[Thing]] = {}
-    base = 0 if view.box is None else plan.paths[view.inside[0]].index(view.box) + 1
     for place in view.inside:
-        path = plan.paths[place][base : view.level]
+        path = plan.paths[place][view.depth : view.level]
         for level in range(len(path) + 1):
             framed.setdefault(path[:level], [])
         framed[path].append(view.shown[place])

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from ..events import Record
 from ..graph import MOST_EDGES, Box, Boxes, Graph, Link, Thing, common, links, open_levels, thing_at
@@ -29,6 +29,7 @@ class View:
     """What can be seen at once: the whole (box None), or the inside of a box.
 
     level: boxes that deep are shown folded, those around them as frames.
+    depth: so many boxes are around all of it.
     parent: the place of the view in which `box` is shown folded.
     inside: the places of the values that are in it.
     shown: for each of them, and for their neighbours outside, what is to be seen: itself or a box.
@@ -37,10 +38,11 @@ class View:
 
     box: Box | None
     level: int
+    depth: int
     parent: int
     inside: list[int]
-    shown: dict[int, Thing] = field(default_factory=dict)
-    stubs: set[Thing] = field(default_factory=set)
+    shown: dict[int, Thing]
+    stubs: set[Thing]
 
 
 class Plan:
@@ -104,65 +106,54 @@ class Plan:
         return result
 
     def _views(self) -> list[View]:
-        """The whole, from folded to as open as can be read; then the inside of each box in it."""
+        """The whole, from as open as can be read to folded; then the inside of each box in it."""
         everything, operands = list(range(len(self.paths))), self.graph.operands
         fitting = open_levels(self.paths, operands)
-        views = [View(None, level, 0, everything) for level in range(fitting, -1, -1)]
-        inside: dict[Box, list[int]] = {}
-        for place, path in enumerate(self.paths):
-            for box in path:
-                inside.setdefault(box, []).append(place)
+        views = [self._view(None, level, 0, 0, everything) for level in range(fitting, -1, -1)]
         waiting = deque([0])
-        for view in views:
-            self._fill(view)
         while waiting:
-            number_of_view = waiting.popleft()
-            view = views[number_of_view]
-            boxes: dict[Box, None] = {}
-            for place in view.inside:
-                thing = view.shown[place]
+            parent = waiting.popleft()
+            folded: dict[Box, list[int]] = {}
+            for place in views[parent].inside:
+                thing = views[parent].shown[place]
                 if isinstance(thing, Box):
-                    boxes[thing] = None
+                    folded.setdefault(thing, []).append(place)
                 else:
-                    self.home[place] = number_of_view
-            for box in boxes:
-                depth = len(self.paths[inside[box][0]][: view.level]) + 1
-                level = open_levels(self.paths, operands, inside[box], depth)
-                views.append(View(box, level, number_of_view, inside[box]))
-                self._fill(views[-1])
-                waiting.append(len(views) - 1)
+                    self.home[place] = parent
+            depth = views[parent].level + 1
+            for box, inside in folded.items():
+                level = open_levels(self.paths, operands, inside, depth)
+                waiting.append(len(views))
+                views.append(self._view(box, level, depth, parent, inside))
         return views
 
-    def _fill(self, view: View) -> None:
+    def _view(
+        self, box: Box | None, level: int, depth: int, parent: int, inside: list[int]
+    ) -> View:
         """What is shown for each value inside of a view, and for its neighbours outside."""
-        view.shown = {
-            place: thing_at(place, self.paths[place], view.level) for place in view.inside
-        }
-        if view.box is None:
-            return
+        shown = {place: thing_at(place, self.paths[place], level) for place in inside}
+        if box is None:
+            return View(box, level, depth, parent, inside, shown, set())
         wires = {
-            (operand, view.shown[place])
-            for place in view.inside
+            (operand, thing)
+            for place, thing in shown.items()
             for operand in self.graph.operands[place]
-            if operand not in view.shown
+            if operand not in shown
         }
-        sources = dict.fromkeys(operand for operand, _ in sorted(wires, key=lambda wire: wire[0]))
-        own = self.paths[view.inside[0]]
-        own = own[: own.index(view.box) + 1]
-        for place in sources:  # as values, if there are not too many
-            view.shown[place] = place if len(wires) <= MOST_EDGES else self._sibling(place, own)
-            view.stubs.add(view.shown[place])
-        for place in view.inside:
+        as_values = len(wires) <= MOST_EDGES
+        outside: dict[int, Thing] = {}
+        for place in sorted({operand for operand, _ in wires}):
+            outside[place] = place if as_values else self._sibling(place, depth, inside)
+        for place in inside:
             for use in self.uses[place]:
-                if use not in view.shown:
-                    view.shown[use] = self._sibling(use, own)
-                    view.stubs.add(view.shown[use])
+                if use not in shown and use not in outside:
+                    outside[use] = self._sibling(use, depth, inside)
+        return View(box, level, depth, parent, inside, shown | outside, set(outside.values()))
 
-    def _sibling(self, place: int, own: Boxes) -> Thing:
-        """A value outside, or the outermost box around it that is not around this view as well."""
+    def _sibling(self, place: int, depth: int, inside: list[int]) -> Thing:
+        """A value outside, or the outermost box around it that is not around the view as well."""
         path = self.paths[place]
-        shared = len(common(path, own))
-        return path[shared] if shared < len(path) else place
+        return thing_at(place, path, len(common(path, self.paths[inside[0]][:depth])))
 
     def edges(self, view: View) -> Iterator[Link]:
         """What is drawn between the things of a view."""
