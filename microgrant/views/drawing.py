@@ -23,12 +23,10 @@ from ..engine.conditions import Choice
 from ..engine.value import NO_GRADIENT, Value, topological_order
 from ..ops.numbers import number
 from .events import record_of
-from .graph import COLLAPSE_ABOVE, Box, Graph, Thing, links, open_levels, thing_at
+from .graph import COLLAPSE_ABOVE, Box, Graph, Thing, counted, links, open_levels, thing_at
 from .style import THEMES, escaped, plain, sign
 
 if TYPE_CHECKING:
-    from graphviz import Digraph
-
     from .rendering import Drawing
 
 __all__ = ["draw"]
@@ -122,7 +120,7 @@ class _Picture:
         from .rendering import Drawing
 
         picture, count = Drawing("step", format=format), len(self.graph.order)
-        size = f"a graph of {_counted(count)}"
+        size = f"a graph of {counted(count, 'value')}"
         picture.table = str(record_of(self.graph)) if count <= TABLE_LIMIT else size
         text = {"fontname": "Helvetica", "fontcolor": self.colours["text"]}
         background = self.colours["background"]
@@ -145,7 +143,7 @@ class _Picture:
 
     # --- Modules ----------------------------------------------------------------------------------
 
-    def _members(self, picture: Digraph, around: Box | None) -> None:
+    def _members(self, picture: Drawing, around: Box | None) -> None:
         """What stands directly in a box: its values, then the boxes in it."""
         members = self.members[around]
         for member in members:
@@ -164,8 +162,8 @@ class _Picture:
                 cluster.attr(id=identifier, **title, **colours, **CLUSTER)
                 self._members(cluster, box)
 
-    def _folded(self, picture: Digraph, box: Box) -> None:
-        inside, identifier = f"{_counted(self.hidden[box])} inside", self.identifiers[box]
+    def _folded(self, picture: Drawing, box: Box) -> None:
+        inside, identifier = f"{counted(self.hidden[box], 'value')} inside", self.identifiers[box]
         rows = _row(_font(box.title, self.colours["text"], bold=True))
         rows += _row(_font(inside, self.colours["quiet"]))
         picture.node(
@@ -178,7 +176,7 @@ class _Picture:
 
     # --- Values -----------------------------------------------------------------------------------
 
-    def _value(self, picture: Digraph, place: int) -> None:
+    def _value(self, picture: Drawing, place: int) -> None:
         value, operation = self.graph.order[place], self.graph.order[place].operation
         tooltip = self._tooltip(place)
         picture.node(
@@ -235,7 +233,7 @@ class _Picture:
 
     # --- Edges ------------------------------------------------------------------------------------
 
-    def _edge(self, picture: Digraph, tail: Thing, head: Thing, use: int | None) -> None:
+    def _edge(self, picture: Drawing, tail: Thing, head: Thing, use: int | None) -> None:
         goal, attributes = self._identifier(head), {"class": "operand"}
         if isinstance(head, int) and self.circuit:
             goal = f"o{head}"
@@ -267,10 +265,6 @@ def _open_levels(graph: Graph, collapse: bool | int | None) -> int:
     if collapse is False:
         return max(map(len, graph.paths))
     return 0 if collapse is True else max(collapse, 0)
-
-
-def _counted(values: int) -> str:
-    return f"{values:,} value{'s' * (values != 1)}"
 
 
 # --- Labels like HTML -----------------------------------------------------------------------------
@@ -315,7 +309,7 @@ def _gradient(value: Value) -> str:
 # --- In a notebook --------------------------------------------------------------------------------
 
 
-def _show_value(value: Value, include: object = None, exclude: object = None) -> dict[str, str]:
+def _show_value(value: Value, **_: object) -> dict[str, str]:
     """What a notebook shows of a Value: its graph, if that is small."""
     size = len(topological_order(value))
     if size <= COLLAPSE_ABOVE:

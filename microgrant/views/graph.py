@@ -24,10 +24,10 @@ from ..engine.value import Value, topological_order
 from ..nn import Module, ModuleCall
 from ..ops.words import number, spell
 from .formulas import derivative_in_words, names_of, numbers_of, rule_of, term_of
-from .naming import add_names, given_names, held_by
+from .naming import add_names, given_names, held
 
 __all__ = ["COLLAPSE_ABOVE", "MOST_EDGES", "Box", "Boxes", "Graph", "Link", "Thing", "common"]
-__all__ += ["links", "open_levels", "order_of", "thing_at"]
+__all__ += ["counted", "links", "open_levels", "order_of", "thing_at"]
 
 COLLAPSE_ABOVE = 60  # more things than a picture can show at a readable size
 MOST_EDGES = 2 * COLLAPSE_ABOVE
@@ -107,7 +107,8 @@ class Graph:
         self.names: dict[str, object] = dict(names or {})
         everything = [*self.order, *mentioned]
         if flat:
-            self.names = dict(held_by(self.names, set(everything)))
+            wanted = set(everything)
+            self.names = {name: x for name, x in held(self.names) if x in wanted}
         self.own_names: dict[str, str] = {}
         if parameters:
             self._name_parameters()
@@ -205,8 +206,7 @@ class Graph:
         A module that was called from two others, or twice, has a box for each.
         """
         inside = Counter(path[: i + 1] for path in self.calls for i in range(len(path)))
-        called = [path[-1].module() for path in inside]
-        modules = {id(module): module for module in called if module is not None}
+        modules = _modules(path[-1] for path in inside)
         names = {
             (id(around), id(module)): name
             for around in modules.values()
@@ -214,8 +214,8 @@ class Graph:
         }
         summaries = {key: _summary(module) for key, module in modules.items()}
         boxes: dict[Calls, Box] = {}
-        for (path, values), module in zip(inside.items(), called, strict=True):
-            around = path[-2].module() if len(path) > 1 else None
+        for path, values in inside.items():
+            around, module = [None, *(call.module() for call in path)][-2:]
             name = names.get((id(around), id(module)), "")
             summary = summaries.get(id(module), "a module")  # the graph may have outlived it
             boxes[path] = Box(len(boxes), name, summary, values)
@@ -223,11 +223,7 @@ class Graph:
 
     def _name_parameters(self) -> None:
         """Add the parameters of the modules that were called to the variables."""
-        outermost = dict.fromkeys(path[0] for path in self.calls if path)
-        modules = {id(module): module for module in (call.module() for call in outermost)}
-        for module in modules.values():
-            if module is None:
-                continue  # the graph has outlived it
+        for module in _modules(path[0] for path in self.calls if path).values():
             for name, parameter in module.named_parameters():
                 unique = name
                 while unique in self.names and self.names[unique] is not parameter:
@@ -254,9 +250,23 @@ def order_of(root: Value) -> tuple[list[Value], list[Value]]:
     return [x for x in values if x in inside], [x for x in values if x not in inside]
 
 
+def _modules(calls: Iterable[ModuleCall]) -> dict[int, Module]:
+    """The modules that were called, by id, but for those that the graph has outlived."""
+    modules = (call.module() for call in calls)
+    return {id(module): module for module in modules if module is not None}
+
+
 def _summary(module: Module) -> str:
-    count = len(module.parameters())
-    return f"{module.describe()}, {count:,} parameter{'s' * (count != 1)}"
+    return f"{module.describe()}, {counted(len(module.parameters()), 'parameter')}"
+
+
+def counted(count: int, thing: str) -> str:
+    """So many of a thing.
+
+    >>> counted(1, "value"), counted(1000, "value")
+    ('1 value', '1,000 values')
+    """
+    return f"{count:,} {thing}{'s' * (count != 1)}"
 
 
 # --- How much of it a picture can show ------------------------------------------------------------

@@ -4,21 +4,21 @@ With this module you can
 
 - collect the names that the user has given:      given_names(order, locals())
 - add those that are missing, as x1, v1 and 2:    add_names(order, called)
-- find the Values of a graph in variables:        held_by(locals(), set(order))
+- go through the Values that variables hold:       held(locals())
 - tell things of one name apart:                  different("w", times)
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 
 from ..engine.value import Value
 from ..nn import Module
 from ..ops.numbers import number
 
-__all__ = ["LARGEST_SEARCHED", "MOST_SEARCHED", "add_names", "different", "given_names", "held_by"]
+__all__ = ["LARGEST_SEARCHED", "MOST_SEARCHED", "add_names", "different", "given_names", "held"]
 
 MOST_SEARCHED = 100_000  # things looked at for names, in all
 LARGEST_SEARCHED = 10_000  # a longer list is data, not a place where names come from
@@ -37,7 +37,7 @@ def given_names(order: Sequence[Value], names: Mapping[str, object]) -> dict[Val
     called: dict[Value, str] = {}
     times: dict[str, int] = {}
     labelled = ((str(value.label), value) for value in order if value.label)
-    for name, value in chain(labelled, _held(names)):
+    for name, value in chain(labelled, held(names)):
         if value in wanted and value not in called:
             called[value] = different(name, times)
     return called
@@ -72,16 +72,6 @@ def add_names(order: Sequence[Value], called: dict[Value, str]) -> None:
         called[value] = f"{letter}{counts[letter]}"
 
 
-def held_by(names: Mapping[str, object], wanted: Container[Value]) -> dict[str, Value]:
-    """Of all that variables hold, the wanted Values: nothing else is to be kept alive.
-
-    >>> x = Value(2.0)
-    >>> held_by({"x": x, "data": [1.0] * 10}, [x])
-    {'x': Value(data=2.0, grad=0.0)}
-    """
-    return {name: value for name, value in _held(names) if value in wanted}
-
-
 def different(name: str, times: dict[str, int]) -> str:
     """The name, or ``name′2`` and so on for a further thing with that name.
 
@@ -100,8 +90,13 @@ def different(name: str, times: dict[str, int]) -> str:
             return f"{name}′{count}"
 
 
-def _held(names: Mapping[str, object]) -> Iterator[tuple[str, Value]]:
-    """The Values in variables, then those in the lists, dictionaries and modules there."""
+def held(names: Mapping[str, object]) -> Iterator[tuple[str, Value]]:
+    """The Values in variables, then those in the lists, dictionaries and modules there.
+
+    >>> x = Value(2.0)
+    >>> list(held({"inputs": [x, 1.0]}))
+    [('inputs[0]', Value(data=2.0, grad=0.0))]
+    """
     seen: set[int] = set()
     waiting = deque((str(name), x) for name, x in names.items() if not str(name).startswith("_"))
     for _ in range(MOST_SEARCHED):

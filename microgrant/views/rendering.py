@@ -108,9 +108,7 @@ class Drawing(graphviz.Digraph):
         write_file(target, data)
         return target
 
-    def _repr_mimebundle_(
-        self, include: object = None, exclude: object = None, **_: object
-    ) -> dict[str, str]:
+    def _repr_mimebundle_(self, **_: object) -> dict[str, str]:
         """What a notebook shows: the picture, or the table of the step and a hint."""
         try:
             return {"image/svg+xml": self.pipe("svg", encoding="utf-8")}

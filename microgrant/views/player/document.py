@@ -84,10 +84,7 @@ def page_of(graph: Graph, step: Record, title: str = "") -> str:
     layouts = lay_out(plan)
     title = clean(title) or f"{plan.names[-1]}: one step of backpropagation"
     _, gradients = step.state(len(step) - 1)
-    pictures = [
-        picture(plan, view, layout, gradients)
-        for view, layout in zip(plan.views, layouts, strict=True)
-    ]
+    pictures = [picture(plan, layout, gradients) for layout in layouts]
     style = _palette() + _file("player.css")
     scripts = {"operations": javascript(spelling.functions), "player": _player()}
     parts = {
@@ -180,13 +177,13 @@ def _data(plan: Plan, layouts: Sequence[Layout], spelling: Spelling) -> dict[str
         "home": plan.home,
         "views": [
             {
-                "box": -1 if view.box is None else view.box.identifier,
-                "level": view.level,
-                "parent": view.parent,
+                "box": -1 if layout.view.box is None else layout.view.box.identifier,
+                "level": layout.view.level,
+                "parent": layout.view.parent,
                 "width": layout.width,
                 "height": layout.height,
             }
-            for view, layout in zip(plan.views, layouts, strict=True)
+            for layout in layouts
         ],
     }
 

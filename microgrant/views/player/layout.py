@@ -22,8 +22,9 @@ Area: TypeAlias = tuple[int, int, int, int]  # left, top, width, height
 
 @dataclass
 class Layout:
-    """Where things are, and along which paths the edges run."""
+    """Where the things of a view are, and along which paths the edges run."""
 
+    view: View
     width: int
     height: int
     things: dict[Thing, Area] = field(default_factory=dict)
@@ -36,10 +37,8 @@ def lay_out(plan: Plan) -> list[Layout]:
 
     A `NoGraphvizError` says how to get a Graphviz.
     """
-    links = [list(plan.edges(view)) for view in plan.views]
-    sources = [_source(plan, view, edges) for view, edges in zip(plan.views, links, strict=True)]
-    answers = _graphviz(sources)
-    return [_parsed(plan, *each) for each in zip(plan.views, links, answers, strict=True)]
+    answers = _graphviz([_source(plan, view) for view in plan.views])
+    return [_parsed(plan, *each) for each in zip(plan.views, answers, strict=True)]
 
 
 def _size(plan: Plan, thing: Thing) -> tuple[int, int]:
@@ -50,7 +49,7 @@ def _size(plan: Plan, thing: Thing) -> tuple[int, int]:
     return max(138, 44 + 9 * len(plan.labels[thing]) + 9 * len(plan.signs[thing])), 80
 
 
-def _source(plan: Plan, view: View, edges: Sequence[Link]) -> str:
+def _source(plan: Plan, view: View) -> str:
     """The view in DOT. No text of the user's is in it: only sizes count."""
     lines = [
         "digraph {",
@@ -59,11 +58,11 @@ def _source(plan: Plan, view: View, edges: Sequence[Link]) -> str:
         "edge [dir=none]",
     ]
     framed: dict[Boxes, list[Thing]] = {}
-    for place in view.inside:
+    for place, thing in view.shown.items():
         path = plan.paths[place][view.depth : view.level]
         for level in range(len(path) + 1):
             framed.setdefault(path[:level], [])
-        framed[path].append(view.shown[place])
+        framed[path].append(thing)
     open_path: Boxes = ()
     # Graphviz stacks siblings from the bottom: the last goes first.
     for path in sorted(framed, key=lambda path: [-box.identifier for box in path]):
@@ -82,8 +81,8 @@ def _source(plan: Plan, view: View, edges: Sequence[Link]) -> str:
         folded = [thing for thing in things if isinstance(thing, Box)]
         lines += [_node(plan, box) for box in sorted(folded, key=lambda box: -box.identifier)]
     lines.append("}" * len(open_path))
-    lines += [_node(plan, thing) for thing in sorted(view.stubs, key=key)]
-    lines += [f"{key(tail)} -> {key(head)}" for tail, head, _ in edges]
+    lines += [_node(plan, thing) for thing in sorted(set(view.outside.values()), key=key)]
+    lines += [f"{key(tail)} -> {key(head)}" for tail, head, _ in view.edges]
     return "\n".join([*lines, "}"])
 
 
@@ -114,11 +113,11 @@ def _answers(written: bytes, count: int) -> list[dict[str, Any]]:
     return results
 
 
-def _parsed(plan: Plan, view: View, links: Sequence[Link], found: Mapping[str, Any]) -> Layout:
+def _parsed(plan: Plan, view: View, found: Mapping[str, Any]) -> Layout:
     """Graphviz's answer, with the origin at the top left."""
     left, bottom, right, top = map(float, found["bb"].split(","))
-    things = {key(thing): thing for thing in (*view.shown.values(), *view.stubs)}
-    layout = Layout(round(right - left), round(top - bottom))
+    things = {key(thing): thing for thing in (*view.shown.values(), *view.outside.values())}
+    layout = Layout(view, round(right - left), round(top - bottom))
     for each in found.get("objects", ()):
         name = each["name"]
         if name.startswith("cluster_"):
@@ -131,9 +130,9 @@ def _parsed(plan: Plan, view: View, links: Sequence[Link], found: Mapping[str, A
             place = (round(x - left - width / 2), round(top - y - height / 2), width, height)
             layout.things[things[name]] = place
     # The order of the page is that of the Tab key: that of the step; frames from the outside in.
-    layout.things = {thing: layout.things[thing] for thing in dict.fromkeys(view.shown.values())}
+    layout.things = {thing: layout.things[thing] for thing in things.values()}
     layout.frames = dict(sorted(layout.frames.items(), key=lambda item: item[1]))
-    for link, edge in zip(links, found.get("edges", ()), strict=True):
+    for link, edge in zip(view.edges, found.get("edges", ()), strict=True):
         points = [tuple(map(float, point.split(","))) for point in edge["pos"].split()]
         path = " ".join(f"{x - left:.0f},{top - y:.0f}" for x, y in points)
         start, _, rest = path.partition(" ")

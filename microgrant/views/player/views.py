@@ -3,7 +3,7 @@
 With this module you can
 
 - plan the views of a step:          plan = Plan(graph, record_of(graph))
-- go through what a view shows:      plan.views[0].shown, plan.edges(plan.views[0])
+- go through what a view shows:      plan.views[0].shown
 
 A box is a call of a module; or a part of a heap of values which is too large for one picture.
 """
@@ -11,7 +11,6 @@ A box is a call of a module; or a part of a heap of values which is too large fo
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 from ..events import Record
@@ -31,18 +30,18 @@ class View:
     level: boxes that deep are shown folded, those around them as frames.
     depth: so many boxes are around all of it.
     parent: the place of the view in which `box` is shown folded.
-    inside: the places of the values that are in it.
-    shown: for each of them, and for their neighbours outside, what is to be seen: itself or a box.
-    stubs: the neighbours outside.
+    shown: for each value that is in it, what is to be seen: itself or a box.
+    outside: likewise, for their neighbours.
+    edges: those between what is to be seen.
     """
 
     box: Box | None
     level: int
     depth: int
     parent: int
-    inside: list[int]
     shown: dict[int, Thing]
-    stubs: set[Thing]
+    outside: dict[int, Thing]
+    edges: list[Link]
 
 
 class Plan:
@@ -75,11 +74,10 @@ class Plan:
 
     def _with_parts(self, paths: list[Boxes]) -> list[Boxes]:
         """Cut what holds too many things for one view into parts, in topological order."""
-        inner: tuple[Thing, ...]
-        things: dict[Box | None, dict[Thing, None]] = {}
-        for place, path in enumerate(paths):
-            inner = (*path, place)
-            for around, thing in zip((None, *path), inner, strict=True):
+        nested: list[tuple[Thing, ...]] = [(*path, place) for place, path in enumerate(paths)]
+        things: dict[Thing | None, dict[Thing, None]] = {}
+        for inner in nested:
+            for around, thing in zip((None, *inner), inner, strict=False):
                 members = things.setdefault(around, {})
                 members.pop(thing, None)  # ordered by what comes last: the result of a module
                 members[thing] = None
@@ -93,17 +91,8 @@ class Plan:
                 box = Box(len(self.boxes), f"part {count + 1}", f"of {len(pieces)}", values)
                 self.boxes.append(box)
                 part_of.update((thing, box) for thing in piece)
-        result = []
-        for place, path in enumerate(paths):
-            longer: list[Box] = []
-            inner = (*path, place)
-            for thing in inner:
-                if thing in part_of:
-                    longer.append(part_of[thing])
-                if isinstance(thing, Box):
-                    longer.append(thing)
-            result.append(tuple(longer))
-        return result
+        longer = ([x for thing in inner for x in (part_of.get(thing), thing)] for inner in nested)
+        return [tuple(x for x in path if isinstance(x, Box)) for path in longer]
 
     def _views(self) -> list[View]:
         """The whole, from as open as can be read to folded; then the inside of each box in it."""
@@ -114,8 +103,7 @@ class Plan:
         while waiting:
             parent = waiting.popleft()
             folded: dict[Box, list[int]] = {}
-            for place in views[parent].inside:
-                thing = views[parent].shown[place]
+            for place, thing in views[parent].shown.items():
                 if isinstance(thing, Box):
                     folded.setdefault(thing, []).append(place)
                 else:
@@ -132,32 +120,32 @@ class Plan:
     ) -> View:
         """What is shown for each value inside of a view, and for its neighbours outside."""
         shown = {place: thing_at(place, self.paths[place], level) for place in inside}
-        if box is None:
-            return View(box, level, depth, parent, inside, shown, set())
+        outside = self._outside(shown, depth)
+        edges = list(links(shown | outside, self.graph.operands, shown))
+        return View(box, level, depth, parent, shown, outside, edges)
+
+    def _outside(self, shown: dict[int, Thing], depth: int) -> dict[int, Thing]:
+        """What is shown for each neighbour of what a box holds: operands first."""
         wires = {
             (operand, thing)
             for place, thing in shown.items()
             for operand in self.graph.operands[place]
             if operand not in shown
         }
-        as_values = len(wires) <= MOST_EDGES
+        around = self.paths[next(iter(shown))][:depth]
         outside: dict[int, Thing] = {}
-        for place in sorted({operand for operand, _ in wires}):
-            outside[place] = place if as_values else self._sibling(place, depth, inside)
-        for place in inside:
+        for place in sorted({operand for operand, _ in wires}):  # as values, if not too many
+            outside[place] = place if len(wires) <= MOST_EDGES else self._sibling(place, around)
+        for place in shown:
             for use in self.uses[place]:
                 if use not in shown and use not in outside:
-                    outside[use] = self._sibling(use, depth, inside)
-        return View(box, level, depth, parent, inside, shown | outside, set(outside.values()))
+                    outside[use] = self._sibling(use, around)
+        return outside
 
-    def _sibling(self, place: int, depth: int, inside: list[int]) -> Thing:
+    def _sibling(self, place: int, around: Boxes) -> Thing:
         """A value outside, or the outermost box around it that is not around the view as well."""
         path = self.paths[place]
-        return thing_at(place, path, len(common(path, self.paths[inside[0]][:depth])))
-
-    def edges(self, view: View) -> Iterator[Link]:
-        """What is drawn between the things of a view."""
-        return links(view.shown, self.graph.operands, set(view.inside))
+        return thing_at(place, path, len(common(path, around)))
 
 
 def key(thing: Thing) -> str:
