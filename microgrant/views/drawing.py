@@ -149,30 +149,26 @@ class _Picture:
         for member in members:
             if not isinstance(member, Box):
                 self._value(picture, member)
-        for box in reversed(members):  # dot stacks them from the bottom
-            if not isinstance(box, Box):
-                continue
-            if box in self.hidden:
-                self._folded(picture, box)
-                continue
-            identifier = self.identifiers[box]
-            colours = {"color": self.colours["line"], "fillcolor": self.colours["cluster"]}
-            with picture.subgraph(name=f"cluster_{identifier}") as cluster:
-                title = {"label": f"<{escaped(box.title)}>", "tooltip": plain(box.title)}
-                cluster.attr(id=identifier, **title, **colours, **CLUSTER)
-                self._members(cluster, box)
+        for member in reversed(members):  # dot stacks them from the bottom
+            if isinstance(member, Box):
+                self._box(picture, member)
 
-    def _folded(self, picture: Drawing, box: Box) -> None:
-        inside, identifier = f"{counted(self.hidden[box], 'value')} inside", self.identifiers[box]
-        rows = _row(_font(box.title, self.colours["text"], bold=True))
-        rows += _row(_font(inside, self.colours["quiet"]))
-        picture.node(
-            identifier,
-            label=_table(rows, self.colours["line"], self.colours["cluster"], border=2, padding=5),
-            id=identifier,
-            tooltip=plain(f"{box.title}: {inside}"),
-            **{"class": "module collapsed"},
-        )
+    def _box(self, picture: Drawing, box: Box) -> None:
+        """A box that is folded is a node, and one that is open a cluster."""
+        colours, identifier = self.colours, self.identifiers[box]
+        if box in self.hidden:
+            inside = f"{counted(self.hidden[box], 'value')} inside"
+            rows = _row(_font(box.title, colours["text"], bold=True))
+            rows += _row(_font(inside, colours["quiet"]))
+            label = _table(rows, colours["line"], colours["cluster"], border=2, padding=5)
+            tooltip, kind = plain(f"{box.title}: {inside}"), {"class": "module collapsed"}
+            picture.node(identifier, label=label, id=identifier, tooltip=tooltip, **kind)
+            return
+        title = {"label": f"<{escaped(box.title)}>", "tooltip": plain(box.title)}
+        look = CLUSTER | {"color": colours["line"], "fillcolor": colours["cluster"]}
+        with picture.subgraph(name=f"cluster_{identifier}") as cluster:
+            cluster.attr(id=identifier, **title, **look)
+            self._members(cluster, box)
 
     # --- Values -----------------------------------------------------------------------------------
 

@@ -258,8 +258,7 @@ def record_of(graph: Graph, mistake: str | None = None) -> Record:
     events.append(Seed(len(nodes) - 1, 1.0))
     gradients = [0.0] * len(nodes)
     if mistake == "no_zero_grad":
-        for _ in _contributions(graph, gradients):
-            pass  # the earlier step
+        list(_contributions(graph, gradients))  # the earlier step
         gradients = [0.0 if node.operation else x for node, x in zip(nodes, gradients, strict=True)]
     events += _contributions(graph, gradients, mistake)
     return Record(nodes, tuple(events), mistake)

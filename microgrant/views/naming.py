@@ -11,8 +11,8 @@ With this module you can
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import chain
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from itertools import chain, count
 
 from ..engine.value import Value
 from ..nn import Module
@@ -58,18 +58,18 @@ def add_names(order: Sequence[Value], called: dict[Value, str]) -> None:
     ['y', 'x1', '2', 'v1', '1']
     """
     taken = set(called.values())
-    counts = {"x": 0, "v": 0}
+    inputs, results = _free("x", taken), _free("v", taken)
     for value in order:
         if value in called:
             continue
         if hasattr(value, "_constant"):
             called[value] = number(value._data)  # constants need not differ
-            continue
-        letter = "x" if value.operation is None else "v"
-        counts[letter] += 1
-        while f"{letter}{counts[letter]}" in taken:
-            counts[letter] += 1
-        called[value] = f"{letter}{counts[letter]}"
+        else:
+            called[value] = next(inputs if value.operation is None else results)
+
+
+def _free(letter: str, taken: Container[str]) -> Iterator[str]:
+    return (name for name in map(f"{letter}{{}}".format, count(1)) if name not in taken)
 
 
 def different(name: str, times: dict[str, int]) -> str:
@@ -82,12 +82,13 @@ def different(name: str, times: dict[str, int]) -> str:
     ('w', 'w′2')
     """
     while True:
-        times[name] = count = times.get(name, 0) + 1
-        if count == 1:
+        times[name] = times.get(name, 0) + 1
+        if times[name] == 1:
             return name
-        if f"{name}′{count}" not in times:
-            times[f"{name}′{count}"] = 1
-            return f"{name}′{count}"
+        numbered = f"{name}′{times[name]}"
+        if numbered not in times:
+            times[numbered] = 1
+            return numbered
 
 
 def held(names: Mapping[str, object]) -> Iterator[tuple[str, Value]]:

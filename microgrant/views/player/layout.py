@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from ..graph import Box, Boxes, Link, Thing
@@ -27,9 +27,9 @@ class Layout:
     view: View
     width: int
     height: int
-    things: dict[Thing, Area] = field(default_factory=dict)
-    frames: dict[Box, Area] = field(default_factory=dict)
-    edges: list[tuple[Link, str]] = field(default_factory=list)
+    things: dict[Thing, Area]
+    frames: dict[Box, Area]
+    edges: list[tuple[Link, str]]
 
 
 def lay_out(plan: Plan) -> list[Layout]:
@@ -116,25 +116,24 @@ def _answers(written: bytes, count: int) -> list[dict[str, Any]]:
 def _parsed(plan: Plan, view: View, found: Mapping[str, Any]) -> Layout:
     """Graphviz's answer, with the origin at the top left."""
     left, bottom, right, top = map(float, found["bb"].split(","))
-    things = {key(thing): thing for thing in (*view.shown.values(), *view.outside.values())}
-    layout = Layout(view, round(right - left), round(top - bottom))
+    areas: dict[str, Area] = {}
     for each in found.get("objects", ()):
-        name = each["name"]
-        if name.startswith("cluster_"):
-            x0, y0, x1, y1 = map(float, each["bb"].split(","))
-            area = (round(x0 - left), round(top - y1), round(x1 - x0), round(y1 - y0))
-            layout.frames[plan.boxes[int(name.removeprefix("cluster_"))]] = area
-        else:
+        if "pos" in each:
             width, height = round(72 * float(each["width"])), round(72 * float(each["height"]))
             x, y = map(float, each["pos"].split(","))
-            place = (round(x - left - width / 2), round(top - y - height / 2), width, height)
-            layout.things[things[name]] = place
+            corner = round(x - left - width / 2), round(top - y - height / 2)
+        else:  # a frame
+            x0, y0, x1, y1 = map(float, each["bb"].split(","))
+            width, height = round(x1 - x0), round(y1 - y0)
+            corner = round(x0 - left), round(top - y1)
+        areas[each["name"]] = (*corner, width, height)
     # The order of the page is that of the Tab key: that of the step; frames from the outside in.
-    layout.things = {thing: layout.things[thing] for thing in things.values()}
-    layout.frames = dict(sorted(layout.frames.items(), key=lambda item: item[1]))
+    things = {thing: areas[key(thing)] for thing in (*view.shown.values(), *view.outside.values())}
+    framed = [(area, box) for box in plan.boxes if (area := areas.get(f"cluster_{box.identifier}"))]
+    frames = {box: area for area, box in sorted(framed, key=lambda each: each[0])}
+    edges = []
     for link, edge in zip(view.edges, found.get("edges", ()), strict=True):
         points = [tuple(map(float, point.split(","))) for point in edge["pos"].split()]
-        path = " ".join(f"{x - left:.0f},{top - y:.0f}" for x, y in points)
-        start, _, rest = path.partition(" ")
-        layout.edges.append((link, f"M{start}C{rest}"))
-    return layout
+        start, *rest = [f"{x - left:.0f},{top - y:.0f}" for x, y in points]
+        edges.append((link, f"M{start}C{' '.join(rest)}"))
+    return Layout(view, round(right - left), round(top - bottom), things, frames, edges)
