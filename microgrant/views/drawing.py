@@ -23,7 +23,7 @@ from ..engine.conditions import Choice
 from ..engine.value import NO_GRADIENT, Value, topological_order
 from ..ops.numbers import number
 from .events import record_of
-from .graph import COLLAPSE_ABOVE, Box, Graph, Thing, counted, links, open_levels, thing_at
+from .graph import COLLAPSE_ABOVE, Box, Graph, Thing, counted, links, nest, open_levels, thing_at
 from .style import THEMES, escaped, plain, sign
 
 if TYPE_CHECKING:
@@ -108,11 +108,8 @@ class _Picture:
         self.things[len(graph.order) - 1] = len(graph.order) - 1  # the root is never hidden
         self.hidden = Counter(thing for thing in self.things.values() if isinstance(thing, Box))
         self.shown = len(graph.order) - sum(self.hidden.values())
-        self.members: dict[Thing | None, dict[Thing, None]] = {}  # of open boxes, and of all
-        for path, thing in zip(graph.paths, self.things.values(), strict=True):
-            members = (*path[:levels], thing)
-            for around, member in zip((None, *members), members, strict=False):
-                self.members.setdefault(around, {})[member] = None
+        things = zip(graph.paths, self.things.values(), strict=True)
+        self.members = nest((*path[:levels], thing) for path, thing in things)
         boxes = dict.fromkeys(box for path in graph.paths for box in path[: levels + 1])
         self.identifiers = {box: f"m{count}" for count, box in enumerate(boxes)}
 

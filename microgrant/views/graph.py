@@ -26,8 +26,8 @@ from ..ops.words import number, spell
 from .formulas import derivative_in_words, names_of, numbers_of, rule_of, term_of
 from .naming import add_names, given_names, held
 
-__all__ = ["COLLAPSE_ABOVE", "MOST_EDGES", "Box", "Boxes", "Graph", "Link", "Thing", "common"]
-__all__ += ["counted", "links", "open_levels", "order_of", "thing_at"]
+__all__ = ["COLLAPSE_ABOVE", "MOST_EDGES", "Box", "Boxes", "Graph", "Link", "Members", "Thing"]
+__all__ += ["common", "counted", "links", "nest", "open_levels", "order_of", "thing_at"]
 
 COLLAPSE_ABOVE = 60  # more things than a picture can show at a readable size
 MOST_EDGES = 2 * COLLAPSE_ABOVE
@@ -58,6 +58,7 @@ class Box:
 Boxes: TypeAlias = tuple[Box, ...]  # those around a value, from the outside in
 Calls: TypeAlias = tuple[ModuleCall, ...]  # likewise
 Thing: TypeAlias = int | Box  # what a picture shows: the place of a value, or a folded box
+Members: TypeAlias = dict[Thing | None, dict[Thing, None]]  # what is in each box, and in none
 # An edge: its tail and its head; between values, which operand of the head the tail is.
 Link: TypeAlias = tuple[Thing, Thing, int | None]
 
@@ -301,6 +302,18 @@ def open_levels(
 def thing_at(place: int, path: Boxes, level: int) -> Thing:
     """What stands for a value where so many levels of boxes are open: itself, or a folded box."""
     return path[level] if len(path) > level else place
+
+
+def nest(paths: Iterable[tuple[Thing, ...]]) -> Members:
+    """What stands directly in each box, and, under None, in none: in the order of the paths.
+
+    paths: things that are to be seen, each after the open boxes around it.
+    """
+    members: Members = {None: {}}
+    for path in paths:
+        for around, thing in zip((None, *path), path, strict=False):
+            members.setdefault(around, {})[thing] = None
+    return members
 
 
 def links(

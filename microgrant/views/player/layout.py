@@ -8,11 +8,11 @@ With this module you can
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from ..graph import Box, Boxes, Link, Thing
+from ..graph import Box, Link, Members, Thing, nest
 from .views import Plan, View, key, middle_out, shortened
 
 __all__ = ["Area", "Layout", "lay_out"]
@@ -57,33 +57,26 @@ def _source(plan: Plan, view: View) -> str:
         'node [shape=box, fixedsize=true, label=""]',
         "edge [dir=none]",
     ]
-    framed: dict[Boxes, list[Thing]] = {}
-    for place, thing in view.shown.items():
-        path = plan.paths[place][view.depth : view.level]
-        for level in range(len(path) + 1):
-            framed.setdefault(path[:level], [])
-        framed[path].append(thing)
-    open_path: Boxes = ()
-    # Graphviz stacks siblings from the bottom: the last goes first.
-    for path in sorted(framed, key=lambda path: [-box.identifier for box in path]):
-        while open_path != path[: len(open_path)]:
-            lines.append("}")
-            open_path = open_path[:-1]
-        if path != open_path:
-            box = path[-1]
-            room = "m" * round(0.7 * len(shortened(box.title, 60)))
-            lines.append(
-                f'subgraph cluster_{box.identifier} {{ label="{room}"; fontsize=15; margin=14;'
-            )
-            open_path = path
-        things = dict.fromkeys(framed[path])
-        lines += [_node(plan, thing) for thing in things if isinstance(thing, int)]
-        folded = [thing for thing in things if isinstance(thing, Box)]
-        lines += [_node(plan, box) for box in sorted(folded, key=lambda box: -box.identifier)]
-    lines.append("}" * len(open_path))
+    shown = view.shown.items()
+    paths = ((*plan.paths[place][view.depth : view.level], thing) for place, thing in shown)
+    lines += _members(plan, nest(paths), None)
     lines += [_node(plan, thing) for thing in sorted(set(view.outside.values()), key=key)]
     lines += [f"{key(tail)} -> {key(head)}" for tail, head, _ in view.edges]
     return "\n".join([*lines, "}"])
+
+
+def _members(plan: Plan, members: Members, around: Box | None) -> Iterator[str]:
+    """What stands in a frame: values, folded boxes, and further frames."""
+    boxes = [thing for thing in members[around] if isinstance(thing, Box)]
+    boxes.sort(key=lambda box: -box.identifier)  # Graphviz stacks them from the bottom
+    yield from (_node(plan, thing) for thing in members[around] if isinstance(thing, int))
+    yield from (_node(plan, box) for box in boxes if box not in members)
+    for box in boxes:
+        if box in members:
+            room = "m" * round(0.7 * len(shortened(box.title, 60)))
+            yield f'subgraph cluster_{box.identifier} {{ label="{room}"; fontsize=15; margin=14;'
+            yield from _members(plan, members, box)
+            yield "}"
 
 
 def _node(plan: Plan, thing: Thing) -> str:
@@ -129,8 +122,9 @@ def _parsed(plan: Plan, view: View, found: Mapping[str, Any]) -> Layout:
         areas[each["name"]] = (*corner, width, height)
     # The order of the page is that of the Tab key: that of the step; frames from the outside in.
     things = {thing: areas[key(thing)] for thing in (*view.shown.values(), *view.outside.values())}
-    framed = [(area, box) for box in plan.boxes if (area := areas.get(f"cluster_{box.identifier}"))]
-    frames = {box: area for area, box in sorted(framed, key=lambda each: each[0])}
+    boxes = {f"cluster_{box.identifier}": box for box in plan.boxes}
+    inwards = sorted((name for name in boxes if name in areas), key=areas.__getitem__)
+    frames = {boxes[name]: areas[name] for name in inwards}
     edges = []
     for link, edge in zip(view.edges, found.get("edges", ()), strict=True):
         points = [tuple(map(float, point.split(","))) for point in edge["pos"].split()]

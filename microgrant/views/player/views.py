@@ -14,7 +14,7 @@ from collections import deque
 from dataclasses import dataclass
 
 from ..events import Record
-from ..graph import MOST_EDGES, Box, Boxes, Graph, Link, Thing, common, links, open_levels, thing_at
+from ..graph import MOST_EDGES, Box, Graph, Link, Thing, common, links, nest, open_levels, thing_at
 from ..style import clean, sign
 
 __all__ = ["Plan", "View", "key", "middle_out", "shortened"]
@@ -72,20 +72,16 @@ class Plan:
         self.home = [0] * len(graph.order)
         self.views = self._views()
 
-    def _with_parts(self, paths: list[Boxes]) -> list[Boxes]:
+    def _with_parts(self, paths: list[tuple[Box, ...]]) -> list[tuple[Box, ...]]:
         """Cut what holds too many things for one view into parts, in topological order."""
         nested: list[tuple[Thing, ...]] = [(*path, place) for place, path in enumerate(paths)]
-        things: dict[Thing | None, dict[Thing, None]] = {}
-        for inner in nested:
-            for around, thing in zip((None, *inner), inner, strict=False):
-                members = things.setdefault(around, {})
-                members.pop(thing, None)  # ordered by what comes last: the result of a module
-                members[thing] = None
+        backwards = nest(reversed(nested))  # what comes last counts: the result of a module
         part_of: dict[Thing, Box] = {}
-        for members in things.values():
+        for around in (None, *self.boxes):
+            members = [*reversed(backwards[around])]
             if len(members) <= MOST_THINGS:
                 continue
-            pieces = [list(members)[i : i + PART] for i in range(0, len(members), PART)]
+            pieces = [members[i : i + PART] for i in range(0, len(members), PART)]
             for count, piece in enumerate(pieces):
                 values = sum(thing.values if isinstance(thing, Box) else 1 for thing in piece)
                 box = Box(len(self.boxes), f"part {count + 1}", f"of {len(pieces)}", values)
@@ -142,7 +138,7 @@ class Plan:
                     outside[use] = self._sibling(use, around)
         return outside
 
-    def _sibling(self, place: int, around: Boxes) -> Thing:
+    def _sibling(self, place: int, around: tuple[Box, ...]) -> Thing:
         """A value outside, or the outermost box around it that is not around the view as well."""
         path = self.paths[place]
         return thing_at(place, path, len(common(path, around)))
