@@ -75,7 +75,7 @@ class _Writer:
             return Term(CHOICE, tuple(map(self.part, parts)))
         if operation is None:
             raise ValueError(f"{value!r} was given, and not computed")
-        return Term(operation, tuple(map(self.part, value._prev)))
+        return Term(operation, tuple(map(self.part, value.operands)))
 
     def part(self, x: Value | Condition | float) -> Operand:
         if isinstance(x, Condition):

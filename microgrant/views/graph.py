@@ -104,7 +104,7 @@ class Graph:
         self.root = root
         self.order, mentioned = order_of(root)
         self.places = {value: place for place, value in enumerate(self.order)}
-        self.operands = [tuple(self.places[x] for x in value._prev) for value in self.order]
+        self.operands = [tuple(self.places[x] for x in value.operands) for value in self.order]
         self.names: dict[str, object] = dict(names or {})
         everything = [*self.order, *mentioned]
         if flat:
@@ -138,7 +138,7 @@ class Graph:
             operation = value.operation
             if operation is None:
                 continue
-            data = operation.forward(*(operand._data for operand in value._prev))
+            data = operation.forward(*(operand._data for operand in value.operands))
             flipped = isinstance(operation, Choice) and not operation.condition.unchanged()
             if flipped or (data != value._data and data == data):
                 raise ValueError(
@@ -194,7 +194,7 @@ class Graph:
             for call in path:
                 if call not in inputs:
                     inputs[call] = set(call.inputs)
-            for operand in value._prev:
+            for operand in value.operands:
                 outside = tuple(call for call in path if operand not in inputs[call])
                 known = paths.get(operand)
                 paths[operand] = outside if known is None else common(known, outside)

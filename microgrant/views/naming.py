@@ -69,7 +69,7 @@ def add_names(order: Sequence[Value], called: dict[Value, str]) -> None:
 
 
 def _free(letter: str, taken: Container[str]) -> Iterator[str]:
-    return (name for name in map(f"{letter}{{}}".format, count(1)) if name not in taken)
+    return (f"{letter}{i}" for i in count(1) if f"{letter}{i}" not in taken)
 
 
 def different(name: str, times: dict[str, int]) -> str:

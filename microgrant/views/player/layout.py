@@ -41,14 +41,6 @@ def lay_out(plan: Plan) -> list[Layout]:
     return [_parsed(plan, *each) for each in zip(plan.views, answers, strict=True)]
 
 
-def _size(plan: Plan, thing: Thing) -> tuple[int, int]:
-    """Wide enough for the name, and for any number that a live change may bring."""
-    if isinstance(thing, Box):
-        lines = (1.25 * len(middle_out(thing.name, 40)), len(shortened(thing.summary, 48)), 18)
-        return round(max(150, 32 + 7.6 * max(lines))), 82
-    return max(138, 44 + 9 * len(plan.labels[thing]) + 9 * len(plan.signs[thing])), 80
-
-
 def _source(plan: Plan, view: View) -> str:
     """The view in DOT. No text of the user's is in it: only sizes count."""
     lines = [
@@ -80,7 +72,12 @@ def _members(plan: Plan, members: Members, around: Box | None) -> Iterator[str]:
 
 
 def _node(plan: Plan, thing: Thing) -> str:
-    width, height = _size(plan, thing)
+    """Wide enough for the name, and for any number that a live change may bring."""
+    if isinstance(thing, Box):
+        lines = (1.25 * len(middle_out(thing.name, 40)), len(shortened(thing.summary, 48)), 18)
+        width, height = round(max(150, 32 + 7.6 * max(lines))), 82
+    else:
+        width, height = max(138, 44 + 9 * len(plan.labels[thing]) + 9 * len(plan.signs[thing])), 80
     return f"{key(thing)} [width={width / 72:.3f}, height={height / 72:.3f}]"
 
 
