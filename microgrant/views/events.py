@@ -195,18 +195,10 @@ class Record(Sequence[Event]):
         local, contribution = number(event.local), number(event.contribution)
         meaning = "" if rule == local else f" (= {rule})"
         before = "" if self.mistake == "overwrite" else f"{number(event.before)} +"
-        return [
-            f"{operand}.grad:",
-            before,
-            f"upstream {number(event.upstream)}",
-            "×",
-            f"∂{node.name}/∂{operand}{meaning}",
-            local,
-            "=",
-            f"{before} {contribution}".lstrip(),
-            "→",
-            number(event.after),
-        ]
+        derivative = f"∂{node.name}/∂{operand}{meaning}"
+        product = [f"upstream {number(event.upstream)}", "×", derivative, local]
+        total = [f"{before} {contribution}".lstrip(), "→", number(event.after)]
+        return [f"{operand}.grad:", before, *product, "=", *total]
 
 
 def written(event: Event) -> int:
@@ -269,17 +261,9 @@ def _node(graph: Graph, value: Value) -> Node:
     if operation is None:
         constant = hasattr(value, "_constant") and not value.label and name == number(value._data)
         return Node(name, value._data, "", "", (), (), "", (), constant)
-    return Node(
-        name,
-        value._data,
-        operation.name,
-        operation.symbol,
-        operation.constants,
-        graph.operands[graph.places[value]],
-        graph.formula(value),
-        tuple(graph.rules(value)),
-        constant=False,
-    )
+    entry = operation.name, operation.symbol, operation.constants
+    operands, rules = graph.operands[graph.places[value]], tuple(graph.rules(value))
+    return Node(name, value._data, *entry, operands, graph.formula(value), rules, constant=False)
 
 
 def _contributions(

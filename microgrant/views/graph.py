@@ -97,10 +97,8 @@ class Graph:
         flat: bool = False,
     ) -> None:
         if names is not None and not isinstance(names, Mapping):
-            raise TypeError(
-                "names is a dictionary of variables, such as locals(), but got "
-                f"{type(names).__name__}"
-            )
+            kind = type(names).__name__
+            raise TypeError(f"names is a dictionary of variables, such as locals(), but got {kind}")
         self.root = root
         self.order, mentioned = order_of(root)
         self.places = {value: place for place, value in enumerate(self.order)}
