@@ -35,6 +35,7 @@ def term_of(value: Value, operand_of: OperandOf) -> Term:
         need not be in the graph: where None stands for such a Value, it is written out.
 
     >>> from microgrant import where
+    >>> from microgrant.ops.words import spell
     >>> x, a = Value(2.0, "x"), Value(3.0, "a")
     >>> y = where(x > 0, a, x * 0.1)
     >>> spell(term_of(y, names_of({x: "x", a: "a"})))

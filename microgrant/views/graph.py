@@ -7,6 +7,7 @@ With this module you can
 - write a value as a formula:               graph.formula(loss)
 - see which modules are around a value:     graph.paths[graph.places[loss]]
 - ask how many boxes fit into a picture:    open_levels(graph.paths, graph.operands)
+- find what stands in each, and the edges:  nest(paths), links(shown, operands, inside)
 
 A `Graph` is made once, and then shared by the record, the drawing, the page and all other views.
 """

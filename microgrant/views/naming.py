@@ -4,7 +4,7 @@ With this module you can
 
 - collect the names that the user has given:      given_names(order, locals())
 - add those that are missing, as x1, v1 and 2:    add_names(order, called)
-- go through the Values that variables hold:       held(locals())
+- go through the Values that variables hold:      held(locals())
 - tell things of one name apart:                  different("w", times)
 """
 
