@@ -16,24 +16,29 @@ times the gradient that came from above.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from ..engine.conditions import Choice
 from ..engine.value import NO_GRADIENT, Value, topological_order
 from ..ops.numbers import number
 from .events import record_of
-from .graph import COLLAPSE_ABOVE, Box, Boxes, Graph, Thing, open_levels
+from .graph import COLLAPSE_ABOVE, Box, Graph, Thing, counted, links, nest, open_levels, thing_at
 from .style import THEMES, escaped, plain, sign
 
 if TYPE_CHECKING:
-    from graphviz import Digraph
-
     from .rendering import Drawing
 
 __all__ = ["draw"]
 
 TABLE_LIMIT = 200
+
+# The left operand stays on the left: ordering="in".
+SPACING = {"nodesep": "0.25", "ranksep": "0.5", "pad": "0.2", "ordering": "in"}
+CLUSTER = {"class": "module", "labelloc": "t", "style": "rounded,filled"}
+CLUSTER |= {"fontname": "Helvetica", "fontsize": "12"}
+OPERATION = {"class": "operation", "shape": "circle", "style": "filled"}
+OPERATION |= {"margin": "0.03", "width": "0.45"}
 
 
 def draw(
@@ -80,148 +85,103 @@ def draw(
         raise TypeError(
             f"collapse is True, False, None or a number of levels, but got {collapse!r}"
         )
-    picture = _Picture(Graph(root, names), THEMES[theme], collapse)
+    picture = _Picture(Graph(root, names), THEMES[theme], collapse, circuit=style == "circuit")
     if picture.shown > limit:
         raise ValueError(
             f"the picture would show {picture.shown:,} values, more than limit={limit:,}: "
             "draw one example rather than a batch, or fold modules with collapse=True"
         )
-    return picture.drawing(style, rankdir, format)
+    return picture.drawing(rankdir, format)
 
 
 class _Picture:
     """What is to be drawn, and where: the graph, and the boxes of its modules."""
 
     def __init__(
-        self, graph: Graph, colours: Mapping[str, str], collapse: bool | int | None
+        self, graph: Graph, colours: Mapping[str, str], collapse: bool | int | None, circuit: bool
     ) -> None:
-        self.graph, self.colours = graph, colours
-        levels = _open_levels(graph, collapse)
-        self.around: list[Boxes] = [path[:levels] for path in graph.paths]  # the open ones
-        self.folded: dict[int, Box] = {}  # those around places that are not to be seen
-        self.members: dict[Box | None, dict[Thing, None]] = {None: {}}  # of open boxes, and of all
-        self.identifiers: dict[Box, str] = {}
-        for place, path in enumerate(graph.paths[:-1]):
-            if len(path) > levels:
-                self.folded[place] = path[levels]
-            self._add(self.around[place], self._thing(place))
-        self._add(self.around[-1], len(graph.order) - 1)  # the root is never hidden in a box
-        self.hidden = Counter(self.folded.values())
-        self.shown = len(graph.order) - len(self.folded)
+        self.graph, self.colours, self.circuit = graph, colours, circuit
+        self.levels = levels = _open_levels(graph, collapse)
+        self.things = {
+            place: thing_at(place, path, levels) for place, path in enumerate(graph.paths)
+        }
+        self.things[len(graph.order) - 1] = len(graph.order) - 1  # the root is never hidden
+        self.hidden = Counter(thing for thing in self.things.values() if isinstance(thing, Box))
+        self.shown = len(graph.order) - sum(self.hidden.values())
+        things = zip(graph.paths, self.things.values(), strict=True)
+        self.members = nest((*path[:levels], thing) for path, thing in things)
+        boxes = dict.fromkeys(box for path in graph.paths for box in path[: levels + 1])
+        self.identifiers = {box: f"m{count}" for count, box in enumerate(boxes)}
 
-    def _add(self, around: Boxes, thing: Thing) -> None:
-        things = (*around, thing)
-        for box, member in zip((None, *around), things, strict=True):
-            self.members.setdefault(box, {})[member] = None
-            if isinstance(member, Box):
-                self.identifiers.setdefault(member, f"m{len(self.identifiers)}")
+    def drawing(self, rankdir: str, format: str) -> Drawing:
+        from .rendering import Drawing
 
-    def _thing(self, place: int) -> Thing:
-        return self.folded.get(place, place)
+        picture, count = Drawing("step", format=format), len(self.graph.order)
+        size = f"a graph of {counted(count, 'value')}"
+        picture.table = str(record_of(self.graph)) if count <= TABLE_LIMIT else size
+        text = {"fontname": "Helvetica", "fontcolor": self.colours["text"]}
+        background = self.colours["background"]
+        picture.attr("graph", rankdir=rankdir, bgcolor=background, tooltip=size, **text, **SPACING)
+        if self.shown > 100:  # curves and exact ranks would take minutes from here on
+            picture.attr("graph", splines="line", nslimit="1", nslimit1="1")
+        text["color"] = self.colours["line"]
+        picture.attr("node", shape="plain", fontsize="14", **text)
+        picture.attr("edge", fontsize="11", arrowsize="0.7", **text)
+        if self.hidden:
+            note = f"{count - self.shown:,} of {count:,} values are inside of boxes"
+            picture.attr("graph", label=note, labelloc="b", fontsize="12")
+        self._members(picture, None)
+        for link in links(self.things, self.graph.operands, self.things):
+            self._edge(picture, *link)
+        return picture
 
     def _identifier(self, thing: Thing) -> str:
         return self.identifiers[thing] if isinstance(thing, Box) else f"n{thing}"
 
-    def drawing(self, style: str, rankdir: str, format: str) -> Drawing:
-        picture = self._blank(rankdir, format)
-        self._members(picture, None, circuit=style == "circuit")
-        self._edges(picture, circuit=style == "circuit")
-        return picture
-
-    def _blank(self, rankdir: str, format: str) -> Drawing:
-        """A drawing without anything on it: what holds for all of it."""
-        from .rendering import Drawing
-
-        picture, count = Drawing("step", format=format), len(self.graph.order)
-        size = f"a graph of {_counted(count)}"
-        picture.table = str(record_of(self.graph)) if count <= TABLE_LIMIT else size
-        line, text = self.colours["line"], self.colours["text"]
-        picture.attr(
-            "graph",
-            rankdir=rankdir,
-            bgcolor=self.colours["background"],
-            fontname="Helvetica",
-            fontcolor=text,
-            nodesep="0.25",
-            ranksep="0.5",
-            pad="0.2",
-            ordering="in",  # the left operand stays on the left
-            tooltip=size,
-        )
-        if self.shown > 100:  # curves and exact ranks would take minutes from here on
-            picture.attr("graph", splines="line", nslimit="1", nslimit1="1")
-        font = {"fontname": "Helvetica", "fontsize": "14", "fontcolor": text, "color": line}
-        picture.attr("node", shape="plain", **font)
-        picture.attr("edge", **(font | {"fontsize": "11", "arrowsize": "0.7"}))
-        if self.folded:
-            note = f"{len(self.folded):,} of {count:,} values are inside of boxes"
-            picture.attr("graph", label=note, labelloc="b", fontsize="12")
-        return picture
-
     # --- Modules ----------------------------------------------------------------------------------
 
-    def _members(self, picture: Digraph, around: Box | None, circuit: bool) -> None:
+    def _members(self, picture: Drawing, around: Box | None) -> None:
         """What stands directly in a box: its values, then the boxes in it."""
         members = self.members[around]
         for member in members:
             if not isinstance(member, Box):
-                self._value(picture, member, circuit)
-        for box in reversed(members):  # dot stacks them from the bottom
-            if not isinstance(box, Box):
-                continue
-            if box not in self.members:
-                self._folded(picture, box)
-                continue
-            with picture.subgraph(name=f"cluster_{self.identifiers[box]}") as cluster:
-                cluster.attr(
-                    label=f"<{escaped(box.title)}>",
-                    labelloc="t",
-                    id=self.identifiers[box],
-                    **{"class": "module"},
-                    style="rounded,filled",
-                    color=self.colours["line"],
-                    fillcolor=self.colours["cluster"],
-                    fontname="Helvetica",
-                    fontsize="12",
-                    tooltip=plain(box.title),
-                )
-                self._members(cluster, box, circuit)
+                self._value(picture, member)
+        for member in reversed(members):  # dot stacks them from the bottom
+            if isinstance(member, Box):
+                self._box(picture, member)
 
-    def _folded(self, picture: Digraph, box: Box) -> None:
-        inside = f"{_counted(self.hidden[box])} inside"
-        rows = _cell(box.title, self.colours["text"], bold=True)
-        rows += _cell(inside, self.colours["quiet"])
-        picture.node(
-            self.identifiers[box],
-            label=_table(rows, self.colours["line"], self.colours["cluster"], border=2, padding=5),
-            id=self.identifiers[box],
-            tooltip=plain(f"{box.title}: {inside}"),
-            **{"class": "module collapsed"},
-        )
+    def _box(self, picture: Drawing, box: Box) -> None:
+        """A box that is folded is a node, and one that is open a cluster."""
+        colours, identifier = self.colours, self.identifiers[box]
+        if box in self.hidden:
+            inside = f"{counted(self.hidden[box], 'value')} inside"
+            rows = _row(_font(box.title, colours["text"], bold=True))
+            rows += _row(_font(inside, colours["quiet"]))
+            label = _table(rows, colours["line"], colours["cluster"], border=2, padding=5)
+            tooltip, kind = plain(f"{box.title}: {inside}"), {"class": "module collapsed"}
+            picture.node(identifier, label=label, id=identifier, tooltip=tooltip, **kind)
+            return
+        title = {"label": f"<{escaped(box.title)}>", "tooltip": plain(box.title)}
+        look = CLUSTER | {"color": colours["line"], "fillcolor": colours["cluster"]}
+        with picture.subgraph(name=f"cluster_{identifier}") as cluster:
+            cluster.attr(id=identifier, **title, **look)
+            self._members(cluster, box)
 
     # --- Values -----------------------------------------------------------------------------------
 
-    def _value(self, picture: Digraph, place: int, circuit: bool) -> None:
+    def _value(self, picture: Drawing, place: int) -> None:
         value, operation = self.graph.order[place], self.graph.order[place].operation
+        tooltip = self._tooltip(place)
         picture.node(
             f"n{place}",
-            label=self._on_wire(place) if circuit else self._in_node(place),
+            label=self._on_wire(place) if self.circuit else self._in_node(place),
             id=f"n{place}",
-            tooltip=self._tooltip(place),
+            tooltip=tooltip,
             **{"class": "value leaf" if operation is None else f"value {operation.name}"},
         )
-        if circuit and operation is not None:
-            picture.node(
-                f"o{place}",
-                label=f"<{escaped(sign(value._op))}>",
-                shape="circle",
-                style="filled",
-                fillcolor=self.colours["node"],
-                margin="0.03",
-                width="0.45",
-                tooltip=self._tooltip(place),
-                **{"class": "operation"},
-            )
+        if self.circuit and operation is not None:
+            label, colour = f"<{escaped(sign(value._op))}>", self.colours["node"]
+            picture.node(f"o{place}", label=label, fillcolor=colour, tooltip=tooltip, **OPERATION)
             picture.edge(f"o{place}", f"n{place}", dir="none", **{"class": "wire"})
 
     def _in_node(self, place: int) -> str:
@@ -232,7 +192,7 @@ class _Picture:
         titles = [_font(name, colours["text"], bold=True)] if name else []
         if symbol:
             titles.append(_font(symbol, colours["quiet" if name else "text"], bold=not name))
-        rows = f'<TR><TD COLSPAN="2">{" ".join(titles)}</TD></TR>' if titles else ""
+        rows = _row(" ".join(titles)) if titles else ""
         rows += _pair("data", number(value.data), colours["quiet"], colours["value"])
         rows += _pair("grad", _gradient(value), colours["quiet"], colours["gradient"])
         leaf = value.operation is None
@@ -252,8 +212,9 @@ class _Picture:
 
     def _name(self, place: int) -> str:
         """The name to show: those that we make up, such as v1, would say nothing in a picture."""
+        around = len(self.graph.paths[place][: self.levels])
         given = self.graph.order[place] in self.graph.given
-        return self.graph.short(place, len(self.around[place])) if given else ""
+        return self.graph.short(place, around) if given else ""
 
     def _tooltip(self, place: int) -> str:
         value = self.graph.order[place]
@@ -265,41 +226,26 @@ class _Picture:
 
     # --- Edges ------------------------------------------------------------------------------------
 
-    def _edges(self, picture: Digraph, circuit: bool) -> None:
-        for tail, head, use in self._uses():
-            into_sign = circuit and isinstance(head, int)
-            goal = f"o{head}" if into_sign else self._identifier(head)
-            attributes = {"class": "operand"}
-            if use is not None and isinstance(head, int):
-                attributes |= self._use(head, use, circuit)
-            picture.edge(self._identifier(tail), goal, **attributes)
+    def _edge(self, picture: Drawing, tail: Thing, head: Thing, use: int | None) -> None:
+        goal, attributes = self._identifier(head), {"class": "operand"}
+        if isinstance(head, int) and self.circuit:
+            goal = f"o{head}"
+        if isinstance(head, int) and use is not None:
+            attributes |= self._use(head, use)
+        picture.edge(self._identifier(tail), goal, **attributes)
 
-    def _uses(self) -> Iterator[tuple[Thing, Thing, int | None]]:
-        """The edges: one for each use of a value, or one in all between a box and its neighbour."""
-        drawn: set[tuple[Thing, Thing]] = set()
-        for place, operands in enumerate(self.graph.operands):
-            head = self._thing(place)
-            for use, operand in enumerate(operands):
-                tail = self._thing(operand)
-                if isinstance(tail, int) and isinstance(head, int):
-                    yield tail, head, use
-                elif tail != head and (tail, head) not in drawn:
-                    drawn.add((tail, head))
-                    yield tail, head, None
-
-    def _use(self, place: int, use: int, circuit: bool) -> dict[str, str]:
+    def _use(self, place: int, use: int) -> dict[str, str]:
         """An edge from an operand: the local derivative, and × upstream where backward has been."""
-        graph = self.graph
-        result, operand = graph.order[place], graph.order[graph.operands[place][use]]
+        graph, result = self.graph, self.graph.order[place]
         local, rule = result.partials[use], graph.rules(result)[use]
-        words = f"∂{graph.called[result]}/∂{graph.called[operand]} = {rule}"
+        words = f"∂{graph.called[result]}/∂{graph.called[result.operands[use]]} = {rule}"
         if words.rpartition(" = ")[2] != number(local):
             words += f" = {number(local)}"
         attributes = {"id": f"n{place}-{use}"}
         if _reached(result):
             upstream = number(result.grad)
             words += f"; × upstream {upstream} = contribution {number(local * result.grad)}"
-            if not circuit:
+            if not self.circuit:
                 attributes["label"] = f" {number(local)} × {upstream} "
                 attributes["fontcolor"] = self.colours["gradient"]
         return attributes | {"tooltip": plain(words)}
@@ -309,13 +255,9 @@ def _open_levels(graph: Graph, collapse: bool | int | None) -> int:
     """How many levels of modules are drawn open."""
     if collapse is None:
         return open_levels(graph.paths, graph.operands)
-    if isinstance(collapse, bool):
-        return 0 if collapse else max(map(len, graph.paths))
-    return max(collapse, 0)
-
-
-def _counted(values: int) -> str:
-    return f"{values:,} value{'s' * (values != 1)}"
+    if collapse is False:
+        return max(map(len, graph.paths))
+    return 0 if collapse is True else max(collapse, 0)
 
 
 # --- Labels like HTML -----------------------------------------------------------------------------
@@ -327,8 +269,8 @@ def _font(text: str, colour: str, bold: bool = False, size: int = 0) -> str:
     return f'<FONT COLOR="{colour}"{points}>{inside}</FONT>'
 
 
-def _cell(text: str, colour: str, bold: bool = False) -> str:
-    return f'<TR><TD COLSPAN="2">{_font(text, colour, bold)}</TD></TR>'
+def _row(inside: str) -> str:
+    return f'<TR><TD COLSPAN="2">{inside}</TD></TR>'
 
 
 def _pair(word: str, amount: str, quiet: str, colour: str) -> str:
@@ -360,7 +302,7 @@ def _gradient(value: Value) -> str:
 # --- In a notebook --------------------------------------------------------------------------------
 
 
-def _show_value(value: Value, include: object = None, exclude: object = None) -> dict[str, str]:
+def _show_value(value: Value, **_: object) -> dict[str, str]:
     """What a notebook shows of a Value: its graph, if that is small."""
     size = len(topological_order(value))
     if size <= COLLAPSE_ABOVE:

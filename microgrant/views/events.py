@@ -24,7 +24,7 @@ from .graph import Graph
 from .style import clean
 
 __all__ = ["MISTAKES", "Contribution", "Event", "Forward", "Node", "Record", "Seed", "record"]
-__all__ += ["record_of"]
+__all__ += ["record_of", "written"]
 
 MISTAKES = {
     "overwrite": "= in place of +=: each contribution overwrites the one before",
@@ -122,9 +122,6 @@ class Record(Sequence[Event]):
     def __getitem__(self, place: int | slice) -> Event | Sequence[Event]:
         return self.events[place]
 
-    def __iter__(self) -> Iterator[Event]:
-        return iter(self.events)
-
     @property
     def gradients(self) -> dict[str, float]:
         """The derivative of the root with respect to each named leaf, by name."""
@@ -165,54 +162,48 @@ class Record(Sequence[Event]):
     def __str__(self) -> str:
         """The step as a table, to be followed with a pencil."""
         root = self.nodes[-1].name
-        given = [e for e in self.events if isinstance(e, Forward) and not e.arithmetic]
-        computed = [e for e in self.events if isinstance(e, Forward) and e.arithmetic]
-        backward = [e for e in self.events if not isinstance(e, Forward) and self._concerns(e)]
-        gradients = [[f"∂{root}/∂{name}", "=", number(x)] for name, x in self.gradients.items()]
-        parts = [
-            ("given", [self._forward_row(e) for e in given if not self.nodes[e.node].constant]),
-            ("forward pass", [self._forward_row(e) for e in computed]),
-            ("backward pass", [self._backward_row(e) for e in backward]),
-            ("gradients", gradients),
+        parts: dict[str, list[list[str]]] = {"given": [], "forward pass": [], "backward pass": []}
+        for event in self.events:
+            if self.about_constant(event):
+                continue
+            if not isinstance(event, Forward):
+                parts["backward pass"].append(self._row(event))
+            else:
+                parts["forward pass" if event.arithmetic else "given"].append(self._row(event))
+        parts["gradients"] = [
+            [f"∂{root}/∂{name}", "=", number(x)] for name, x in self.gradients.items()
         ]
-        return "\n\n".join(f"{title}\n{_aligned(rows)}" for title, rows in parts if rows)
+        return "\n\n".join(f"{title}\n{_aligned(rows)}" for title, rows in parts.items() if rows)
 
-    def _concerns(self, event: Seed | Contribution) -> bool:
-        """Constants have gradients too, but nobody asks for them."""
-        return isinstance(event, Seed) or not self.nodes[event.operand].constant
+    def about_constant(self, event: Event) -> bool:
+        """Whether an event gives a constant or its gradient: it has one, but nobody asks for it."""
+        return not isinstance(event, Seed) and self.nodes[written(event)].constant
 
     def line(self, step: int) -> str:
         """One event as a line: ``d = a × b = 2 × −3 = −6``."""
-        event = self.events[step]
-        row = self._forward_row(event) if isinstance(event, Forward) else self._backward_row(event)
-        return clean(" ".join(filter(None, row)))
+        return clean(" ".join(filter(None, self._row(self.events[step]))))
 
-    def _forward_row(self, event: Forward) -> list[str]:
+    def _row(self, event: Event) -> list[str]:
+        """An event as the cells of a table."""
         node = self.nodes[event.node]
-        if not node.formula:
-            return [node.name, "=", number(node.value)]
-        return [node.name, "=", node.formula, "=", event.arithmetic, "=", number(node.value)]
-
-    def _backward_row(self, event: Seed | Contribution) -> list[str]:
+        if isinstance(event, Forward):
+            computed = [node.formula, "=", event.arithmetic, "="] if node.formula else []
+            return [node.name, "=", *computed, number(node.value)]
         if isinstance(event, Seed):
-            return [f"{self.nodes[event.node].name}.grad:", number(event.value), "(the seed)"]
-        out, operand = self.nodes[event.node].name, self.nodes[event.operand].name
-        before, contribution = number(event.before), number(event.contribution)
-        rule = self.nodes[event.node].rules[event.place]
-        meaning = "" if rule == number(event.local) else f" (= {rule})"
-        keeps = self.mistake != "overwrite"
-        return [
-            f"{operand}.grad:",
-            f"{before} +" if keeps else "",
-            f"upstream {number(event.upstream)}",
-            "×",
-            f"∂{out}/∂{operand}{meaning}",
-            number(event.local),
-            "=",
-            f"{before} + {contribution}" if keeps else contribution,
-            "→",
-            number(event.after),
-        ]
+            return [f"{node.name}.grad:", number(event.value), "(the seed)"]
+        operand, rule = self.nodes[event.operand].name, node.rules[event.place]
+        local, contribution = number(event.local), number(event.contribution)
+        meaning = "" if rule == local else f" (= {rule})"
+        before = "" if self.mistake == "overwrite" else f"{number(event.before)} +"
+        derivative = f"∂{node.name}/∂{operand}{meaning}"
+        product = [f"upstream {number(event.upstream)}", "×", derivative, local]
+        total = [f"{before} {contribution}".lstrip(), "→", number(event.after)]
+        return [f"{operand}.grad:", before, *product, "=", *total]
+
+
+def written(event: Event) -> int:
+    """The place of the node whose value or gradient an event sets."""
+    return event.operand if isinstance(event, Contribution) else event.node
 
 
 def record(
@@ -252,14 +243,14 @@ def record_of(graph: Graph, mistake: str | None = None) -> Record:
     if mistake is not None and mistake not in MISTAKES:
         raise ValueError(f"mistake is one of {', '.join(MISTAKES)}, but got {mistake!r}")
     nodes = tuple(_node(graph, value) for value in graph.order)
-    events: list[Event] = []
-    for place, value in enumerate(graph.order):
-        events.append(Forward(place, graph.arithmetic(value) if value.operation else ""))
+    events: list[Event] = [
+        Forward(place, graph.arithmetic(value) if value.operation else "")
+        for place, value in enumerate(graph.order)
+    ]
     events.append(Seed(len(nodes) - 1, 1.0))
     gradients = [0.0] * len(nodes)
     if mistake == "no_zero_grad":
-        for _ in _contributions(graph, gradients):
-            pass  # the earlier step
+        list(_contributions(graph, gradients))  # the earlier step
         gradients = [0.0 if node.operation else x for node, x in zip(nodes, gradients, strict=True)]
     events += _contributions(graph, gradients, mistake)
     return Record(nodes, tuple(events), mistake)
@@ -270,17 +261,9 @@ def _node(graph: Graph, value: Value) -> Node:
     if operation is None:
         constant = hasattr(value, "_constant") and not value.label and name == number(value._data)
         return Node(name, value._data, "", "", (), (), "", (), constant)
-    return Node(
-        name,
-        value._data,
-        operation.name,
-        operation.symbol,
-        operation.constants,
-        graph.operands[graph.places[value]],
-        graph.formula(value),
-        tuple(graph.rules(value)),
-        constant=False,
-    )
+    entry = operation.name, operation.symbol, operation.constants
+    operands, rules = graph.operands[graph.places[value]], tuple(graph.rules(value))
+    return Node(name, value._data, *entry, operands, graph.formula(value), rules, constant=False)
 
 
 def _contributions(
@@ -288,10 +271,10 @@ def _contributions(
 ) -> Iterator[Contribution]:
     """The backward pass from the root; `gradients` is what it begins with, and keeps up to date."""
     gradients[-1] = 1.0
-    naive = mistake == "no_topological_order"
-    for count, node in enumerate(
-        _naive_order(graph) if naive else reversed(range(len(graph.order)))
-    ):
+    order: Iterator[int] = reversed(range(len(graph.order)))
+    if mistake == "no_topological_order":
+        order = _naive_order(graph)
+    for count, node in enumerate(order):
         if count > MOST_EVENTS:
             raise ValueError(
                 f"without a topological order this step takes more than {MOST_EVENTS:,} visits, "
@@ -318,10 +301,6 @@ def _naive_order(graph: Graph) -> Iterator[int]:
 def _aligned(rows: list[list[str]]) -> str:
     """Columns as wide as their widest cell; a cell with a control character cannot break a line."""
     rows = [[clean(cell) for cell in row] for row in rows]
-    columns = zip_longest(*rows, fillvalue="")
-    widths = [max(map(len, column)) for column in columns]
-    lines = []
-    for row in rows:
-        cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=False))
-        lines.append("  " + " ".join(cells).rstrip())
-    return "\n".join(lines)
+    widths = [max(map(len, column)) for column in zip_longest(*rows, fillvalue="")]
+    lines = [" ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
+    return "\n".join(f"  {line}" for line in lines)

@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import html
 import json
-import math
 import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -25,16 +24,15 @@ from typing import Any
 
 from ..engine.value import Value
 from ..files import write_file
-from .events import Contribution, Forward, Record, Seed, record_of
+from .events import Contribution, Record, record_of
 from .graph import Graph
 from .latex import align
+from .style import speakable
 from .terminal import play
 
 __all__ = ["Explanation", "explain"]
 
 PAGES = (".html", ".htm")
-
-KINDS = {Forward: "forward", Seed: "seed", Contribution: "contribution"}
 
 
 def explain(
@@ -80,11 +78,6 @@ class Explanation(Record):
         """The value that is differentiated."""
         return self.graph.root
 
-    @property
-    def names(self) -> Mapping[str, object]:
-        """The variables and parameters that values are named after."""
-        return self.graph.names
-
     def __repr__(self) -> str:
         edges = sum(isinstance(event, Contribution) for event in self.events)
         return f"<explanation of a step: {len(self.nodes):,} values, {edges:,} contributions>"
@@ -101,13 +94,15 @@ class Explanation(Record):
         return {
             "mistake": self.mistake,
             "nodes": [asdict(node) for node in self.nodes],
-            "events": [{"kind": KINDS[type(event)]} | asdict(event) for event in self.events],
+            "events": [
+                {"kind": type(event).__name__.lower()} | asdict(event) for event in self.events
+            ],
             "gradients": self.gradients,
         }
 
     def to_json(self) -> str:
         """`to_dict` as JSON. It has no nan and inf: they are written "nan", "inf" and "-inf"."""
-        return json.dumps(_speakable(self.to_dict()), ensure_ascii=False, allow_nan=False)
+        return json.dumps(speakable(self.to_dict()), ensure_ascii=False, allow_nan=False)
 
     def latex(self) -> str:
         r"""The step as an ``align*`` environment of LaTeX's amsmath, for slides.
@@ -164,14 +159,3 @@ class Explanation(Record):
 
         self.graph.check_unchanged()
         return page_of(self.graph, self, title)
-
-
-def _speakable(x: object) -> object:
-    """The same, with texts for what JSON cannot write."""
-    if isinstance(x, float) and not math.isfinite(x):
-        return str(x)
-    if isinstance(x, dict):
-        return {key: _speakable(value) for key, value in x.items()}
-    if isinstance(x, (list, tuple)):
-        return [_speakable(value) for value in x]
-    return x

@@ -4,7 +4,7 @@ With this module you can
 
 - write a node with names:         spell(term_of(value, names_of(called)))
 - write it with its numbers:       spell(term_of(value, numbers_of(graph)))
-- write its local derivatives:     rules_of(value, called)
+- write its local derivatives:     derivative_in_words(value.operation, "out", ["a", "b"])
 
 What a `where` compared, and the branch that it did not take, need not be in the graph: a formula
 writes it out, as far as that can be read.
@@ -12,14 +12,16 @@ writes it out, as far as that can be read.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Mapping
+from collections.abc import Callable, Container, Mapping, Sequence
 from typing import TypeAlias
 
 from ..engine.conditions import Choice, Condition
 from ..engine.value import Value
-from ..ops.words import CHOICE, TERMS, Operand, Term, derivative, spell
+from ..ops.table import Operation
+from ..ops.words import CHOICE, TERMS, Operand, Term, derivative
 
-__all__ = ["MOST_WRITTEN_OUT", "names_of", "numbers_of", "rule_of", "rules_of", "term_of"]
+__all__ = ["MOST_WRITTEN_OUT", "derivative_in_words", "names_of", "numbers_of", "rule_of"]
+__all__ += ["term_of"]
 
 MOST_WRITTEN_OUT = 12  # operations, in what a `where` compares or does not take
 
@@ -33,6 +35,7 @@ def term_of(value: Value, operand_of: OperandOf) -> Term:
         need not be in the graph: where None stands for such a Value, it is written out.
 
     >>> from microgrant import where
+    >>> from microgrant.ops.words import spell
     >>> x, a = Value(2.0, "x"), Value(3.0, "a")
     >>> y = where(x > 0, a, x * 0.1)
     >>> spell(term_of(y, names_of({x: "x", a: "a"})))
@@ -73,7 +76,7 @@ class _Writer:
             return Term(CHOICE, tuple(map(self.part, parts)))
         if operation is None:
             raise ValueError(f"{value!r} was given, and not computed")
-        return Term(operation, tuple(map(self.part, value._prev)))
+        return Term(operation, tuple(map(self.part, value.operands)))
 
     def part(self, x: Value | Condition | float) -> Operand:
         if isinstance(x, Condition):
@@ -103,15 +106,9 @@ class _Writer:
         return Term(relation, (first, *map(self.part, operands[1:])))
 
 
-def rules_of(value: Value, called: Mapping[Value, str]) -> list[str]:
-    """The local derivatives of an interior node in words, one for each operand."""
-    operation, operands = value.operation, value._prev
-    if operation is None:
-        return []
-    if isinstance(operation, Choice):
-        return [spell(rule_of(operation, names_of(called)))]
-    names = [called[operand] for operand in operands]
+def derivative_in_words(operation: Operation, out: str, names: Sequence[str]) -> list[str]:
+    """`derivative`, and signs for it where a rule of the user's works on floats only."""
     try:
-        return derivative(operation, called[value], names)
-    except (TypeError, AttributeError):  # a rule of the user's that works on floats only
+        return derivative(operation, out, names)
+    except (TypeError, AttributeError):
         return [f"∂{operation.name}/∂{name}" for name in names]

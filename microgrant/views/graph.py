@@ -7,6 +7,7 @@ With this module you can
 - write a value as a formula:               graph.formula(loss)
 - see which modules are around a value:     graph.paths[graph.places[loss]]
 - ask how many boxes fit into a picture:    open_levels(graph.paths, graph.operands)
+- find what stands in each, and the edges:  nest(paths), links(shown, operands, inside)
 
 A `Graph` is made once, and then shared by the record, the drawing, the page and all other views.
 """
@@ -14,7 +15,7 @@ A `Graph` is made once, and then shared by the record, the drawing, the page and
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TypeAlias, TypeVar
@@ -23,11 +24,11 @@ from ..engine.conditions import Choice, whole_order
 from ..engine.value import Value, topological_order
 from ..nn import Module, ModuleCall
 from ..ops.words import number, spell
-from .formulas import names_of, numbers_of, rules_of, term_of
-from .naming import add_names, given_names, held_by, mentioned
+from .formulas import derivative_in_words, names_of, numbers_of, rule_of, term_of
+from .naming import add_names, given_names, held
 
-__all__ = ["COLLAPSE_ABOVE", "MOST_EDGES", "Box", "Boxes", "Graph", "Thing", "common"]
-__all__ += ["open_levels", "order_of", "thing_at"]
+__all__ = ["COLLAPSE_ABOVE", "MOST_EDGES", "Box", "Boxes", "Graph", "Link", "Members", "Thing"]
+__all__ += ["common", "counted", "links", "nest", "open_levels", "order_of", "thing_at"]
 
 COLLAPSE_ABOVE = 60  # more things than a picture can show at a readable size
 MOST_EDGES = 2 * COLLAPSE_ABOVE
@@ -58,6 +59,9 @@ class Box:
 Boxes: TypeAlias = tuple[Box, ...]  # those around a value, from the outside in
 Calls: TypeAlias = tuple[ModuleCall, ...]  # likewise
 Thing: TypeAlias = int | Box  # what a picture shows: the place of a value, or a folded box
+Members: TypeAlias = dict[Thing | None, dict[Thing, None]]  # what is in each box, and in none
+# An edge: its tail and its head; between values, which operand of the head the tail is.
+Link: TypeAlias = tuple[Thing, Thing, int | None]
 
 
 class Graph:
@@ -94,22 +98,21 @@ class Graph:
         flat: bool = False,
     ) -> None:
         if names is not None and not isinstance(names, Mapping):
-            raise TypeError(
-                "names is a dictionary of variables, such as locals(), but got "
-                f"{type(names).__name__}"
-            )
+            kind = type(names).__name__
+            raise TypeError(f"names is a dictionary of variables, such as locals(), but got {kind}")
         self.root = root
-        self.order = order_of(root)
+        self.order, mentioned = order_of(root)
         self.places = {value: place for place, value in enumerate(self.order)}
-        self.operands = [tuple(self.places[x] for x in value._prev) for value in self.order]
+        self.operands = [tuple(self.places[x] for x in value.operands) for value in self.order]
         self.names: dict[str, object] = dict(names or {})
-        everything = dict.fromkeys([*self.order, *mentioned(self.order)])
+        everything = [*self.order, *mentioned]
         if flat:
-            self.names = dict(held_by(self.names, everything))
+            wanted = set(everything)
+            self.names = {name: x for name, x in held(self.names) if x in wanted}
         self.own_names: dict[str, str] = {}
         if parameters:
             self._name_parameters()
-        self.called = given_names([*everything], self.names)
+        self.called = given_names(everything, self.names)
         self.given = frozenset(self.called)
         add_names(self.order, self.called)
 
@@ -134,7 +137,7 @@ class Graph:
             operation = value.operation
             if operation is None:
                 continue
-            data = operation.forward(*(operand._data for operand in value._prev))
+            data = operation.forward(*(operand._data for operand in value.operands))
             flipped = isinstance(operation, Choice) and not operation.condition.unchanged()
             if flipped or (data != value._data and data == data):
                 raise ValueError(
@@ -155,7 +158,13 @@ class Graph:
 
     def rules(self, value: Value) -> list[str]:
         """Its local derivatives, one for each operand: ``b`` and ``a``."""
-        return rules_of(value, self.called)
+        operation = value.operation
+        if operation is None:
+            return []
+        if isinstance(operation, Choice):
+            return [spell(rule_of(operation, names_of(self.called)))]
+        operands = [self.called[operand] for operand in value.operands]
+        return derivative_in_words(operation, self.called[value], operands)
 
     def short(self, place: int, around: int) -> str:
         """The name of a value, from inside of so many boxes: in that of its own neuron, w[1] says
@@ -184,7 +193,7 @@ class Graph:
             for call in path:
                 if call not in inputs:
                     inputs[call] = set(call.inputs)
-            for operand in value._prev:
+            for operand in value.operands:
                 outside = tuple(call for call in path if operand not in inputs[call])
                 known = paths.get(operand)
                 paths[operand] = outside if known is None else common(known, outside)
@@ -197,8 +206,7 @@ class Graph:
         A module that was called from two others, or twice, has a box for each.
         """
         inside = Counter(path[: i + 1] for path in self.calls for i in range(len(path)))
-        called = [path[-1].module() for path in inside]
-        modules = {id(module): module for module in called if module is not None}
+        modules = _modules(path[-1] for path in inside)
         names = {
             (id(around), id(module)): name
             for around in modules.values()
@@ -206,8 +214,8 @@ class Graph:
         }
         summaries = {key: _summary(module) for key, module in modules.items()}
         boxes: dict[Calls, Box] = {}
-        for (path, values), module in zip(inside.items(), called, strict=True):
-            around = path[-2].module() if len(path) > 1 else None
+        for path, values in inside.items():
+            around, module = [None, *(call.module() for call in path)][-2:]
             name = names.get((id(around), id(module)), "")
             summary = summaries.get(id(module), "a module")  # the graph may have outlived it
             boxes[path] = Box(len(boxes), name, summary, values)
@@ -215,11 +223,7 @@ class Graph:
 
     def _name_parameters(self) -> None:
         """Add the parameters of the modules that were called to the variables."""
-        outermost = dict.fromkeys(path[0] for path in self.calls if path)
-        modules = {id(module): module for module in (call.module() for call in outermost)}
-        for module in modules.values():
-            if module is None:
-                continue  # the graph has outlived it
+        for module in _modules(path[0] for path in self.calls if path).values():
             for name, parameter in module.named_parameters():
                 unique = name
                 while unique in self.names and self.names[unique] is not parameter:
@@ -228,24 +232,41 @@ class Graph:
                 self.own_names[unique] = name
 
 
-def order_of(root: Value) -> list[Value]:
-    """`topological_order`, in which a `where` also comes after what its condition compared.
+def order_of(root: Value) -> tuple[list[Value], list[Value]]:
+    """`topological_order`, in which a `where` also comes after what its condition compared; and the
+    Values outside of the graph that conditions and branches not taken were computed from.
 
     >>> from microgrant import where
     >>> x = Value(2.0, "x")
-    >>> [value.label or value._op for value in order_of(where(x > 0, 1.0, 0.0) * x)]
-    ['x', '', 'where', '*']
+    >>> order, mentioned = order_of(where(x > 0, 1.0, 0.0) * x)
+    >>> [value.label or value._op for value in order], mentioned
+    (['x', '', 'where', '*'], [Value(data=0.0, grad=0.0)])
     """
     order = topological_order(root)
     if not any(isinstance(value.operation, Choice) for value in order):
-        return order
+        return order, []
     inside = set(order)
-    return [x for x in whole_order(root) if isinstance(x, Value) and x in inside]
+    values = [x for x in whole_order(root) if isinstance(x, Value)]
+    return [x for x in values if x in inside], [x for x in values if x not in inside]
+
+
+def _modules(calls: Iterable[ModuleCall]) -> dict[int, Module]:
+    """The modules that were called, by id, but for those that the graph has outlived."""
+    modules = (call.module() for call in calls)
+    return {id(module): module for module in modules if module is not None}
 
 
 def _summary(module: Module) -> str:
-    count = len(module.parameters())
-    return f"{module.describe()}, {count:,} parameter{'s' * (count != 1)}"
+    return f"{module.describe()}, {counted(len(module.parameters()), 'parameter')}"
+
+
+def counted(count: int, thing: str) -> str:
+    """So many of a thing.
+
+    >>> counted(1, "value"), counted(1000, "value")
+    ('1 value', '1,000 values')
+    """
+    return f"{count:,} {thing}{'s' * (count != 1)}"
 
 
 # --- How much of it a picture can show ------------------------------------------------------------
@@ -280,6 +301,39 @@ def open_levels(
 def thing_at(place: int, path: Boxes, level: int) -> Thing:
     """What stands for a value where so many levels of boxes are open: itself, or a folded box."""
     return path[level] if len(path) > level else place
+
+
+def nest(paths: Iterable[tuple[Thing, ...]]) -> Members:
+    """What stands directly in each box, and, under None, in none: in the order of the paths.
+
+    paths: things that are to be seen, each after the open boxes around it.
+    """
+    members: Members = {None: {}}
+    for path in paths:
+        for around, thing in zip((None, *path), path, strict=False):
+            members.setdefault(around, {})[thing] = None
+    return members
+
+
+def links(
+    shown: Mapping[int, Thing], operands: Sequence[Sequence[int]], inside: Container[int]
+) -> Iterator[Link]:
+    """The edges of a picture: one for each use of a value, one in all between a box and another.
+
+    shown: what is to be seen of each value, or of a neighbour outside.
+    inside: the places of the values that are in the picture: edges touch one of them.
+    """
+    drawn: set[tuple[Thing, Thing]] = set()
+    for place, head in shown.items():
+        for use, operand in enumerate(operands[place]):
+            tail = shown.get(operand)
+            if tail is None or tail == head or not (place in inside or operand in inside):
+                continue
+            if isinstance(tail, int) and isinstance(head, int):
+                yield tail, head, use
+            elif (tail, head) not in drawn:
+                drawn.add((tail, head))
+                yield tail, head, None
 
 
 def common(a: tuple[T, ...], b: tuple[T, ...]) -> tuple[T, ...]:

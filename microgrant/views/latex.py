@@ -63,8 +63,7 @@ class _Slide:
         if isinstance(event, Seed):
             return f"{self.gradients[event.node]} &= 1"
         if isinstance(event, Contribution):
-            constant = self.step.nodes[event.operand].constant
-            return "" if constant else self._contribution(event)
+            return "" if self.step.about_constant(event) else self._contribution(event)
         if not node.operation:
             return ""
         value = self.graph.order[event.node]

@@ -4,7 +4,7 @@ With this module you can
 
 - collect the names that the user has given:      given_names(order, locals())
 - add those that are missing, as x1, v1 and 2:    add_names(order, called)
-- find the Values of a graph in variables:        held_by(locals(), set(order))
+- go through the Values that variables hold:      held(locals())
 - tell things of one name apart:                  different("w", times)
 """
 
@@ -12,15 +12,13 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
-from itertools import chain
+from itertools import chain, count
 
-from ..engine.conditions import Choice, whole_order
 from ..engine.value import Value
 from ..nn import Module
 from ..ops.numbers import number
 
-__all__ = ["LARGEST_SEARCHED", "MOST_SEARCHED", "add_names", "different", "given_names", "held_by"]
-__all__ += ["mentioned"]
+__all__ = ["LARGEST_SEARCHED", "MOST_SEARCHED", "add_names", "different", "given_names", "held"]
 
 MOST_SEARCHED = 100_000  # things looked at for names, in all
 LARGEST_SEARCHED = 10_000  # a longer list is data, not a place where names come from
@@ -39,7 +37,7 @@ def given_names(order: Sequence[Value], names: Mapping[str, object]) -> dict[Val
     called: dict[Value, str] = {}
     times: dict[str, int] = {}
     labelled = ((str(value.label), value) for value in order if value.label)
-    for name, value in chain(labelled, _held(names)):
+    for name, value in chain(labelled, held(names)):
         if value in wanted and value not in called:
             called[value] = different(name, times)
     return called
@@ -60,28 +58,18 @@ def add_names(order: Sequence[Value], called: dict[Value, str]) -> None:
     ['y', 'x1', '2', 'v1', '1']
     """
     taken = set(called.values())
-    counts = {"x": 0, "v": 0}
+    inputs, results = _free("x", taken), _free("v", taken)
     for value in order:
         if value in called:
             continue
         if hasattr(value, "_constant"):
             called[value] = number(value._data)  # constants need not differ
-            continue
-        letter = "x" if value.operation is None else "v"
-        counts[letter] += 1
-        while f"{letter}{counts[letter]}" in taken:
-            counts[letter] += 1
-        called[value] = f"{letter}{counts[letter]}"
+        else:
+            called[value] = next(inputs if value.operation is None else results)
 
 
-def held_by(names: Mapping[str, object], wanted: Container[Value]) -> dict[str, Value]:
-    """Of all that variables hold, the wanted Values: nothing else is to be kept alive.
-
-    >>> x = Value(2.0)
-    >>> held_by({"x": x, "data": [1.0] * 10}, [x])
-    {'x': Value(data=2.0, grad=0.0)}
-    """
-    return {name: value for name, value in _held(names) if value in wanted}
+def _free(letter: str, taken: Container[str]) -> Iterator[str]:
+    return (f"{letter}{i}" for i in count(1) if f"{letter}{i}" not in taken)
 
 
 def different(name: str, times: dict[str, int]) -> str:
@@ -94,16 +82,22 @@ def different(name: str, times: dict[str, int]) -> str:
     ('w', 'w′2')
     """
     while True:
-        times[name] = count = times.get(name, 0) + 1
-        if count == 1:
+        times[name] = times.get(name, 0) + 1
+        if times[name] == 1:
             return name
-        if f"{name}′{count}" not in times:
-            times[f"{name}′{count}"] = 1
-            return f"{name}′{count}"
+        numbered = f"{name}′{times[name]}"
+        if numbered not in times:
+            times[numbered] = 1
+            return numbered
 
 
-def _held(names: Mapping[str, object]) -> Iterator[tuple[str, Value]]:
-    """The Values in variables, then those in the lists, dictionaries and modules there."""
+def held(names: Mapping[str, object]) -> Iterator[tuple[str, Value]]:
+    """The Values in variables, then those in the lists, dictionaries and modules there.
+
+    >>> x = Value(2.0)
+    >>> list(held({"inputs": [x, 1.0]}))
+    [('inputs[0]', Value(data=2.0, grad=0.0))]
+    """
     seen: set[int] = set()
     waiting = deque((str(name), x) for name, x in names.items() if not str(name).startswith("_"))
     for _ in range(MOST_SEARCHED):
@@ -125,11 +119,3 @@ def _inside(x: object) -> Iterable[tuple[str, object]]:
     if isinstance(x, Module):
         return [(f".{name}", value) for name, value in x.named_parameters()]
     return ()
-
-
-def mentioned(order: Sequence[Value]) -> list[Value]:
-    """The Values outside of a graph that conditions and branches not taken were computed from."""
-    if not any(isinstance(value.operation, Choice) for value in order):
-        return []
-    inside = set(order)
-    return [x for x in whole_order(*order) if isinstance(x, Value) and x not in inside]

@@ -108,9 +108,7 @@ class Drawing(graphviz.Digraph):
         write_file(target, data)
         return target
 
-    def _repr_mimebundle_(
-        self, include: object = None, exclude: object = None, **_: object
-    ) -> dict[str, str]:
+    def _repr_mimebundle_(self, **_: object) -> dict[str, str]:
         """What a notebook shows: the picture, or the table of the step and a hint."""
         try:
             return {"image/svg+xml": self.pipe("svg", encoding="utf-8")}
@@ -123,12 +121,11 @@ def bundled_graphviz(source: str, format: str, engine: str = "dot") -> bytes:
     """Render DOT with the Graphviz that pygraphviz brings along, or raise `NoGraphvizError`."""
     try:
         import pygraphviz
-    except ImportError:
-        raise NoGraphvizError from None
-    try:
+
         with _stderr_lock, _quiet_fontconfig():
             data: bytes = pygraphviz.AGraph(string=source).draw(format=format, prog=engine)
-    except (OSError, ValueError):  # a pygraphviz before 2.0, which looks for a `dot` of its own
+    # None, or one before 2.0, which looks for a `dot` of its own.
+    except (ImportError, OSError, ValueError):
         raise NoGraphvizError from None
     return data
 

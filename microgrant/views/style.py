@@ -6,15 +6,18 @@ With this module you can
 - print the sign of an operation:                sign("*") is "×"
 - keep what would break a line out of a text:    clean("a\\nb")
 - escape it for Graphviz:                        escaped(label), plain(tooltip)
+- write numbers as JSON can hold them:           speakable({"value": math.inf})
 """
 
 from __future__ import annotations
 
+import html
+import math
 import re
 
 from ..ops.numbers import number
 
-__all__ = ["THEMES", "clean", "escaped", "plain", "sign"]
+__all__ = ["THEMES", "clean", "escaped", "plain", "sign", "speakable"]
 
 THEMES: dict[str, dict[str, str]] = {
     "light": {
@@ -78,7 +81,20 @@ def plain(text: str) -> str:
 def escaped(text: str) -> str:
     """Text for an HTML-like label."""
     text = text if len(text) <= 80 else text[:79] + "…"
-    text = _NOT_TEXT.sub("\ufffd", text).replace("\\", "\\\\")
-    for character, entity in (("&", "&amp;"), ("<", "&lt;"), (">", "&gt;"), ('"', "&quot;")):
-        text = text.replace(character, entity)
-    return text.replace("\n", "<BR/>") or " "
+    text = html.escape(_NOT_TEXT.sub("\ufffd", text), quote=False).replace('"', "&quot;")
+    return text.replace("\\", "\\\\").replace("\n", "<BR/>") or " "
+
+
+def speakable(x: object) -> object:
+    """The same, with texts for the numbers that JSON cannot write.
+
+    >>> speakable({"value": float("-inf")})
+    {'value': '-inf'}
+    """
+    if isinstance(x, float) and not math.isfinite(x):
+        return str(x)
+    if isinstance(x, dict):
+        return {key: speakable(value) for key, value in x.items()}
+    if isinstance(x, (list, tuple)):
+        return [speakable(value) for value in x]
+    return x

@@ -8,12 +8,11 @@ from __future__ import annotations
 import shutil
 import sys
 import textwrap
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
-from typing import TextIO
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext, suppress
 
 from ..ops.numbers import number
-from .events import Contribution, Forward, Record
+from .events import Forward, Record, written
 from .style import clean
 
 __all__ = ["play", "screen"]
@@ -39,28 +38,23 @@ def play(step: Record) -> None:
         print(step)
         return
     at = 0
-    with suppress(KeyboardInterrupt, OSError), _keys() as read_key:
+    with suppress(KeyboardInterrupt, OSError), _other_screen():
         while True:
             size = shutil.get_terminal_size()
             sys.stdout.write(CLEAR + "\r\n".join(screen(step, at, size.columns, size.lines)))
             sys.stdout.flush()
-            pressed = read_key()
+            pressed = _read_key()
             action = next((name for name, keys in KEYS.items() if pressed in keys), "")
             if action == "quit" or not pressed:  # nothing comes from a terminal that was closed
                 return
-            at = _moved(step, at, action)
-
-
-def _moved(step: Record, at: int, action: str) -> int:
-    last = len(step) - 1
-    goals = {
-        "next": min(at + 1, last),
-        "back": max(at - 1, 0),
-        "first": 0,
-        "last": last,
-        "backward": len(step.nodes),  # the seed follows one forward event for each node
-    }
-    return goals.get(action, at)
+            goals = {
+                "next": min(at + 1, len(step) - 1),
+                "back": max(at - 1, 0),
+                "first": 0,
+                "last": len(step) - 1,
+                "backward": len(step.nodes),  # the seed follows one forward event for each node
+            }
+            at = goals.get(action, at)
 
 
 def screen(step: Record, at: int, columns: int, rows: int) -> list[str]:
@@ -72,7 +66,7 @@ def screen(step: Record, at: int, columns: int, rows: int) -> list[str]:
     event = step[at]
     direction = "forward" if isinstance(event, Forward) else "backward"
     title = f"step {at + 1} of {len(step)} · {direction}"
-    active = event.operand if isinstance(event, Contribution) else event.node
+    active = written(event)
     values, gradients = step.state(at)
     spelled = textwrap.wrap(step.line(at), max(columns, 10), subsequent_indent="  ")
     spelled = spelled[: max(1, rows - 7)]
@@ -97,24 +91,21 @@ def screen(step: Record, at: int, columns: int, rows: int) -> list[str]:
 
 
 @contextmanager
-def _keys() -> Iterator[Callable[[], str]]:
-    """A function that waits for one key; until the end, the terminal shows our screen."""
-    out: TextIO = sys.stdout
-    out.write(OTHER_SCREEN)
+def _other_screen() -> Iterator[None]:
+    """Until the end, the terminal shows our screen, and hands on each key as it is pressed."""
+    sys.stdout.write(OTHER_SCREEN)
     try:
-        if sys.platform == "win32":
-            yield _windows_key
-        else:
-            with _raw_mode():
-                yield _unix_key
+        with _raw_mode():
+            yield
     finally:
-        out.write(FIRST_SCREEN)
-        out.flush()
+        sys.stdout.write(FIRST_SCREEN)
+        sys.stdout.flush()
 
 
 if sys.platform == "win32":
+    _raw_mode = nullcontext
 
-    def _windows_key() -> str:
+    def _read_key() -> str:
         import msvcrt
 
         key = msvcrt.getwch()
@@ -135,7 +126,7 @@ else:
         finally:
             termios.tcsetattr(terminal, termios.TCSADRAIN, before)
 
-    def _unix_key() -> str:
+    def _read_key() -> str:
         """One key, which is one character, or all that follows an escape at once."""
         import os
         import select

@@ -19,16 +19,15 @@ import base64
 import hashlib
 import html
 import json
-import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from importlib.resources import files
 from typing import Any
 
 from ...engine.value import Value
-from ..events import MISTAKES, Contribution, Forward, Record, Seed, record_of
+from ..events import MISTAKES, Forward, Record, record_of, written
 from ..graph import Graph
-from ..style import THEMES, clean
+from ..style import THEMES, clean, speakable
 from .layout import Layout, lay_out
 from .spelling import Spelling, javascript, spell_operations
 from .svg import escaped, picture
@@ -85,14 +84,11 @@ def page_of(graph: Graph, step: Record, title: str = "") -> str:
     layouts = lay_out(plan)
     title = clean(title) or f"{plan.names[-1]}: one step of backpropagation"
     _, gradients = step.state(len(step) - 1)
-    pictures = [
-        picture(plan, view, layout, gradients)
-        for view, layout in zip(plan.views, layouts, strict=True)
-    ]
+    pictures = [picture(plan, layout, gradients) for layout in layouts]
     style = _palette() + _file("player.css")
     scripts = {"operations": javascript(spelling.functions), "player": _player()}
     parts = {
-        "policy": _policy([style], list(scripts.values())),
+        "policy": _policy(style, *scripts.values()),
         "title": html.escape(title),
         "style": style,
         "area": f"-20 -20 {layouts[0].width + 40} {layouts[0].height + 40}",
@@ -125,12 +121,11 @@ def _player() -> str:
     return '"use strict";\n(() => {\n\n' + "\n".join(map(_file, PLAYER)) + "\n})();\n"
 
 
-def _policy(styles: Sequence[str], scripts: Sequence[str]) -> str:
+def _policy(style: str, *scripts: str) -> str:
     """A content security policy: what the page brings along may run, and nothing is fetched."""
-    style, script = (" ".join(map(_hash, texts)) for texts in (styles, scripts))
     return (
-        f"default-src 'none'; style-src {style}; script-src {script}; "
-        "base-uri 'none'; form-action 'none'"
+        f"default-src 'none'; style-src {_hash(style)}; "
+        f"script-src {' '.join(map(_hash, scripts))}; base-uri 'none'; form-action 'none'"
     )
 
 
@@ -165,10 +160,10 @@ def _data(plan: Plan, layouts: Sequence[Layout], spelling: Spelling) -> dict[str
         "short": {
             place: short for place, short in enumerate(plan.short) if short != plan.names[place]
         },
-        "values": [_encoded(node.value) for node in nodes],
+        "values": [node.value for node in nodes],
         "operation": spelling.operation,
         "operands": [node.operands for node in nodes],
-        "partials": [list(map(_encoded, value.partials)) for value in plan.graph.order],
+        "partials": [value.partials for value in plan.graph.order],
         "constants": [place for place, node in enumerate(nodes) if node.constant],
         "operations": spelling.words,
         "mentions": spelling.mentions,
@@ -182,25 +177,20 @@ def _data(plan: Plan, layouts: Sequence[Layout], spelling: Spelling) -> dict[str
         "home": plan.home,
         "views": [
             {
-                "box": -1 if view.box is None else view.box.identifier,
-                "level": view.level,
-                "parent": view.parent,
+                "box": -1 if layout.view.box is None else layout.view.box.identifier,
+                "level": layout.view.level,
+                "parent": layout.view.parent,
                 "width": layout.width,
                 "height": layout.height,
             }
-            for view, layout in zip(plan.views, layouts, strict=True)
+            for layout in layouts
         ],
     }
 
 
-def _encoded(x: float) -> float | str:
-    """JSON has no nan and no infinities."""
-    return x if math.isfinite(x) else str(x)
-
-
 def _json(data: Any) -> str:
     """JSON that can stand inside of a script element, whatever its strings hold."""
-    text = json.dumps(data, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    text = json.dumps(speakable(data), ensure_ascii=False, separators=(",", ":"), allow_nan=False)
     for character in "<>&\u2028\u2029":
         text = text.replace(character, f"\\u{ord(character):04x}")
     return text
@@ -209,28 +199,15 @@ def _json(data: Any) -> str:
 def _rows(step: Record) -> Iterator[str]:
     """The table of the step: one row for each event."""
     for count, event in enumerate(step, 1):
-        half = "forward" if isinstance(event, Forward) else "backward"
-        line, constant = _line(step, count - 1)
-        half += " constant" if constant else ""
+        half, line = "forward" if isinstance(event, Forward) else "backward", step.line(count - 1)
+        # The row of a constant is there, since steps are counted, but it is quiet; and 1.1.grad is
+        # not taken for a name.
+        if step.about_constant(event):
+            name = clean(step.nodes[written(event)].name)
+            rest = line.removeprefix(name)
+            line = f"constant {name}" if half == "forward" else f"(constant {name}){rest}"
+            half += " constant"
         yield (
             f'<tr class="{half}"><td><a href="#step={count}">{count}</a></td>'
             f"<td>{escaped(line)}</td></tr>\n"
         )
-
-
-def _line(step: Record, place: int) -> tuple[str, bool]:
-    """The line of an event, and whether it is about a constant.
-
-    A constant has a gradient too, but nobody asks for it: its row is there, since steps are
-    counted, but it is quiet, and 1.1.grad is not taken for a name.
-    """
-    event, line = step.events[place], step.line(place)
-    if isinstance(event, Seed):
-        return line, False
-    node = step.nodes[event.operand if isinstance(event, Contribution) else event.node]
-    if not node.constant:
-        return line, False
-    name = clean(node.name)
-    if isinstance(event, Contribution):
-        return f"(constant {name}){line.removeprefix(name)}", True
-    return f"constant {name}", True

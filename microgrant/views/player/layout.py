@@ -8,12 +8,12 @@ With this module you can
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from ..graph import Box, Boxes, Thing
-from .views import Link, Plan, View, key, middle_out, shortened
+from ..graph import Box, Link, Members, Thing, nest
+from .views import Plan, View, key, middle_out, shortened
 
 __all__ = ["Area", "Layout", "lay_out"]
 
@@ -22,13 +22,14 @@ Area: TypeAlias = tuple[int, int, int, int]  # left, top, width, height
 
 @dataclass
 class Layout:
-    """Where things are, and along which paths the edges run."""
+    """Where the things of a view are, and along which paths the edges run."""
 
+    view: View
     width: int
     height: int
-    things: dict[Thing, Area] = field(default_factory=dict)
-    frames: dict[Box, Area] = field(default_factory=dict)
-    edges: list[tuple[Link, str]] = field(default_factory=list)
+    things: dict[Thing, Area]
+    frames: dict[Box, Area]
+    edges: list[tuple[Link, str]]
 
 
 def lay_out(plan: Plan) -> list[Layout]:
@@ -36,21 +37,11 @@ def lay_out(plan: Plan) -> list[Layout]:
 
     A `NoGraphvizError` says how to get a Graphviz.
     """
-    links = [list(plan.edges(view)) for view in plan.views]
-    sources = [_source(plan, view, edges) for view, edges in zip(plan.views, links, strict=True)]
-    answers = _graphviz(sources)
-    return [_parsed(plan, *each) for each in zip(plan.views, links, answers, strict=True)]
+    answers = _graphviz([_source(plan, view) for view in plan.views])
+    return [_parsed(plan, *each) for each in zip(plan.views, answers, strict=True)]
 
 
-def _size(plan: Plan, thing: Thing) -> tuple[int, int]:
-    """Wide enough for the name, and for any number that a live change may bring."""
-    if isinstance(thing, Box):
-        lines = (1.25 * len(middle_out(thing.name, 40)), len(shortened(thing.summary, 48)), 18)
-        return round(max(150, 32 + 7.6 * max(lines))), 82
-    return max(138, 44 + 9 * len(plan.labels[thing]) + 9 * len(plan.signs[thing])), 80
-
-
-def _source(plan: Plan, view: View, edges: Sequence[Link]) -> str:
+def _source(plan: Plan, view: View) -> str:
     """The view in DOT. No text of the user's is in it: only sizes count."""
     lines = [
         "digraph {",
@@ -58,38 +49,35 @@ def _source(plan: Plan, view: View, edges: Sequence[Link]) -> str:
         'node [shape=box, fixedsize=true, label=""]',
         "edge [dir=none]",
     ]
-    framed: dict[Boxes, list[Thing]] = {}
-    base = 0 if view.box is None else plan.paths[view.inside[0]].index(view.box) + 1
-    for place in view.inside:
-        path = plan.paths[place][base : view.level]
-        for level in range(len(path) + 1):
-            framed.setdefault(path[:level], [])
-        framed[path].append(view.shown[place])
-    open_path: Boxes = ()
-    # Graphviz stacks siblings from the bottom: the last goes first.
-    for path in sorted(framed, key=lambda path: [-box.identifier for box in path]):
-        while open_path != path[: len(open_path)]:
-            lines.append("}")
-            open_path = open_path[:-1]
-        if path != open_path:
-            box = path[-1]
-            room = "m" * round(0.7 * len(shortened(box.title, 60)))
-            lines.append(
-                f'subgraph cluster_{box.identifier} {{ label="{room}"; fontsize=15; margin=14;'
-            )
-            open_path = path
-        things = dict.fromkeys(framed[path])
-        lines += [_node(plan, thing) for thing in things if isinstance(thing, int)]
-        folded = [thing for thing in things if isinstance(thing, Box)]
-        lines += [_node(plan, box) for box in sorted(folded, key=lambda box: -box.identifier)]
-    lines.append("}" * len(open_path))
-    lines += [_node(plan, thing) for thing in sorted(view.stubs, key=key)]
-    lines += [f"{key(tail)} -> {key(head)}" for tail, head, _ in edges]
+    shown = view.shown.items()
+    paths = ((*plan.paths[place][view.depth : view.level], thing) for place, thing in shown)
+    lines += _members(plan, nest(paths), None)
+    lines += [_node(plan, thing) for thing in sorted(set(view.outside.values()), key=key)]
+    lines += [f"{key(tail)} -> {key(head)}" for tail, head, _ in view.edges]
     return "\n".join([*lines, "}"])
 
 
+def _members(plan: Plan, members: Members, around: Box | None) -> Iterator[str]:
+    """What stands in a frame: values, folded boxes, and further frames."""
+    boxes = [thing for thing in members[around] if isinstance(thing, Box)]
+    boxes.sort(key=lambda box: -box.identifier)  # Graphviz stacks them from the bottom
+    yield from (_node(plan, thing) for thing in members[around] if isinstance(thing, int))
+    yield from (_node(plan, box) for box in boxes if box not in members)
+    for box in boxes:
+        if box in members:
+            room = "m" * round(0.7 * len(shortened(box.title, 60)))
+            yield f'subgraph cluster_{box.identifier} {{ label="{room}"; fontsize=15; margin=14;'
+            yield from _members(plan, members, box)
+            yield "}"
+
+
 def _node(plan: Plan, thing: Thing) -> str:
-    width, height = _size(plan, thing)
+    """Wide enough for the name, and for any number that a live change may bring."""
+    if isinstance(thing, Box):
+        lines = (1.25 * len(middle_out(thing.name, 40)), len(shortened(thing.summary, 48)), 18)
+        width, height = round(max(150, 32 + 7.6 * max(lines))), 82
+    else:
+        width, height = max(138, 44 + 9 * len(plan.labels[thing]) + 9 * len(plan.signs[thing])), 80
     return f"{key(thing)} [width={width / 72:.3f}, height={height / 72:.3f}]"
 
 
@@ -115,28 +103,28 @@ def _answers(written: bytes, count: int) -> list[dict[str, Any]]:
     return results
 
 
-def _parsed(plan: Plan, view: View, links: Sequence[Link], found: Mapping[str, Any]) -> Layout:
+def _parsed(plan: Plan, view: View, found: Mapping[str, Any]) -> Layout:
     """Graphviz's answer, with the origin at the top left."""
     left, bottom, right, top = map(float, found["bb"].split(","))
-    things = {key(thing): thing for thing in (*view.shown.values(), *view.stubs)}
-    layout = Layout(round(right - left), round(top - bottom))
+    areas: dict[str, Area] = {}
     for each in found.get("objects", ()):
-        name = each["name"]
-        if name.startswith("cluster_"):
-            x0, y0, x1, y1 = map(float, each["bb"].split(","))
-            area = (round(x0 - left), round(top - y1), round(x1 - x0), round(y1 - y0))
-            layout.frames[plan.boxes[int(name.removeprefix("cluster_"))]] = area
-        else:
+        if "pos" in each:
             width, height = round(72 * float(each["width"])), round(72 * float(each["height"]))
             x, y = map(float, each["pos"].split(","))
-            place = (round(x - left - width / 2), round(top - y - height / 2), width, height)
-            layout.things[things[name]] = place
+            corner = round(x - left - width / 2), round(top - y - height / 2)
+        else:  # a frame
+            x0, y0, x1, y1 = map(float, each["bb"].split(","))
+            width, height = round(x1 - x0), round(y1 - y0)
+            corner = round(x0 - left), round(top - y1)
+        areas[each["name"]] = (*corner, width, height)
     # The order of the page is that of the Tab key: that of the step; frames from the outside in.
-    layout.things = {thing: layout.things[thing] for thing in dict.fromkeys(view.shown.values())}
-    layout.frames = dict(sorted(layout.frames.items(), key=lambda item: item[1]))
-    for link, edge in zip(links, found.get("edges", ()), strict=True):
+    things = {thing: areas[key(thing)] for thing in (*view.shown.values(), *view.outside.values())}
+    boxes = {f"cluster_{box.identifier}": box for box in plan.boxes}
+    inwards = sorted((name for name in boxes if name in areas), key=areas.__getitem__)
+    frames = {boxes[name]: areas[name] for name in inwards}
+    edges = []
+    for link, edge in zip(view.edges, found.get("edges", ()), strict=True):
         points = [tuple(map(float, point.split(","))) for point in edge["pos"].split()]
-        path = " ".join(f"{x - left:.0f},{top - y:.0f}" for x, y in points)
-        start, _, rest = path.partition(" ")
-        layout.edges.append((link, f"M{start}C{rest}"))
-    return layout
+        start, *rest = [f"{x - left:.0f},{top - y:.0f}" for x, y in points]
+        edges.append((link, f"M{start}C{' '.join(rest)}"))
+    return Layout(view, round(right - left), round(top - bottom), things, frames, edges)

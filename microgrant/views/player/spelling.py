@@ -21,7 +21,7 @@ from ...engine.conditions import Choice, Condition, sources
 from ...engine.value import Value
 from ...ops.table import CALL, FAMILIES, OPERATIONS, POWER, PRODUCT, Operation
 from ...ops.words import Operand, Term, derivative, forward, spell
-from ..formulas import MOST_WRITTEN_OUT, names_of, numbers_of, rule_of, term_of
+from ..formulas import MOST_WRITTEN_OUT, derivative_in_words, names_of, numbers_of, rule_of, term_of
 from ..graph import Graph
 from ..style import clean
 
@@ -95,11 +95,7 @@ def _operation(operation: Operation) -> tuple[dict[str, Any], str | None]:
         return [spell(Term(operation, tuple(holes)))]
 
     def rules(holes: list[Term]) -> list[str]:
-        names = [str(hole.operation) for hole in holes]
-        try:
-            return derivative(operation, OUT, names)
-        except (TypeError, AttributeError):  # a rule of the user's that works on floats only
-            return [f"∂{operation.name}/∂{name}" for name in names]
+        return derivative_in_words(operation, OUT, [str(hole.operation) for hole in holes])
 
     function = _function(operation)
     own = operation is not OPERATIONS.get(operation.name) and operation.name not in FAMILIES

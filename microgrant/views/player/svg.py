@@ -2,7 +2,7 @@
 
 With this module you can
 
-- draw a view where Graphviz has put it:    picture(plan, view, layout, gradients)
+- draw a view where Graphviz has put it:    picture(plan, layout, gradients)
 - write a text of the user's into a page:   escaped("a < b")
 """
 
@@ -12,22 +12,23 @@ import html
 from collections.abc import Sequence
 
 from ...ops.numbers import number
-from ..graph import Box
+from ..graph import Box, Link, counted
 from ..style import clean
 from .layout import Area, Layout
-from .views import Link, Plan, View, key, middle_out, shortened
+from .views import Plan, key, middle_out, shortened
 
 __all__ = ["escaped", "picture"]
 
 
-def picture(plan: Plan, view: View, layout: Layout, gradients: Sequence[float | None]) -> str:
+def picture(plan: Plan, layout: Layout, gradients: Sequence[float | None]) -> str:
     """A view as SVG; the script of the page will fill in other numbers.
 
     gradients: those of all values of the step; None where the backward pass has not been.
     """
     content = [_frame(box, area) for box, area in layout.frames.items()]
+    outside = set(layout.view.outside.values())
     for thing, area in layout.things.items():
-        stub = " stub" if thing in view.stubs else ""
+        stub = " stub" if thing in outside else ""
         if isinstance(thing, Box):
             content.append(_folded(thing, area, stub))
         else:
@@ -69,7 +70,10 @@ def _node(plan: Plan, place: int, area: Area, stub: str, gradient: float | None)
 def _wire(link: Link, path: str) -> str:
     """An edge between values has the identifier of its use, one between boxes has its ends."""
     tail, head, use = link
-    ends = f'data-use="{use}"' if use else f'data-from="{key(tail)}" data-to="{key(head)}"'
+    if use is None:
+        ends = f'data-from="{key(tail)}" data-to="{key(head)}"'
+    else:
+        ends = f'data-use="{head}-{use}"'
     return f'<path class="edge" {ends} d="{path}"/>'
 
 
@@ -86,7 +90,7 @@ def _frame(box: Box, area: Area) -> str:
 
 def _folded(box: Box, area: Area, stub: str) -> str:
     x, y, width, height = area
-    inside = f"{box.values:,} value{'s' * (box.values != 1)} inside"
+    inside = f"{counted(box.values, 'value')} inside"
     return (
         f'<g class="box{stub}" data-box="{box.identifier}" tabindex="0" role="button" '
         f'aria-label="open {escaped(box.title)}: {inside}" transform="translate({x} {y})">'

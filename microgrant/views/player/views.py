@@ -3,7 +3,7 @@
 With this module you can
 
 - plan the views of a step:          plan = Plan(graph, record_of(graph))
-- go through what a view shows:      plan.views[0].shown, plan.edges(plan.views[0])
+- go through what a view shows:      plan.views[0].shown
 
 A box is a call of a module; or a part of a heap of values which is too large for one picture.
 """
@@ -11,20 +11,16 @@ A box is a call of a module; or a part of a heap of values which is too large fo
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
-from dataclasses import dataclass, field
-from typing import TypeAlias
+from dataclasses import dataclass
 
 from ..events import Record
-from ..graph import MOST_EDGES, Box, Boxes, Graph, Thing, common, open_levels, thing_at
+from ..graph import MOST_EDGES, Box, Graph, Link, Thing, common, links, nest, open_levels, thing_at
 from ..style import clean, sign
 
-__all__ = ["Link", "Plan", "View", "key", "middle_out", "shortened"]
+__all__ = ["Plan", "View", "key", "middle_out", "shortened"]
 
 MOST_THINGS = 300  # in one view; Graphviz takes its time beyond that, and so do people
 PART = 100  # values in each part that a larger heap is cut into
-
-Link: TypeAlias = tuple[Thing, Thing, str]  # an edge: its tail, its head, its identifier
 
 
 @dataclass(eq=False)
@@ -32,18 +28,20 @@ class View:
     """What can be seen at once: the whole (box None), or the inside of a box.
 
     level: boxes that deep are shown folded, those around them as frames.
+    depth: so many boxes are around all of it.
     parent: the place of the view in which `box` is shown folded.
-    inside: the places of the values that are in it.
-    shown: for each of them, and for their neighbours outside, what is to be seen: itself or a box.
-    stubs: the neighbours outside.
+    shown: for each value that is in it, what is to be seen: itself or a box.
+    outside: likewise, for their neighbours.
+    edges: those between what is to be seen.
     """
 
     box: Box | None
     level: int
+    depth: int
     parent: int
-    inside: list[int]
-    shown: dict[int, Thing] = field(default_factory=dict)
-    stubs: set[Thing] = field(default_factory=set)
+    shown: dict[int, Thing]
+    outside: dict[int, Thing]
+    edges: list[Link]
 
 
 class Plan:
@@ -74,113 +72,76 @@ class Plan:
         self.home = [0] * len(graph.order)
         self.views = self._views()
 
-    def _with_parts(self, paths: list[Boxes]) -> list[Boxes]:
+    def _with_parts(self, paths: list[tuple[Box, ...]]) -> list[tuple[Box, ...]]:
         """Cut what holds too many things for one view into parts, in topological order."""
-        inner: tuple[Thing, ...]
-        things: dict[Box | None, dict[Thing, None]] = {}
-        for place, path in enumerate(paths):
-            inner = (*path, place)
-            for around, thing in zip((None, *path), inner, strict=True):
-                members = things.setdefault(around, {})
-                members.pop(thing, None)  # ordered by what comes last: the result of a module
-                members[thing] = None
+        nested: list[tuple[Thing, ...]] = [(*path, place) for place, path in enumerate(paths)]
+        backwards = nest(reversed(nested))  # what comes last counts: the result of a module
         part_of: dict[Thing, Box] = {}
-        for members in things.values():
+        for around in (None, *self.boxes):
+            members = [*reversed(backwards[around])]
             if len(members) <= MOST_THINGS:
                 continue
-            pieces = [list(members)[i : i + PART] for i in range(0, len(members), PART)]
+            pieces = [members[i : i + PART] for i in range(0, len(members), PART)]
             for count, piece in enumerate(pieces):
                 values = sum(thing.values if isinstance(thing, Box) else 1 for thing in piece)
                 box = Box(len(self.boxes), f"part {count + 1}", f"of {len(pieces)}", values)
                 self.boxes.append(box)
                 part_of.update((thing, box) for thing in piece)
-        result = []
-        for place, path in enumerate(paths):
-            longer: list[Box] = []
-            inner = (*path, place)
-            for thing in inner:
-                if thing in part_of:
-                    longer.append(part_of[thing])
-                if isinstance(thing, Box):
-                    longer.append(thing)
-            result.append(tuple(longer))
-        return result
+        longer = ([x for thing in inner for x in (part_of.get(thing), thing)] for inner in nested)
+        return [tuple(x for x in path if isinstance(x, Box)) for path in longer]
 
     def _views(self) -> list[View]:
-        """The whole, from folded to as open as can be read; then the inside of each box in it."""
+        """The whole, from as open as can be read to folded; then the inside of each box in it."""
         everything, operands = list(range(len(self.paths))), self.graph.operands
         fitting = open_levels(self.paths, operands)
-        views = [View(None, level, 0, everything) for level in range(fitting, -1, -1)]
-        inside: dict[Box, list[int]] = {}
-        for place, path in enumerate(self.paths):
-            for box in path:
-                inside.setdefault(box, []).append(place)
+        views = [self._view(None, level, 0, 0, everything) for level in range(fitting, -1, -1)]
         waiting = deque([0])
-        for view in views:
-            self._fill(view)
         while waiting:
-            number_of_view = waiting.popleft()
-            view = views[number_of_view]
-            boxes: dict[Box, None] = {}
-            for place in view.inside:
-                thing = view.shown[place]
+            parent = waiting.popleft()
+            folded: dict[Box, list[int]] = {}
+            for place, thing in views[parent].shown.items():
                 if isinstance(thing, Box):
-                    boxes[thing] = None
+                    folded.setdefault(thing, []).append(place)
                 else:
-                    self.home[place] = number_of_view
-            for box in boxes:
-                depth = len(self.paths[inside[box][0]][: view.level]) + 1
-                level = open_levels(self.paths, operands, inside[box], depth)
-                views.append(View(box, level, number_of_view, inside[box]))
-                self._fill(views[-1])
-                waiting.append(len(views) - 1)
+                    self.home[place] = parent
+            depth = views[parent].level + 1
+            for box, inside in folded.items():
+                level = open_levels(self.paths, operands, inside, depth)
+                waiting.append(len(views))
+                views.append(self._view(box, level, depth, parent, inside))
         return views
 
-    def _fill(self, view: View) -> None:
+    def _view(
+        self, box: Box | None, level: int, depth: int, parent: int, inside: list[int]
+    ) -> View:
         """What is shown for each value inside of a view, and for its neighbours outside."""
-        view.shown = {
-            place: thing_at(place, self.paths[place], view.level) for place in view.inside
-        }
-        if view.box is None:
-            return
+        shown = {place: thing_at(place, self.paths[place], level) for place in inside}
+        outside = self._outside(shown, depth)
+        edges = list(links(shown | outside, self.graph.operands, shown))
+        return View(box, level, depth, parent, shown, outside, edges)
+
+    def _outside(self, shown: dict[int, Thing], depth: int) -> dict[int, Thing]:
+        """What is shown for each neighbour of what a box holds: operands first."""
         wires = {
-            (operand, view.shown[place])
-            for place in view.inside
+            (operand, thing)
+            for place, thing in shown.items()
             for operand in self.graph.operands[place]
-            if operand not in view.shown
+            if operand not in shown
         }
-        sources = dict.fromkeys(operand for operand, _ in sorted(wires, key=lambda wire: wire[0]))
-        own = self.paths[view.inside[0]]
-        own = own[: own.index(view.box) + 1]
-        for place in sources:  # as values, if there are not too many
-            view.shown[place] = place if len(wires) <= MOST_EDGES else self._sibling(place, own)
-            view.stubs.add(view.shown[place])
-        for place in view.inside:
+        around = self.paths[next(iter(shown))][:depth]
+        outside: dict[int, Thing] = {}
+        for place in sorted({operand for operand, _ in wires}):  # as values, if not too many
+            outside[place] = place if len(wires) <= MOST_EDGES else self._sibling(place, around)
+        for place in shown:
             for use in self.uses[place]:
-                if use not in view.shown:
-                    view.shown[use] = self._sibling(use, own)
-                    view.stubs.add(view.shown[use])
+                if use not in shown and use not in outside:
+                    outside[use] = self._sibling(use, around)
+        return outside
 
-    def _sibling(self, place: int, own: Boxes) -> Thing:
-        """A value outside, or the outermost box around it that is not around this view as well."""
+    def _sibling(self, place: int, around: tuple[Box, ...]) -> Thing:
+        """A value outside, or the outermost box around it that is not around the view as well."""
         path = self.paths[place]
-        shared = len(common(path, own))
-        return path[shared] if shared < len(path) else place
-
-    def edges(self, view: View) -> Iterator[Link]:
-        """One for each use of a value, whose identifier it has; one in all between boxes."""
-        drawn: set[tuple[Thing, Thing]] = set()
-        inside = set(view.inside)
-        for place, head in view.shown.items():
-            for use, operand in enumerate(self.graph.operands[place]):
-                tail = view.shown.get(operand)
-                if tail is None or tail is head or not (place in inside or operand in inside):
-                    continue
-                if isinstance(tail, int) and isinstance(head, int):
-                    yield tail, head, f"{place}-{use}"
-                elif (tail, head) not in drawn:
-                    drawn.add((tail, head))
-                    yield tail, head, ""
+        return thing_at(place, path, len(common(path, around)))
 
 
 def key(thing: Thing) -> str:
