@@ -298,7 +298,7 @@ class Program:
             operands = (operation.condition, operation.if_true, operation.if_false)
             register = self.emit("where", *map(self.register_of, operands))
         else:
-            register = self.apply(operation, *map(self.register_of, x._prev))
+            register = self.apply(operation, *map(self.register_of, x.operands))
         register.name = register.name or x.label
         return register
 
@@ -375,12 +375,12 @@ class Program:
             yield operation.if_true, self.emit("where", chosen, upstream, 0.0)
             yield operation.if_false, self.emit("where", chosen, 0.0, upstream)
             return
-        registers = tuple(map(self.register_of, (value, *value._prev)))
+        registers = tuple(map(self.register_of, (value, *value.operands)))
         try:
             partials = operation.partials(self._rules, *registers)
         except (TypeError, AttributeError):  # a rule of a user's, which works on floats only
             partials = tuple(self._instruction(x, registers) for x in _opaque(operation))
-        for operand, partial in zip(value._prev, partials, strict=True):
+        for operand, partial in zip(value.operands, partials, strict=True):
             yield operand, partial * upstream
 
     def _taken(self, root: Value, values: Sequence[Value]) -> dict[int, Register]:
@@ -397,7 +397,7 @@ class Program:
             here = taken.get(id(value))
             if here is None:
                 continue
-            whens = [always] * len(value._prev)
+            whens = [always] * len(value.operands)
             if isinstance(value.operation, Choice):
                 chosen = self.register_of(value.operation.condition)
                 whens = [chosen, ~chosen]
@@ -433,7 +433,7 @@ def branches(value: Value) -> tuple[Value, ...]:
     operation = value.operation
     if isinstance(operation, Choice):
         return operation.if_true, operation.if_false
-    return value._prev
+    return value.operands
 
 
 def needed(outputs: Iterable[Register]) -> list[Register]:

@@ -67,7 +67,7 @@ def no_grad() -> AbstractContextManager[None]:
     >>> x = Value(3.0)
     >>> with no_grad():
     ...     y = x * x
-    >>> y.data, y._prev
+    >>> y.data, y.operands
     (9.0, ())
     """
     return _mode("no_grad")
