@@ -34,26 +34,7 @@ from .views import Explanation, draw, explain
 
 __version__ = "0.2.0"
 
-__all__ = [
-    "AnomalyError",
-    "Condition",
-    "DecisionWarning",
-    "Explanation",
-    "FlatGraph",
-    "GradientError",
-    "Predictor",
-    "Step",
-    "TargetWarning",
-    "Value",
-    "apply",
-    "compile",
-    "define",
-    "detect_anomaly",
-    "draw",
-    "explain",
-    "grad",
-    "gradcheck",
-    "no_grad",
-    "topological_order",
-    "where",
-]
+__all__ = ["AnomalyError", "Condition", "DecisionWarning", "Explanation", "FlatGraph"]
+__all__ += ["GradientError", "Predictor", "Step", "TargetWarning", "Value", "apply", "compile"]
+__all__ += ["define", "detect_anomaly", "draw", "explain", "grad", "gradcheck", "no_grad"]
+__all__ += ["topological_order", "where"]

@@ -28,7 +28,6 @@ from .events import Contribution, Record, record_of
 from .graph import Graph
 from .latex import align
 from .style import speakable
-from .terminal import play
 
 __all__ = ["Explanation", "explain"]
 
@@ -138,6 +137,8 @@ class Explanation(Record):
 
         Where there is no terminal, the table is printed.
         """
+        from .terminal import play
+
         play(self)
 
     def _repr_html_(self) -> str:
