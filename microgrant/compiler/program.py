@@ -41,7 +41,7 @@ __all__ = ["AFTER", "ONCE", "ROW", "Job", "Program", "Register", "needed"]
 
 ONCE, ROW, AFTER = range(3)
 
-Number: TypeAlias = "Register | float"
+Given: TypeAlias = "Register | float"
 
 # What a program computes beside the operations of the table, all of it on numbers.
 FOLDED: dict[str, Callable[..., Any]] = {
@@ -84,11 +84,11 @@ class Register(Operators["Register | float", "Register", "Register"]):
         """Whether it is given, and not computed."""
         return self.operation in LEAVES
 
-    def _operate(self, operation: str, *operands: Number) -> Register:
+    def _operate(self, operation: str, *operands: Given) -> Register:
         emit = self.program.power if operation == "pow" else bind(self.program.emit, operation)
         return emit(*operands)
 
-    def _compare(self, relation: str, left: Number, right: Number) -> Register:
+    def _compare(self, relation: str, left: Given, right: Given) -> Register:
         return self.program.emit(relation, left, right)
 
     def __or__(self, other: Register) -> Register:
@@ -176,7 +176,7 @@ class Program:
             return self._instruction(operation, operands)
         return self.expanded(operation, *operands)
 
-    def power(self, base: Number, exponent: Number) -> Register:
+    def power(self, base: Given, exponent: Given) -> Register:
         """A power; with an exponent that is known, the one of the family of powers."""
         number = _known(exponent)
         if number is None:

@@ -23,23 +23,23 @@ from .value import Value, new
 
 __all__ = ["FlatGraph"]
 
-Node: TypeAlias = Value | Condition
+Walked: TypeAlias = Value | Condition
 
 
 class _Session:
     """What a pickle in progress has laid flat so far: the home of each interior node, by id."""
 
     def __init__(self) -> None:
-        self.visited: dict[int, Node] = {}
+        self.visited: dict[int, Walked] = {}
         self.homes: dict[int, tuple[weakref.ref[FlatGraph], int]] = {}
 
-    def home(self, node: Node) -> tuple[FlatGraph, int] | None:
+    def home(self, node: Walked) -> tuple[FlatGraph, int] | None:
         """The graph that holds an interior node, and the place of the node in it."""
         reference, place = self.homes.get(id(node), (None, 0))
         graph = reference() if reference else None
         return (graph, place) if graph else None
 
-    def lay_flat(self, node: Node) -> tuple[FlatGraph, int]:
+    def lay_flat(self, node: Walked) -> tuple[FlatGraph, int]:
         """A graph of all that is new below an interior node, and the place of the node in it."""
         graph = FlatGraph(node, self)
         reference = weakref.ref(graph)
@@ -54,27 +54,27 @@ class FlatGraph:
     foundation: what they rest on: leaves, and nodes of the session's earlier graphs.
     """
 
-    def __init__(self, root: Node, session: _Session) -> None:
+    def __init__(self, root: Walked, session: _Session) -> None:
         # So a session lives for as long as pickle holds one of its graphs, which is until the end.
         self.session = session
         order = whole_order(root, visited=session.visited)
-        self.nodes: list[Node] = [node for node in order if not _is_leaf(node)]
+        self.nodes: list[Walked] = [node for node in order if not _is_leaf(node)]
         fresh = set(map(id, self.nodes))
         below = {id(x): x for node in self.nodes for x in sources(node) if id(x) not in fresh}
-        self.foundation: list[Node] = list(below.values())
+        self.foundation: list[Walked] = list(below.values())
 
-    def node(self, place: int) -> Node:
+    def node(self, place: int) -> Walked:
         """The interior node at a place."""
         return self.nodes[place]
 
-    def __getstate__(self) -> tuple[list[Node], list[tuple[Any, ...]]]:
+    def __getstate__(self) -> tuple[list[Walked], list[tuple[Any, ...]]]:
         places = {id(node): place for place, node in enumerate(self.foundation + self.nodes)}
         # A number that was compared is no node; in a list, it is told apart from a place.
         return self.foundation, [
             flat(node, lambda x: places.get(id(x), [x])) for node in self.nodes
         ]
 
-    def __setstate__(self, state: tuple[list[Node], list[tuple[Any, ...]]]) -> None:
+    def __setstate__(self, state: tuple[list[Walked], list[tuple[Any, ...]]]) -> None:
         self.foundation, rows = state
         known = list(self.foundation)
         for row in rows:
@@ -84,14 +84,14 @@ class FlatGraph:
         self.nodes = known[len(self.foundation) :]
 
 
-def _is_leaf(node: Node) -> bool:
+def _is_leaf(node: Walked) -> bool:
     return isinstance(node, Value) and node.operation is None
 
 
 _thread = threading.local()
 
 
-def _session(node: Node) -> _Session:
+def _session(node: Walked) -> _Session:
     """The session of the pickle that is in progress in this thread, or a new one."""
     reference = getattr(_thread, "session", None)
     session: _Session | None = reference() if reference else None
@@ -107,7 +107,7 @@ def _leaf(*row: Any) -> Value:
     return leaf
 
 
-def _reduce(node: Node) -> tuple[Callable[..., Any], tuple[Any, ...]]:
+def _reduce(node: Walked) -> tuple[Callable[..., Any], tuple[Any, ...]]:
     if _is_leaf(node):
         return _leaf, flat(node, lambda x: x)
     session = _session(node)

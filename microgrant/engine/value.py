@@ -89,8 +89,7 @@ class Value(Arithmetic["Value"]):
     _prev = operands  # what micrograd calls them
 
     # --- Forward: compute, and record -----------------------------------------------------------
-    # Networks are made of sums and products: these are spelled out, and five times as fast as those
-    # of `_apply`, to which all others come, each by a line in `Arithmetic`.
+    # Spelled out, five times as fast as by `_apply`; all others are a line each in `Arithmetic`.
 
     def __add__(self, other: Number) -> Value:
         if other.__class__ is not Value:
@@ -181,7 +180,8 @@ class Value(Arithmetic["Value"]):
             node = stack.pop()
             if node is None:  # marks that all operands of the node below it are in place
                 results.append(stack.pop())  # type: ignore[arg-type]
-            elif node.grad is not zero:
+                continue
+            if node.grad is not zero:
                 if node._left is not None:
                     stack.append(node)
                     stack.append(None)
@@ -214,7 +214,8 @@ def topological_order(*roots: Value) -> list[Value]:
         node = stack.pop()
         if node is None:  # as in `_set_back`, which marks nodes in place of collecting a set
             order.append(stack.pop())  # type: ignore[arg-type]
-        elif node not in visited:
+            continue
+        if node not in visited:
             visited.add(node)
             stack += (node, None, *reversed(node.operands))
     return order

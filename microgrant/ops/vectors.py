@@ -12,7 +12,7 @@ the layout of a float (IEEE 754) gives almost for nothing:
 
 The methods are those of W. J. Cody and W. Waite, "Software Manual for the Elementary Functions",
 Prentice-Hall 1980: reduce the argument exactly, sum a short series, put the exponent back. The
-results are within a few units of the last place; `tests/ops/test_elementary.py` measures it.
+results are within a few units of the last place; `tests/ops/test_vectors.py` measures it.
 """
 
 from __future__ import annotations

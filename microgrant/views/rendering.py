@@ -1,6 +1,6 @@
 """A drawing that renders itself wherever some Graphviz is to be found.
 
-With a `Drawing` you can do all that `graphviz.Digraph` can, and
+A `Drawing` is a `graphviz.Digraph`. With it you can
 
 - write it to a file:                    drawing.write("step.svg")  (or .png, .pdf, .dot)
 - show it in a notebook:                 leave it as the last line of a cell
@@ -79,7 +79,8 @@ class Drawing(graphviz.Digraph):
     ) -> str:
         """Save the DOT source and, beside it, the picture; return the path of the picture.
 
-        Arguments are those of `graphviz.Digraph.render`; `write` is simpler.
+        Arguments are those of `graphviz.Digraph.render` and `pipe`, but for its warnings about
+        files that are there already; `write` is simpler.
         """
         if outfile is not None:
             format = format or Path(outfile).suffix.removeprefix(".")

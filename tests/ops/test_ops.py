@@ -20,8 +20,7 @@ from graphs import OPERATORS
 
 from microgrant import Value, apply, grad, no_grad
 from microgrant.engine import VALUES
-from microgrant.ops import FLOATS, OPERATIONS, Operation, clip, power
-from microgrant.ops import words as symbolic
+from microgrant.ops import FLOATS, OPERATIONS, Operation, clip, power, words
 
 mpmath = pytest.importorskip("mpmath", reason="mpmath is not installed")
 
@@ -104,16 +103,16 @@ def test_entry_has_a_domain_for_each_operand(entry: Operation) -> None:
 
 
 @every_entry
-@pytest.mark.parametrize("target", symbolic.TARGETS)
+@pytest.mark.parametrize("target", words.TARGETS)
 def test_entry_has_a_spelling_in_every_target(entry: Operation, target: str) -> None:
     names = ["first", "second", "third"][: entry.arity]
-    spelled = symbolic.forward(entry, names, target)
+    spelled = words.forward(entry, names, target)
     assert sorted(set(re.findall("first|second|third", spelled))) == sorted(names)
     assert spelled not in names
     for text in [
         spelled,
-        *symbolic.derivative(entry, "out", names, target),
-        *symbolic.derivative(entry, "out", names, target, textbook=False),
+        *words.derivative(entry, "out", names, target),
+        *words.derivative(entry, "out", names, target, textbook=False),
     ]:
         assert text.strip()
         assert "object at" not in text
@@ -188,7 +187,7 @@ def test_rule_gives_the_same_bits_on_values(entry: Operation) -> None:
 
 
 def test_both_algebras_have_the_same_functions() -> None:
-    assert set(vars(FLOATS)) == set(vars(VALUES)) == set(vars(symbolic.TERMS))
+    assert set(vars(FLOATS)) == set(vars(VALUES)) == set(vars(words.TERMS))
     assert set(vars(FLOATS)) == {*OPERATIONS, "where"}
 
 
@@ -241,11 +240,11 @@ def test_the_python_spelling_computes_the_same(entry: Operation, textbook: bool)
     }
     names = ["a", "b", "c"][: entry.arity]
     rule = entry.textbook if textbook and entry.textbook else entry.partials
-    spelled = symbolic.derivative(entry, "out", names, "python", textbook)
+    spelled = words.derivative(entry, "out", names, "python", textbook)
     for point in points(entry, count=5):
         numbers = dict(zip(names, point, strict=True))
         out = entry.forward(*point)
-        assert eval(symbolic.forward(entry, names, "python"), functions, numbers) == out
+        assert eval(words.forward(entry, names, "python"), functions, numbers) == out
         partials = [eval(text, functions, {**numbers, "out": out}) for text in spelled]
         assert [*map(bits, partials)] == [*map(bits, rule(FLOATS, out, *point))]
 

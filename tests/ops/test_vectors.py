@@ -18,8 +18,7 @@ from typing import Any
 import pytest
 
 from microgrant import Value, compile
-from microgrant.ops import OPERATIONS
-from microgrant.ops import vectors as elementary
+from microgrant.ops import OPERATIONS, vectors
 
 mpmath = pytest.importorskip("mpmath", reason="mpmath is not installed")
 
@@ -40,7 +39,7 @@ def number(pattern: int) -> float:
     return float(struct.unpack(">d", pattern.to_bytes(8, "big"))[0])
 
 
-# The algebra of `elementary` on floats, with nothing but their layout: sign, exponent, fraction.
+# The algebra of `microgrant.ops.vectors` on floats, with nothing but their layout: sign, exponent, fraction.
 ALGEBRA = SimpleNamespace(
     where=lambda condition, yes, no: yes if condition else no,
     abs=abs,
@@ -50,12 +49,12 @@ ALGEBRA = SimpleNamespace(
     power_of_two=lambda k: number(((int(k) + 1023) & 0x7FF) << 52) if math.isfinite(k) else nan,
     exponent=lambda x: float((bits(x) >> 52) - 1023),
     mantissa=lambda x: number(bits(x) & ((1 << 52) - 1) | 1023 << 52),
-    log=lambda x: elementary.log(ALGEBRA, x),
+    log=lambda x: vectors.log(ALGEBRA, x),
 )
 
 
 def on_floats(name: str, points: list[float]) -> list[float]:
-    function = getattr(elementary, name)
+    function = getattr(vectors, name)
     return [function(ALGEBRA, x) for x in points]
 
 
@@ -184,13 +183,13 @@ def test_the_table_agrees_at_the_edges(name: str) -> None:
 
 def test_a_sum_of_powers() -> None:
     """1·x + 2·x² + 3·x³, by Horner's rule."""
-    assert elementary.series([1.0, 2.0, 3.0], 10.0) == 10.0 + 200.0 + 3000.0
-    assert elementary.series([0.5], 4.0) == 2.0
+    assert vectors.series([1.0, 2.0, 3.0], 10.0) == 10.0 + 200.0 + 3000.0
+    assert vectors.series([0.5], 4.0) == 2.0
 
 
 def test_the_constants() -> None:
     with mpmath.workdps(60):
-        high, low = mpmath.mpf(elementary.LN2_HIGH), mpmath.mpf(elementary.LN2_LOW)
+        high, low = mpmath.mpf(vectors.LN2_HIGH), mpmath.mpf(vectors.LN2_LOW)
         assert abs(high + low - mpmath.log(2)) < mpmath.mpf(2) ** -86
     for k in (1, 1023, -1074, 2099):  # k·LN2_HIGH is exact, as its last bits are 0
-        assert mpmath.mpf(elementary.LN2_HIGH) * k == mpmath.mpf(elementary.LN2_HIGH * k)
+        assert mpmath.mpf(vectors.LN2_HIGH) * k == mpmath.mpf(vectors.LN2_HIGH * k)
