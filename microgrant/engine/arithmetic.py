@@ -15,10 +15,11 @@ from ..ops.table import OPERATIONS, Operation, clip, power
 from .arguments import as_number
 from .conditions import Condition, compare
 from .copying import copied, deep_copy
+from .node import Node
 
 __all__ = ["NO_GRADIENT", "Arithmetic", "is_operand"]
 
-V = TypeVar("V")  # Value itself, which stands on this module
+V = TypeVar("V", bound=Node)  # Value itself, which stands on this module
 
 
 class _NoGradient(float):

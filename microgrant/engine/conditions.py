@@ -19,7 +19,7 @@ import operator
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any
+from typing import Any, TypeAlias
 
 from ..ops.table import Operation
 from . import modes
@@ -181,6 +181,10 @@ class Condition:
         return format(self.truth, spec)
 
 
+Walked: TypeAlias = Node | Condition
+"""What a graph is made of, where its choices are walked through as well."""
+
+
 def compare(relation: str, left: Node, right: Any) -> Condition:
     """The condition that a Value is in a relation with another, or with a number."""
     number = right.data if is_node(right) else right
@@ -237,18 +241,17 @@ def is_node(x: object) -> bool:
 # --- Walking ------------------------------------------------------------------------------------
 
 
-def sources(x: Any) -> tuple[Any, ...]:
+def sources(x: Walked) -> tuple[Any, ...]:
     """The Values and conditions that a Value or a condition refers to."""
     if isinstance(x, Condition):
         return tuple(o for o in x.operands if isinstance(o, Condition) or is_node(o))
     operation = x.operation
     if isinstance(operation, Choice):
         return (operation.condition, operation.if_true, operation.if_false)
-    operands: tuple[Any, ...] = x.operands
-    return operands
+    return x.operands
 
 
-def whole_order(*roots: Any, visited: dict[int, Any] | None = None) -> list[Any]:
+def whole_order(*roots: Walked, visited: dict[int, Any] | None = None) -> list[Any]:
     """Every Value and every `Condition` that the roots refer to, and the roots: operands first.
 
     It is `topological_order`, with the conditions of recorded choices, what they compared, and the
@@ -261,7 +264,7 @@ def whole_order(*roots: Any, visited: dict[int, Any] | None = None) -> list[Any]
     """
     order: list[Any] = []
     visited = {} if visited is None else visited
-    stack = list(reversed(roots))
+    stack: list[Any] = list(reversed(roots))
     while stack:
         x = stack.pop()
         if x is None:  # marks that all that the thing below it refers to is in place

@@ -16,12 +16,12 @@ import copy
 from collections.abc import Callable
 from typing import Any
 
-from .conditions import Choice, Condition, sources, whole_order
+from .conditions import Choice, Condition, Walked, sources, whole_order
 
 __all__ = ["copied", "deep_copy", "filled", "flat"]
 
 
-def flat(node: Any, reference: Callable[[Any], Any]) -> tuple[Any, ...]:
+def flat(node: Walked, reference: Callable[[Any], Any]) -> tuple[Any, ...]:
     """What is to be known of a Value or a `Condition`: plain data, and references to other nodes.
 
     reference: what stands in the row for a node that this one refers to.
@@ -58,7 +58,7 @@ def filled(blank: Any, row: tuple[Any, ...], resolve: Callable[[Any], Any]) -> A
     return blank
 
 
-def copied(node: Any, copy_of: Callable[[Any], Any]) -> Any:
+def copied(node: Walked, copy_of: Callable[[Any], Any]) -> Any:
     """The same record, over other operands."""
     twin = filled(object.__new__(node.__class__), flat(node, copy_of), lambda x: x)
     if hasattr(node, "__dict__"):  # a subclass may hold more
@@ -66,7 +66,7 @@ def copied(node: Any, copy_of: Callable[[Any], Any]) -> Any:
     return twin
 
 
-def deep_copy(root: Any, memo: dict[int, Any]) -> Any:
+def deep_copy(root: Walked, memo: dict[int, Any]) -> Any:
     """A copy of the whole graph below a Value; `memo` is that of `copy.deepcopy`."""
 
     def copy_of(x: Any) -> Any:

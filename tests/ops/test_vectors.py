@@ -39,7 +39,7 @@ def number(pattern: int) -> float:
     return float(struct.unpack(">d", pattern.to_bytes(8, "big"))[0])
 
 
-# The algebra of `microgrant.ops.vectors` on floats, with nothing but their layout: sign, exponent, fraction.
+# The algebra of `vectors` on floats, with nothing but their layout: sign, exponent, fraction.
 ALGEBRA = SimpleNamespace(
     where=lambda condition, yes, no: yes if condition else no,
     abs=abs,
