@@ -1,4 +1,4 @@
-"""An autograd engine without tricks: the whole of backpropagation, to be read in five minutes.
+"""An autograd engine without tricks: the whole of backpropagation, to be read in seven minutes.
 
 A `Value` is a number that remembers which numbers it was computed from, and how much it moves when
 each of them moves a little. That is all that `backward` needs.

@@ -1,7 +1,8 @@
 """What makes a `Value` a good Python number: its operators, comparisons, functions and copies.
 
-There is nothing to call here. Each operator and each method is one line, and names the operation of
-the table that it stands for; what becomes of it is said in `microgrant.engine.value`.
+There is nothing to call here. Each method is one line, and names the operation of the table that it
+stands for; so do the operators, in `microgrant.ops.operators`. What becomes of it is said in
+`microgrant.engine.value`.
 """
 
 from __future__ import annotations

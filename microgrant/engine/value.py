@@ -24,7 +24,7 @@ __all__ = ["NO_GRADIENT", "Value", "as_value", "topological_order"]
 
 ADD, MUL = OPERATIONS["add"], OPERATIONS["mul"]
 Number: TypeAlias = "Value | float"
-new = object.__new__
+new = object.__new__  # without __init__, which looks at what a user gave
 
 
 class Value(Arithmetic["Value"]):
@@ -47,8 +47,8 @@ class Value(Arithmetic["Value"]):
     a dictionary, and in a set, two Values are two.
     """
 
-    # Two operands stand in two slots: tuples would be more objects for the garbage collector to go
-    # through, which took half of a step's time. Else, `_right` is the tuple of all but the first.
+    # Two operands stand in two slots: a tuple would be one object more for the garbage collector to
+    # look at, which took half of a step's time. Else `_right` is a tuple, of all but the first.
     __slots__ = (
         "_data", "_left", "_left_partial", "_right", "_right_partial", "grad", "label", "operation",
     )  # fmt: skip
@@ -89,14 +89,14 @@ class Value(Arithmetic["Value"]):
     _prev = operands  # what micrograd calls them
 
     # --- Forward: compute, and record -----------------------------------------------------------
-    # Spelled out, five times as fast as by `_apply`; all others are a line each in `Arithmetic`.
+    # Spelled out, five times as fast as by `_apply`. The others are a line each in what we inherit.
 
     def __add__(self, other: Number) -> Value:
         if other.__class__ is not Value:
             if not is_operand(other):
                 return NotImplemented
             other = as_value(other)
-        if open_blocks:
+        if open_blocks:  # of no_grad() or detect_anomaly()
             return self._apply(ADD, self, other)
         out = new(Value)
         out._data, out.grad, out.label = self._data + other._data, NO_GRADIENT, ""
@@ -138,7 +138,7 @@ class Value(Arithmetic["Value"]):
         return out
 
     def _record(self, data: float, operation: Operation, operands: Any, partials: Any) -> None:
-        """What __init__ is to a leaf, to the result of an operation; operands come in a tuple."""
+        """Set up the result of an operation, as __init__ sets up a leaf; operands are a tuple."""
         self._data, self.grad, self.label = data, NO_GRADIENT, ""
         self.operation, self._left, self._left_partial = operation, operands[0], partials[0]
         if len(operands) == 2:
@@ -171,8 +171,8 @@ class Value(Arithmetic["Value"]):
             leaf.grad += gradient
 
     def _set_back(self) -> tuple[list[Value], list[tuple[Value, float]]]:
-        """Zero for all gradients. The results, in topological order; and what leaves had before."""
-        zero = float("0")  # an object of this pass's own: a node that holds it has been visited
+        """Set all gradients to 0; return the results in topological order, and what leaves had."""
+        zero = float("0")  # a new object, unlike 0.0: a node that holds it has been visited
         results: list[Value] = []
         earlier: list[tuple[Value, float]] = []
         stack: list[Value | None] = [self]
@@ -201,8 +201,8 @@ def topological_order(*roots: Value) -> list[Value]:
 
     >>> a, b = Value(1.0, "a"), Value(2.0, "b")
     >>> c = a * b + a
-    >>> [node.label or node._op for node in topological_order(c)]
-    ['a', 'b', '*', '+']
+    >>> [node.label or node.operation.name for node in topological_order(c)]
+    ['a', 'b', 'mul', 'add']
     """
     for root in roots:
         if not isinstance(root, Value):
@@ -212,7 +212,7 @@ def topological_order(*roots: Value) -> list[Value]:
     stack: list[Value | None] = list(reversed(roots))
     while stack:
         node = stack.pop()
-        if node is None:  # as in `_set_back`, which marks nodes in place of collecting a set
+        if node is None:  # as in `_set_back`, but with a set: this touches no gradient
             order.append(stack.pop())  # type: ignore[arg-type]
             continue
         if node not in visited:

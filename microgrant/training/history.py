@@ -15,10 +15,10 @@ from typing import Any
 
 from ..engine.arguments import imported, shown
 from ..ops.numbers import aligned, number
+from ..views.style import THEMES
 
 __all__ = ["COLUMNS", "History", "checked_state"]
 
-BLUE, VERMILLION = "#005A9C", "#A63D00"
 ROWS = 10  # of the table, about
 NO_STATE = "this is not the state of a history"
 
@@ -93,10 +93,12 @@ class History:
             from matplotlib import pyplot
 
             axes = pyplot.subplots()[1]
-        epochs = range(1, len(self) + 1)
-        axes.plot(epochs, self.loss, color=BLUE, label="training")
+        colours, epochs = THEMES["light"], range(1, len(self) + 1)
+        axes.plot(epochs, self.loss, color=colours["value"], label="training")
         if self.best_epoch:
-            axes.plot(epochs, self.validation_loss, "--", color=VERMILLION, label="validation")
+            axes.plot(
+                epochs, self.validation_loss, "--", color=colours["gradient"], label="validation"
+            )
             axes.axvline(self.best_epoch, linestyle=":", color="gray", label="best")
             axes.legend()
         axes.set_xlabel("epoch")

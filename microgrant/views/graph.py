@@ -246,8 +246,10 @@ def order_of(root: Value) -> tuple[list[Value], list[Value]]:
     if not any(isinstance(value.operation, Choice) for value in order):
         return order, []
     inside = set(order)
-    values = [x for x in whole_order(root) if isinstance(x, Value)]
-    return [x for x in values if x in inside], [x for x in values if x not in inside]
+    order = [x for x in whole_order(root) if isinstance(x, Value) and x in inside]
+    # In the order of those that mention them: of two with one label, the first keeps it as it is.
+    everything = whole_order(*order)
+    return order, [x for x in everything if isinstance(x, Value) and x not in inside]
 
 
 def _modules(calls: Iterable[ModuleCall]) -> dict[int, Module]:

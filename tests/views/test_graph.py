@@ -121,3 +121,12 @@ VIEWS: list[Callable[..., object]] = [record, draw, explain, page]
 def test_every_view_asks_for_a_dictionary_of_names(view: Callable[..., object], names: Any) -> None:
     with pytest.raises(TypeError, match="names is a dictionary of variables, such as"):
         view(Value(1.0), names)
+
+
+def test_of_two_namesakes_in_conditions_the_first_asked_keeps_its_name() -> None:
+    w1, w2, a, b = Value(1.0, "w"), Value(2.0, "w"), Value(5.0, "a"), Value(6.0, "b")
+    graph = Graph(where(w2 > 0, where(w1 > 0, a, b), b))
+    assert [graph.formula(value) for value in graph.order if value.operands] == [
+        "where(w > 0, a, b)",
+        "where(w′2 > 0, v1, b)",
+    ]
