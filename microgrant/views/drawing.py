@@ -24,7 +24,7 @@ from ..engine.value import NO_GRADIENT, Value, topological_order
 from ..ops.numbers import number
 from .events import record_of
 from .graph import COLLAPSE_ABOVE, Box, Graph, Thing, counted, links, nest, open_levels, thing_at
-from .style import THEMES, escaped, plain, sign
+from .style import THEMES, in_attribute, in_label, sign
 
 if TYPE_CHECKING:
     from .rendering import Drawing
@@ -158,10 +158,10 @@ class _Picture:
             rows = _row(_font(box.title, colours["text"], bold=True))
             rows += _row(_font(inside, colours["quiet"]))
             label = _table(rows, colours["line"], colours["cluster"], border=2, padding=5)
-            tooltip, kind = plain(f"{box.title}: {inside}"), {"class": "module collapsed"}
+            tooltip, kind = in_attribute(f"{box.title}: {inside}"), {"class": "module collapsed"}
             picture.node(identifier, label=label, id=identifier, tooltip=tooltip, **kind)
             return
-        title = {"label": f"<{escaped(box.title)}>", "tooltip": plain(box.title)}
+        title = {"label": f"<{in_label(box.title)}>", "tooltip": in_attribute(box.title)}
         look = CLUSTER | {"color": colours["line"], "fillcolor": colours["cluster"]}
         with picture.subgraph(name=f"cluster_{identifier}") as cluster:
             cluster.attr(id=identifier, **title, **look)
@@ -180,7 +180,7 @@ class _Picture:
             **{"class": "value leaf" if operation is None else f"value {operation.name}"},
         )
         if self.circuit and operation is not None:
-            label, colour = f"<{escaped(sign(value._op))}>", self.colours["node"]
+            label, colour = f"<{in_label(sign(value._op))}>", self.colours["node"]
             picture.node(f"o{place}", label=label, fillcolor=colour, tooltip=tooltip, **OPERATION)
             picture.edge(f"o{place}", f"n{place}", dir="none", **{"class": "wire"})
 
@@ -222,7 +222,7 @@ class _Picture:
         gradient = repr(float(value.grad)) if _reached(value) else "not reached yet"
         if isinstance(value.operation, Choice):  # its node does not show what it chose between
             name += f" = {self.graph.formula(value)}"
-        return plain(f"{name}: data = {value.data!r}, grad = {gradient}")
+        return in_attribute(f"{name}: data = {value.data!r}, grad = {gradient}")
 
     # --- Edges ------------------------------------------------------------------------------------
 
@@ -248,7 +248,7 @@ class _Picture:
             if not self.circuit:
                 attributes["label"] = f" {number(local)} × {upstream} "
                 attributes["fontcolor"] = self.colours["gradient"]
-        return attributes | {"tooltip": plain(words)}
+        return attributes | {"tooltip": in_attribute(words)}
 
 
 def _open_levels(graph: Graph, collapse: bool | int | None) -> int:
@@ -264,7 +264,7 @@ def _open_levels(graph: Graph, collapse: bool | int | None) -> int:
 
 
 def _font(text: str, colour: str, bold: bool = False, size: int = 0) -> str:
-    inside = f"<B>{escaped(text)}</B>" if bold else escaped(text)
+    inside = f"<B>{in_label(text)}</B>" if bold else in_label(text)
     points = f' POINT-SIZE="{size}"' if size else ""
     return f'<FONT COLOR="{colour}"{points}>{inside}</FONT>'
 

@@ -5,7 +5,7 @@ With this module you can
 - change a colour, such as that of a gradient:   `THEMES`
 - print the sign of an operation:                sign("*") is "×"
 - keep what would break a line out of a text:    clean("a\\nb")
-- escape it for Graphviz:                        escaped(label), plain(tooltip)
+- escape it for Graphviz:                        in_label(text), in_attribute(text)
 - write numbers as JSON can hold them:           speakable({"value": math.inf})
 """
 
@@ -17,7 +17,7 @@ import re
 
 from ..ops.numbers import number
 
-__all__ = ["THEMES", "clean", "escaped", "plain", "sign", "speakable"]
+__all__ = ["THEMES", "clean", "in_attribute", "in_label", "sign", "speakable"]
 
 THEMES: dict[str, dict[str, str]] = {
     "light": {
@@ -71,14 +71,14 @@ def clean(text: str) -> str:
     return _CONTROL.sub("\ufffd", text)
 
 
-def plain(text: str) -> str:
+def in_attribute(text: str) -> str:
     """Text for an attribute such as a tooltip: no control characters, no escapes of Graphviz's."""
     # Graphviz resolves the escapes of a tooltip twice.
     text = _NOT_TEXT.sub("\ufffd", text).replace("&", "&amp;").replace("\\", "\\" * 4)
     return text.replace("\n", " ")
 
 
-def escaped(text: str) -> str:
+def in_label(text: str) -> str:
     """Text for an HTML-like label."""
     text = text if len(text) <= 80 else text[:79] + "…"
     text = html.escape(_NOT_TEXT.sub("\ufffd", text), quote=False).replace('"', "&quot;")
