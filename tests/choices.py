@@ -114,8 +114,12 @@ def holds(condition: tuple[Any, ...], slots: Sequence[Any]) -> Any:
     """A condition on the slots: a `Condition` if they hold Values, or else a bool."""
     name, *operands = condition
     if name in RELATIONS:
-        left, right = operands
-        return RELATIONS[name](slots[left], slots[right] if isinstance(right, int) else right)
+        left, right = slots[operands[0]], operands[1]
+        right = slots[right] if isinstance(right, int) else right
+        if isinstance(right, Value) and name in ("==", "!="):  # whether they are the same node
+            equal = (left <= right) & (left >= right)
+            return equal if name == "==" else ~equal
+        return RELATIONS[name](left, right)
     parts = [holds(part, slots) for part in operands]
     if name == "not":
         return not parts[0] if isinstance(parts[0], bool) else ~parts[0]

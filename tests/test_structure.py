@@ -42,7 +42,7 @@ PACKAGES = (
 # Inside of a package, a module may import those that stand before it.
 ROOMS = {
     "ops": "numbers vectors operators table words",
-    "engine": "node modes conditions arguments copying arithmetic value"
+    "engine": "node modes conditions arguments by_hand copying arithmetic value"
     " derivatives checking pickling",
     "nn": "arguments activations module neurons images noise sequences",
     "compiler": "program source llvm tables machine targets step",

@@ -32,6 +32,7 @@ from functools import partial as bind
 from types import SimpleNamespace
 from typing import Any, TypeAlias
 
+from ..engine.by_hand import ByHand
 from ..engine.conditions import RELATIONS, Choice, Condition
 from ..engine.value import Value
 from ..ops.operators import Operators
@@ -294,6 +295,8 @@ class Program:
         operation = x.operation
         if operation is None:
             return self.constant(x._data)
+        if isinstance(operation, ByHand):
+            raise ValueError(operation.advice)
         if isinstance(operation, Choice):
             operands = (operation.condition, operation.if_true, operation.if_false)
             register = self.emit("where", *map(self.register_of, operands))

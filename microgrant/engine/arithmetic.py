@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import math
 import numbers
+from functools import partial as bind
 from typing import Any, Generic, TypeVar
 
 from ..ops.operators import Operators
 from ..ops.table import OPERATIONS, Operation, clip, power
 from .arguments import as_number
-from .conditions import Condition, compare
+from .by_hand import Function, function_of, give_function, hand_on
+from .conditions import Condition, Sameness, compare
 from .copying import copied, deep_copy
 from .node import Node
 
@@ -42,20 +44,15 @@ class Arithmetic(Operators["V | float", "V", Condition], Generic[V]):
     There is no ``__float__``: math.exp(v) is to be an error, and not a gradient lost in silence.
     """
 
-    # What others note on a Value; not set until they do.
-    __slots__ = (
-        "_constant",  # a number that an operator made a leaf of, such as the 2 of 2 * x
-        "_decided_at",  # the line of an `if`, or the like, that depended on this
-        "_made_at",  # the line that made this node, inside detect_anomaly()
-        "_scope",  # the call of a module that returned this node
-    )
+    __slots__ = ("_constant",)
     data: float
     grad: float
     operation: Operation | None
-    _constant: bool
-    _decided_at: str
-    _made_at: str
-    _scope: tuple[Any, ...]
+    # What others note on a Value; not set until they do.
+    _constant: bool  # it is a number that an operator made a leaf of, such as the 2 of 2 * x
+    _decided_at: str  # the line of an `if`, or the like, that depended on this
+    _made_at: str  # the line that made this node, inside detect_anomaly()
+    _scope: tuple[Any, ...]  # the calls of modules that returned this node
 
     @staticmethod
     def _apply(operation: Operation, *operands: Any) -> V:
@@ -71,11 +68,13 @@ class Arithmetic(Operators["V | float", "V", Condition], Generic[V]):
             return self._apply(power(as_number(operands[1])), operands[0])
         return self._apply(OPERATIONS[operation], *operands)
 
-    def _compare(self, relation: str, left: Any, right: Any) -> Condition:
+    def _compare(self, relation: str, left: Any, right: Any) -> Any:
+        if relation in ("==", "!=") and isinstance(right, Arithmetic):
+            return Sameness((left is right) == (relation == "=="))
         if isinstance(right, Condition):
             right = float(right)
         elif not isinstance(right, (Arithmetic, numbers.Real)):
-            return NotImplemented  # type: ignore[no-any-return]
+            return NotImplemented
         return compare(relation, left, right)
 
     def __pos__(self: V) -> V:
@@ -147,6 +146,18 @@ class Arithmetic(Operators["V | float", "V", Condition], Generic[V]):
     def _op(self) -> str:
         """What micrograd calls the sign of the operation; the empty text for a leaf."""
         return "" if self.operation is None else self.operation.symbol
+
+    @property
+    def _backward(self: V) -> Function:
+        """What adds this gradient, times each partial, to those of the operands, as in micrograd.
+
+        One of your own can be put in its place; then `backward` calls that.
+        """
+        return function_of(self) or bind(hand_on, self)
+
+    @_backward.setter
+    def _backward(self: V, function: Function) -> None:
+        give_function(self, function)
 
     def __repr__(self) -> str:
         return f"Value(data={self.data}, grad={self.grad})"

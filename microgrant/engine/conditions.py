@@ -19,13 +19,13 @@ import operator
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any, TypeAlias
+from typing import Any, NoReturn, TypeAlias
 
 from ..ops.table import Operation
 from . import modes
 from .node import Node
 
-__all__ = ["RELATIONS", "Choice", "Condition", "whole_order"]
+__all__ = ["RELATIONS", "Choice", "Condition", "Sameness", "whole_order"]
 
 RELATIONS: dict[str, Callable[[Any, Any], bool]] = {
     "<": operator.lt,
@@ -179,6 +179,26 @@ class Condition:
 
     def __format__(self, spec: str) -> str:
         return format(self.truth, spec)
+
+
+class Sameness(int):
+    """Whether two Values are one and the same, as ``a == b`` asks: 1 or 0, shown as a bool.
+
+    It says nothing of their data, and the graph does not keep it: to let it choose is a TypeError.
+    """
+
+    ADVICE = (
+        "a == b asks whether two Values are one and the same, as in micrograd. Compare their data "
+        "by (a <= b) & (a >= b), which is recorded, or by a.data == b.data, which is decided now"
+    )
+
+    def _refuse(self, other: object = None) -> NoReturn:
+        raise TypeError(self.ADVICE)
+
+    __and__ = __rand__ = __or__ = __ror__ = __xor__ = __rxor__ = __invert__ = _refuse
+
+    def __repr__(self) -> str:
+        return repr(bool(self))
 
 
 Walked: TypeAlias = Node | Condition

@@ -16,9 +16,11 @@ import copy
 from collections.abc import Callable
 from typing import Any
 
+from .arguments import shown
+from .by_hand import function_of
 from .conditions import Choice, Condition, Walked, sources, whole_order
 
-__all__ = ["copied", "deep_copy", "filled", "flat"]
+__all__ = ["copied", "deep_copy", "filled", "flat", "notes_of"]
 
 
 def flat(node: Walked, reference: Callable[[Any], Any]) -> tuple[Any, ...]:
@@ -28,11 +30,21 @@ def flat(node: Walked, reference: Callable[[Any], Any]) -> tuple[Any, ...]:
     """
     if isinstance(node, Condition):
         return node.truth, node.relation, list(map(reference, node.operands))
+    if function_of(node):
+        raise TypeError(
+            f"{shown(node)} cannot be copied or saved: its `_backward` is a function of the "
+            "program's own, which would go on adding to the gradients of the original"
+        )
     choice = isinstance(node.operation, Choice)
     operation = list(map(reference, sources(node))) if choice else node.operation
     operands = list(map(reference, node.operands))
-    notes = hasattr(node, "_constant"), getattr(node, "_decided_at", "")
-    return node.data, node.grad, node.label, operation, operands, node.partials, *notes
+    constant = hasattr(node, "_constant")
+    return node.data, node.grad, node.label, operation, operands, node.partials, constant
+
+
+def notes_of(node: Walked) -> dict[str, Any]:
+    """The attributes of its own that a Value has: ours, and those of a user's."""
+    return {} if isinstance(node, Condition) else vars(node)
 
 
 def filled(blank: Any, row: tuple[Any, ...], resolve: Callable[[Any], Any]) -> Any:
@@ -43,26 +55,22 @@ def filled(blank: Any, row: tuple[Any, ...], resolve: Callable[[Any], Any]) -> A
     if len(row) == 3:
         truth, relation, operands = row
         return Condition(truth, relation, *map(resolve, operands))
-    data, grad, label, operation, operands, partials, constant, decided_at = row
+    data, grad, label, operation, operands, partials, constant = row
     if isinstance(operation, list):
         operation = Choice(*map(resolve, operation))
-    if operation is None:
-        blank._data, blank.operation, blank._left, blank._right = data, None, None, ()
-    else:
-        blank._record(data, operation, tuple(map(resolve, operands)), partials)
-    blank.grad, blank.label = grad, label
+    blank._data, blank.grad, blank.label = data, grad, label
+    blank.operation, blank._left, blank._right = None, None, ()
+    if operation is not None:
+        blank._record(operation, tuple(map(resolve, operands)), partials)
     if constant:
         blank._constant = True
-    if decided_at:
-        blank._decided_at = decided_at
     return blank
 
 
 def copied(node: Walked, copy_of: Callable[[Any], Any]) -> Any:
     """The same record, over other operands."""
     twin = filled(object.__new__(node.__class__), flat(node, copy_of), lambda x: x)
-    if hasattr(node, "__dict__"):  # a subclass may hold more
-        vars(twin).update(vars(node))
+    notes_of(twin).update(notes_of(node))
     return twin
 
 
@@ -76,8 +84,6 @@ def deep_copy(root: Walked, memo: dict[int, Any]) -> Any:
     for node in fresh:
         memo[id(node)] = copied(node, copy_of)
     for node in fresh:  # once every operand has its copy, so that this cannot go deep
-        if hasattr(node, "_scope"):
-            memo[id(node)]._scope = copy.deepcopy(node._scope, memo)
-        if hasattr(node, "__dict__"):
-            vars(memo[id(node)]).update(copy.deepcopy(vars(node), memo))
+        if notes := notes_of(node):
+            notes_of(memo[id(node)]).update(copy.deepcopy(notes, memo))
     return memo[id(root)]

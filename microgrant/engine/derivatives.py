@@ -21,7 +21,8 @@ from ..ops.table import FAMILIES, FLOATS, OPERATIONS, Operation, Rule
 from ..ops.table import detach as detached
 from . import modes
 from .arguments import as_number, shown
-from .conditions import Choice, Condition, note_decision
+from .by_hand import ByHand
+from .conditions import Choice, Condition, Sameness, note_decision
 from .value import Number, Value, as_value, topological_order
 
 __all__ = ["VALUES", "apply", "define", "detach", "grad", "where"]
@@ -48,7 +49,7 @@ def apply(operation: Operation, *operands: Number) -> Value:
 
 def _where_in_a_rule(condition: object, yes: Number, no: Number) -> Number:
     """`where` on what a rule computes with: a number that is chosen for good stays a number."""
-    if isinstance(condition, Condition):
+    if isinstance(condition, (Condition, Sameness)):
         return where(condition, yes, no)
     return yes if condition else no
 
@@ -94,6 +95,9 @@ def grad(y: Value, xs: Value | Sequence[Value], create_graph: bool = False) -> A
         if not isinstance(value, Value):
             raise TypeError(f"grad needs Values, but {name} is or holds {shown(value)}")
     order = topological_order(y)
+    for operation in {node.operation: None for node in order}:
+        if isinstance(operation, ByHand) and (create_graph or operation.function):
+            raise ValueError(operation.advice)
     if create_graph:
         gradients = _gradients(order, Value(1.0), _differentiable_partials)
         found = [gradients.get(x, 0.0) for x in wanted]
@@ -184,6 +188,8 @@ def where(condition: object, if_true: Number, if_false: Number) -> Value:
     >>> grad(y, [x])
     [0.0]
     """
+    if isinstance(condition, Sameness):
+        raise TypeError(f"where chooses by a comparison of data, but {Sameness.ADVICE}")
     if isinstance(condition, Value):
         condition = condition != 0
     if not isinstance(condition, Condition):
@@ -193,7 +199,7 @@ def where(condition: object, if_true: Number, if_false: Number) -> Value:
     # A nan or inf that is passed on did not come up here: `apply` would say so.
     out = Value(taken.data)
     if not (modes.open_blocks and modes.inside("no_grad")):
-        out._record(taken.data, choice, (taken,), (1.0,))
+        out._record(choice, (taken,), (1.0,))
         if modes.open_blocks and modes.inside("detect_anomaly"):
             out._made_at = modes.users_line()
     return out

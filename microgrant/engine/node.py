@@ -9,7 +9,8 @@ A `Value` is a node. What stands below `microgrant.engine.value` knows no more o
 
 from __future__ import annotations
 
-from typing import Protocol
+from collections.abc import Callable
+from typing import Any, Protocol
 
 from ..ops.table import Operation
 
@@ -24,6 +25,13 @@ class Node(Protocol):
     operation: Operation | None
     _decided_at: str
     _made_at: str
+
+    def _record(self, operation: Operation, operands: Any, partials: Any) -> None:
+        """Note what it was computed by, and from what."""
+
+    @property
+    def _backward(self) -> Callable[[], Any]:
+        """What hands its gradient on."""
 
     @property
     def data(self) -> float:

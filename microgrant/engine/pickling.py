@@ -14,11 +14,10 @@ from __future__ import annotations
 import copyreg
 import threading
 import weakref
-from collections.abc import Callable
 from typing import Any, TypeAlias
 
 from .conditions import Condition, sources, whole_order
-from .copying import filled, flat
+from .copying import filled, flat, notes_of
 from .value import Value, new
 
 __all__ = ["FlatGraph"]
@@ -65,23 +64,38 @@ class FlatGraph:
 
     def node(self, place: int) -> Walked:
         """The interior node at a place."""
+        if not hasattr(self, "nodes"):  # being read: a note of its own nodes refers to this one
+            return self._blanks().setdefault(place, new(Value))
         return self.nodes[place]
 
-    def __getstate__(self) -> tuple[list[Walked], list[tuple[Any, ...]]]:
+    def _blanks(self) -> dict[int, Value]:
+        blanks: dict[int, Value] = vars(self).setdefault("blanks", {})
+        return blanks
+
+    def __getstate__(self) -> tuple[list[Walked], list[tuple[Any, ...]], dict[int, dict[str, Any]]]:
         places = {id(node): place for place, node in enumerate(self.foundation + self.nodes)}
         # A number that was compared is no node; in a list, it is told apart from a place.
-        return self.foundation, [
-            flat(node, lambda x: places.get(id(x), [x])) for node in self.nodes
-        ]
+        rows = [flat(node, lambda x: places.get(id(x), [x])) for node in self.nodes]
+        notes = {place: _notes(node) for place, node in enumerate(self.nodes) if _notes(node)}
+        return self.foundation, rows, notes
 
-    def __setstate__(self, state: tuple[list[Walked], list[tuple[Any, ...]]]) -> None:
-        self.foundation, rows = state
+    def __setstate__(
+        self, state: tuple[list[Walked], list[tuple[Any, ...]], dict[int, dict[str, Any]]]
+    ) -> None:
+        self.foundation, rows, notes = state
         known = list(self.foundation)
-        for row in rows:
-            known.append(
-                filled(new(Value), row, lambda x: x[0] if isinstance(x, list) else known[x])
-            )
+        blanks = self._blanks()
+        for place, row in enumerate(rows):
+            blank = blanks.get(place, new(Value))
+            known.append(filled(blank, row, lambda x: x[0] if isinstance(x, list) else known[x]))
         self.nodes = known[len(self.foundation) :]
+        for place, own in notes.items():
+            notes_of(self.nodes[place]).update(own)
+
+
+def _notes(node: Walked) -> dict[str, Any]:
+    """The attributes to be saved: which call of a module made a Value is not."""
+    return {name: x for name, x in notes_of(node).items() if name != "_scope"}
 
 
 def _is_leaf(node: Walked) -> bool:
@@ -107,9 +121,9 @@ def _leaf(*row: Any) -> Value:
     return leaf
 
 
-def _reduce(node: Walked) -> tuple[Callable[..., Any], tuple[Any, ...]]:
+def _reduce(node: Walked) -> tuple[Any, ...]:
     if _is_leaf(node):
-        return _leaf, flat(node, lambda x: x)
+        return _leaf, flat(node, lambda x: x), _notes(node) or None
     session = _session(node)
     return FlatGraph.node, session.home(node) or session.lay_flat(node)
 

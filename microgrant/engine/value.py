@@ -18,6 +18,7 @@ from typing import Any, TypeAlias
 from ..ops.table import FLOATS, OPERATIONS, Operation
 from .arguments import as_label, as_number, shown
 from .arithmetic import NO_GRADIENT, Arithmetic, is_operand
+from .by_hand import added, record_by_hand
 from .modes import check_gradients, check_value, inside, open_blocks
 
 __all__ = ["NO_GRADIENT", "Value", "as_value", "topological_order"]
@@ -43,23 +44,29 @@ class Value(Arithmetic["Value"]):
     >>> c, a.grad, b.grad
     (Value(data=-4.0, grad=1.0), -2.0, 2.0)
 
-    Comparisons (``==`` too) are by data, and give a `Condition`, which is true or false; as keys of
-    a dictionary, and in a set, two Values are two.
+    Comparisons are by data, and give a `Condition`, which is true or false; but ``a == b`` asks
+    whether two Values are one and the same. What was computed by hand is recorded as in micrograd,
+    ``Value(data, (a, b), "+")``, or as in microgpt: see `microgrant.engine.by_hand`.
     """
 
     # Two operands stand in two slots: a tuple would be one object more for the garbage collector to
     # look at, which took half of a step's time. Else `_right` is a tuple, of all but the first.
     __slots__ = (
+        "__dict__", "__weakref__",  # for what you note on a Value, and what we note on few
         "_data", "_left", "_left_partial", "_right", "_right_partial", "grad", "label", "operation",
     )  # fmt: skip
 
-    def __init__(self, data: float, label: str = "") -> None:
+    def __init__(self, data: float, _children: Any = (), _op: Any = "", label: str = "") -> None:
+        if isinstance(_children, str):  # Value(2.0, "a")
+            _children, label = (), _children
         self._data: float = data if data.__class__ is float else as_number(data)
         self.grad: float = NO_GRADIENT
         self.label: str = label if label.__class__ is str else as_label(label)
         self.operation: Operation | None = None
         self._left: Value | None = None
         self._right: Any = ()
+        if _children.__class__ is not tuple or _children:
+            record_by_hand(self, _children, _op)
 
     @property
     def data(self) -> float:
@@ -84,9 +91,11 @@ class Value(Arithmetic["Value"]):
         if self._left is None:
             return ()
         left, right = self._left_partial, self._right_partial
+        if left is None:
+            return added(self, 1.0)
         return (left, *right) if right.__class__ is tuple else (left, right)
 
-    _prev = operands  # what micrograd calls them
+    _prev = _children = operands  # what micrograd and microgpt call them
 
     # --- Forward: compute, and record -----------------------------------------------------------
     # Spelled out, five times as fast as by `_apply`. The others are a line each in what we inherit.
@@ -130,18 +139,19 @@ class Value(Arithmetic["Value"]):
         numbers = [value._data for value in values]
         data = operation.forward(*numbers)
         out = new(Value)
+        out._data, out.grad, out.label = data, NO_GRADIENT, ""
         if open_blocks and inside("detect_anomaly"):
             out._made_at = check_value(operation, values, data)
         if open_blocks and inside("no_grad"):
             return Value(data)
-        out._record(data, operation, values, operation.partials(FLOATS, data, *numbers))
+        out._record(operation, values, operation.partials(FLOATS, data, *numbers))
         return out
 
-    def _record(self, data: float, operation: Operation, operands: Any, partials: Any) -> None:
-        """Set up the result of an operation, as __init__ sets up a leaf; operands are a tuple."""
-        self._data, self.grad, self.label = data, NO_GRADIENT, ""
+    def _record(self, operation: Operation, operands: Any, partials: Any) -> None:
+        """Note what this was computed by, and from what: tuples; of None, if only a `_backward` of
+        somebody's own knows the partials."""
         self.operation, self._left, self._left_partial = operation, operands[0], partials[0]
-        if len(operands) == 2:
+        if len(operands) == 2 and partials[0] is not None:
             self._right, self._right_partial = operands[1], partials[1]
         else:
             self._right, self._right_partial = operands[1:], partials[1:]
@@ -161,10 +171,13 @@ class Value(Arithmetic["Value"]):
         self.grad += seed
         for node in reversed(results):  # each result hands its gradient on to its operands
             left, right, upstream = node._left, node._right, node.grad
-            left.grad += node._left_partial * upstream  # type: ignore[union-attr]
             if right.__class__ is not tuple:
+                left.grad += node._left_partial * upstream  # type: ignore[union-attr]
                 right.grad += node._right_partial * upstream
-            elif right:
+            elif node._left_partial is None:  # computed by hand
+                node._backward()
+            else:
+                left.grad += node._left_partial * upstream  # type: ignore[union-attr]
                 for operand, partial in zip(right, node._right_partial, strict=True):
                     operand.grad += partial * upstream
         for leaf, gradient in earlier:  # in one addition: a second pass doubles it exactly

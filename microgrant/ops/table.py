@@ -191,7 +191,7 @@ def sign(m: Any, x: Any) -> Any:
 
 def share(m: Any, a: Any, b: Any) -> Any:
     """What the larger operand gets: all, nothing, or half at a tie."""
-    return m.where(a > b, 1.0, m.where(a < b, 0.0, m.where(a == b, 0.5, nan)))
+    return m.where(a > b, 1.0, m.where(a < b, 0.0, m.where(a <= b, 0.5, nan)))
 
 
 def textbook_share(m: Any, a: Any, b: Any) -> Any:
@@ -532,7 +532,7 @@ def _clip(low: float, high: float) -> Operation:
         return low if x < low else high if x > high else x
 
     def partials(m: Any, out: Any, x: Any) -> tuple[Any]:
-        return (m.where(x < low, 0.0, m.where(x > high, 0.0, m.where(x == x, 1.0, nan))),)
+        return (m.where(x < low, 0.0, m.where(x > high, 0.0, m.where(x <= x, 1.0, nan))),)
 
     def textbook(m: Any, out: Any, x: Any) -> tuple[Any]:
         return (m.where(x < low, 0.0, m.where(x > high, 0.0, 1.0)),)

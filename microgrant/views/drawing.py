@@ -19,6 +19,7 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from ..engine.by_hand import local_derivatives
 from ..engine.conditions import Choice
 from ..engine.value import NO_GRADIENT, Value, topological_order
 from ..ops.numbers import number
@@ -237,7 +238,8 @@ class _Picture:
     def _use(self, place: int, use: int) -> dict[str, str]:
         """An edge from an operand: the local derivative, and × upstream where backward has been."""
         graph, result = self.graph, self.graph.order[place]
-        local, rule = result.partials[use], graph.rules(result)[use]
+        local = local_derivatives(result, result.grad or 0.0)[use]
+        rule = graph.rules(result)[use]
         words = f"∂{graph.called[result]}/∂{graph.called[result.operands[use]]} = {rule}"
         if words.rpartition(" = ")[2] != number(local):
             words += f" = {number(local)}"

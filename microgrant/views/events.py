@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from itertools import zip_longest
 from typing import TypeAlias, overload
 
+from ..engine.by_hand import local_derivatives
 from ..engine.value import Value
 from ..ops.numbers import number
 from .graph import Graph
@@ -280,7 +281,8 @@ def _contributions(
                 f"without a topological order this step takes more than {MOST_EVENTS:,} visits, "
                 "since each node is visited once for every path to it: take a smaller graph"
             )
-        upstream, partials = gradients[node], graph.order[node].partials
+        upstream = gradients[node]
+        partials = local_derivatives(graph.order[node], upstream)
         for place, target in enumerate(graph.operands[node]):
             local, before = partials[place], gradients[target]
             contribution = local * upstream

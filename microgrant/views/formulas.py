@@ -111,4 +111,4 @@ def derivative_in_words(operation: Operation, out: str, names: Sequence[str]) ->
     try:
         return derivative(operation, out, names)
     except (TypeError, AttributeError):
-        return [f"∂{operation.name}/∂{name}" for name in names]
+        return [f"∂{operation.symbol}/∂{name}" for name in names]

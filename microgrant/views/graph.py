@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TypeAlias, TypeVar
 
+from ..engine.by_hand import ByHand
 from ..engine.conditions import Choice, whole_order
 from ..engine.value import Value, topological_order
 from ..nn import Module, ModuleCall
@@ -135,7 +136,7 @@ class Graph:
         """
         for value in self.order:
             operation = value.operation
-            if operation is None:
+            if operation is None or isinstance(operation, ByHand):
                 continue
             data = operation.forward(*(operand._data for operand in value.operands))
             flipped = isinstance(operation, Choice) and not operation.condition.unchanged()

@@ -1062,7 +1062,7 @@ def test_decisions_of_the_graph_are_no_decisions_of_python(target: str) -> None:
     w, x = Value(0.5, "w"), Value(2.0, "x")
     loss = (w * x).relu() + x.maximum(w) + w.minimum(x) + abs(x - w) + (x * w).clip(-1, 1)
     # The rules of derivatives choose by `where` as well.
-    loss = loss + grad(loss, x, create_graph=True) ** 2 + where((x > 0) | ~(x == w), x, w)
+    loss = loss + grad(loss, x, create_graph=True) ** 2 + where((x > 0) | ~(x >= w), x, w)
     assert count_warnings(lambda: compile(loss, [x], [w], target=target)) == []
 
 
@@ -1686,17 +1686,11 @@ def test_steps_leave_no_memory_behind(target: str) -> None:
         gc.enable()
 
 
-class Watched(Value):
-    """A Value that can be watched from afar."""
-
-    __slots__ = ("__weakref__",)
-
-
 def test_a_compiled_graph_is_let_go_with_its_step(target: str) -> None:
     gc.collect()
     gc.disable()
     try:
-        w, x = Watched(1.0), Watched(2.0)
+        w, x = Value(1.0), Value(2.0)
         step = compile((w * x).tanh(), [x], [w], target=target)
         step([[1.0]])
         gone = [weakref.ref(w), weakref.ref(x)]

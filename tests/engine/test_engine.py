@@ -728,7 +728,7 @@ def test_functions_of_numpy_are_recorded(name: str) -> None:
     assert y.data == pytest.approx(getattr(numpy, name)(0.5), rel=1e-15)
     assert x in y._prev
     (in_array,) = getattr(numpy, name)(numpy.array([x]))
-    assert in_array == y
+    assert in_array.data == y.data
 
 
 WRONG = ["a", "", None, 1j, [1.0], (1.0,), {}, object()]
@@ -810,7 +810,8 @@ def test_comparisons_are_by_data(compare: Callable[..., Any]) -> None:
     for a in numbers:
         for b in numbers:
             expected = compare(a, b)
-            assert compare(Value(a), Value(b)).truth is expected
+            if compare not in (operator.eq, operator.ne):
+                assert compare(Value(a), Value(b)).truth is expected
             assert compare(Value(a), b).truth is expected
             assert compare(a, Value(b)).truth is expected
     assert compare(Value(2.0), 3).truth is compare(2, 3)
@@ -825,6 +826,7 @@ def test_comparisons_with_numpy() -> None:
     assert x == numpy.int64(2)
     assert (x < numpy.array([1.0, 3.0])).tolist() == [False, True]
     assert (numpy.array([1.0, 2.0]) == x).tolist() == [False, True]
+    assert (numpy.array([Value(2.0), x]) == x).tolist() == [False, True]
 
 
 def test_comparisons_with_what_is_no_number() -> None:
@@ -843,7 +845,6 @@ def test_values_sort() -> None:
 
 def test_equal_values_are_two_in_a_set() -> None:
     a, b = Value(1.0), Value(1.0)
-    assert a == b
     assert len({a, b, a}) == 2
     assert {a: "a", b: "b"}[a] == "a"
 

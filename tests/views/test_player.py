@@ -961,7 +961,7 @@ def chosen(x: float, a: float = 3.0) -> Value:
     """Choices whose branches not taken are numbers, so that a page can make them anew."""
     x_, a_, floor = Value(x, label="x"), Value(a, label="a"), Value(-1.0, label="floor")
     slope = where(x_ > 0, 1.0, where(x_ < -1, 0.5, math.nan))
-    gate = where((x_ >= -2) & ~(a_ == 4) | (x_ != x_), a_ * x_, floor)
+    gate = where((x_ >= -2) & ~(a_ == 4) | ~(x_ <= x_), a_ * x_, floor)
     return slope * gate + x_
 
 

@@ -25,7 +25,7 @@ from importlib.resources import files
 from typing import Any
 
 from ...engine.value import Value
-from ..events import MISTAKES, Forward, Record, record_of, written
+from ..events import MISTAKES, Contribution, Forward, Record, record_of, written
 from ..graph import Graph
 from ..style import THEMES, clean, speakable
 from .layout import Layout, lay_out
@@ -163,7 +163,7 @@ def _data(plan: Plan, layouts: Sequence[Layout], spelling: Spelling) -> dict[str
         "values": [node.value for node in nodes],
         "operation": spelling.operation,
         "operands": [node.operands for node in nodes],
-        "partials": [value.partials for value in plan.graph.order],
+        "partials": _partials(plan.step),
         "constants": [place for place, node in enumerate(nodes) if node.constant],
         "operations": spelling.words,
         "mentions": spelling.mentions,
@@ -186,6 +186,15 @@ def _data(plan: Plan, layouts: Sequence[Layout], spelling: Spelling) -> dict[str
             for layout in layouts
         ],
     }
+
+
+def _partials(step: Record) -> list[list[float]]:
+    """The local derivatives of each node, as they were met."""
+    partials = [[0.0] * len(node.operands) for node in step.nodes]
+    for event in step:
+        if isinstance(event, Contribution):
+            partials[event.node][event.place] = event.local
+    return partials
 
 
 def _json(data: Any) -> str:
