@@ -50,7 +50,7 @@ ROOMS = {
     "player.views player.layout player.svg player.spelling player.document player "
     "terminal explanation",
     "training": "examples history evaluation runners fitting",
-    "saving": "plain blueprint models",
+    "saving": "plain blueprint comparison models",
     "export": "kinds onnx_graph onnx_program onnx_layers onnx_file pytorch",
 }
 ORDER = {package: (*rooms.split(), "__init__") for package, rooms in ROOMS.items()}

@@ -39,8 +39,10 @@ def to_onnx(model: Module, path: str | os.PathLike[str], *shapes: Sequence[int])
         session = onnxruntime.InferenceSession("model.onnx")
         [outputs] = session.run(None, {"x": numpy.array(rows)})
 
-    What is in a module of your own is written as it is recorded: an operation for each scalar. So
-    it is with `compile`: what Python decided meanwhile stays decided. That is for small modules.
+    Each neuron has its own activation. A module of your own, or one of ours that you changed by
+    hand, is written as it is recorded: an operation for each scalar. That is for small modules.
+    What Python decides meanwhile stays decided, as in `compile`: a `DecisionWarning` says so where
+    it can be seen, and a ValueError where other numbers prove it.
 
     A TypeError or ValueError says what about the model or the shapes does not fit, an OSError why
     the file cannot be written.

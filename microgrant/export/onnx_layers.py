@@ -15,9 +15,8 @@ import itertools
 from collections.abc import Callable, Sequence
 
 from .. import nn
-from ..nn.activations import activation_named
 from ..nn.images import Image, padded, windows
-from .kinds import activation_of, parts_of, rule_for
+from .kinds import activations_of, parts_of, rule_for
 from .onnx_graph import OnnxGraph, Tensor
 from .onnx_program import nested, recorded
 
@@ -40,13 +39,13 @@ def _neuron(graph: OnnxGraph, module: nn.Neuron, x: Tensor) -> Tensor:
 
 
 def _layer(graph: OnnxGraph, module: nn.Layer, x: Tensor) -> Tensor:
-    shape = () if module.nout == 1 else (module.nout,)
-    return Tensor(_seen_by(graph, module.neurons, x.name), shape)
+    count = len(module.neurons)
+    return Tensor(_seen_by(graph, module.neurons, x.name), () if count == 1 else (count,))
 
 
 def _seen_by(graph: OnnxGraph, neurons: Sequence[nn.Neuron], x: str) -> str:
     """What neurons make of the numbers along the last axis."""
-    return _activated(graph, neurons, _weighed(graph, neurons, x, 0, neurons[0].nin))
+    return _activated(graph, neurons, _weighed(graph, neurons, x, 0, len(neurons[0].w)))
 
 
 def _weighed(graph: OnnxGraph, neurons: Sequence[nn.Neuron], x: str, start: int, stop: int) -> str:
@@ -60,8 +59,13 @@ def _weighed(graph: OnnxGraph, neurons: Sequence[nn.Neuron], x: str, start: int,
 
 
 def _activated(graph: OnnxGraph, neurons: Sequence[nn.Neuron], x: str) -> str:
-    operation = activation_named(activation_of(neurons)).onnx
-    return graph.add(operation, x) if operation else x
+    """Each number along the last axis after the activation of its neuron."""
+    activations = activations_of(neurons)
+    several = len(activations) > 1
+    columns = graph.add_many("Split", len(activations), x, axis=-1) if several else [x]
+    pairs = zip(activations, columns, strict=True)
+    said = [graph.add(a.onnx, column) if a.onnx else column for a, column in pairs]
+    return graph.add("Concat", *said, axis=-1) if several else said[0]
 
 
 def _flatten(graph: OnnxGraph, module: nn.Flatten, x: Tensor) -> Tensor:
@@ -69,7 +73,7 @@ def _flatten(graph: OnnxGraph, module: nn.Flatten, x: Tensor) -> Tensor:
 
 
 def _dropout(graph: OnnxGraph, module: nn.Dropout, x: Tensor) -> Tensor:
-    return x
+    return recorded(graph, module, x) if module.training else x
 
 
 def _convolution(graph: OnnxGraph, module: nn.Conv2d, x: Tensor) -> Tensor:
@@ -79,7 +83,7 @@ def _convolution(graph: OnnxGraph, module: nn.Conv2d, x: Tensor) -> Tensor:
         image = graph.add("Pad", image, graph.constant([0, 0, 0, 1], 4))
     gathered = _gathered(graph, image, [places for row in seen for places in row])
     channels = graph.add("Transpose", _seen_by(graph, module.neurons, gathered), perm=[0, 2, 1])
-    shape = module.channels_out, len(seen), len(seen[0])
+    shape = len(module.neurons), len(seen), len(seen[0])
     return Tensor(graph.reshaped(channels, *shape), shape)
 
 

@@ -10,13 +10,16 @@ scalar. Each scalar is a column: its numbers for all rows.
 
 from __future__ import annotations
 
+import math
+import random
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from ..compiler.program import ROW, Program, Register, needed
-from ..compiler.step import compile
+from ..compiler.step import Predictor, compile
 from ..engine.arguments import shown
 from ..engine.conditions import whole_order
+from ..engine.modes import no_grad
 from ..engine.value import Value, as_value
 from ..nn import Module
 from ..ops.table import Operation
@@ -24,6 +27,7 @@ from .onnx_graph import OnnxGraph, Tensor
 
 __all__ = ["nested", "recorded"]
 
+EXAMPLES, FAR = 5, 1e-9  # how often what is recorded is tried, and how close it is to come
 ALIKE = "add sub mul div neg abs pow exp log sqrt sin tanh where and or not"
 WORDS = {name: name.capitalize() for name in ALIKE.split()}
 WORDS |= {"<": "Less", "<=": "LessOrEqual", ">": "Greater", ">=": "GreaterOrEqual", "==": "Equal"}
@@ -64,7 +68,8 @@ class OnnxProgram(Program):
 def recorded(graph: OnnxGraph, module: Module, *inputs: Tensor) -> Tensor:
     """What a module returns.
 
-    A ValueError or TypeError says what it does that cannot be written down; so does `compile`.
+    A ValueError or TypeError says what it does that cannot be written down; so does `compile`. What
+    was recorded is tried on some numbers before it is believed.
     """
     columns: dict[Value, str] = {}
     given = []
@@ -77,13 +82,15 @@ def recorded(graph: OnnxGraph, module: Module, *inputs: Tensor) -> Tensor:
     outputs = [as_value(x) for x in results]
     order = whole_order(*outputs)
     taken = {id(x) for x in order}
+    places = [place for place, x in enumerate(columns) if id(x) in taken]
     used = [x for x in columns if id(x) in taken]
     if not used:
         raise ValueError(
             f"what the {type(module).__name__} returns does not depend on what it is given: was "
             "the .data of a Value taken?"
         )
-    compile(outputs, inputs=used, target="python")  # for what it refuses, and warns of
+    predict = compile(outputs, inputs=used, target="python")  # which refuses, and warns, as well
+    _check(module, predict, [x.shape for x in inputs], places)
     program = OnnxProgram(WORDS)
     program.record(order, used, ())
     wanted = [program.register_of(x) for x in outputs]
@@ -95,6 +102,34 @@ def recorded(graph: OnnxGraph, module: Module, *inputs: Tensor) -> Tensor:
     ]
     together = graph.add("Concat", *said, axis=1)
     return Tensor(graph.reshaped(together, *(shape or (1,))), shape)
+
+
+def _check(
+    module: Module, predict: Predictor, shapes: Sequence[Sequence[int]], used: Sequence[int]
+) -> None:
+    """A ValueError if a module computes otherwise than recorded, for other numbers than zeros."""
+    draw = random.Random("some inputs").gauss
+    for _ in range(EXAMPLES):
+        row = [draw(0.0, 1.0) for shape in shapes for _ in range(math.prod(shape))]
+        values = map(Value, row)
+        try:
+            with no_grad():
+                outputs = module(*(nested(shape, values.__next__) for shape in shapes))
+        except (ArithmeticError, ValueError):
+            continue  # not every module takes all numbers
+        expected = [as_value(x).data for x in _flat(module, outputs)[0]]
+        [found] = predict([[row[place] for place in used]])
+        if len(found) != len(expected) or not all(map(_close, found, expected)):
+            raise ValueError(
+                f"the {type(module).__name__} does not compute the same for all numbers, or not "
+                "each time: what Python decided, drew, remembered, or computed with the .data of "
+                "Values, would stay what it was for zeros. Use where(condition, a, b) and Values"
+            )
+
+
+def _close(found: float, expected: float) -> bool:
+    # Where inf or nan come up, a compiled step may give one for the other.
+    return not math.isfinite(expected) or math.isclose(found, expected, rel_tol=FAR, abs_tol=FAR)
 
 
 def nested(shape: Sequence[int], make: Callable[[], Any]) -> Any:

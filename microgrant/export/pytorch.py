@@ -13,8 +13,7 @@ from typing import Any
 from .. import nn
 from ..engine.arguments import imported, shown
 from ..engine.value import Value
-from ..nn.activations import activation_named
-from .kinds import activation_of, parts_of, rule_for
+from .kinds import activations_of, parts_of, rule_for
 
 __all__ = ["to_torch"]
 
@@ -30,9 +29,11 @@ def to_torch(model: nn.Module) -> Any:
         network = to_torch(model)
         outputs = network(torch.tensor(rows, dtype=torch.float64))
 
-    A module of your own is asked for its counterpart, if it has a method `to_torch`; or else a
-    TypeError says that there is none. A ValueError says so if single weights are shared, since
-    PyTorch only shares whole layers. At ties, `torch.nn.MaxPool2d` gives the gradient to the first.
+    Where neurons of a layer have several activations, so has the layer there. A module of your own
+    is asked for its counterpart, if it has a method `to_torch`; or else a TypeError says that there
+    is none, as of one of ours whose code was replaced. A ValueError says so if single weights are
+    shared, since PyTorch only shares whole layers. At ties, `torch.nn.MaxPool2d` gives the gradient
+    to the first.
     """
     if not isinstance(model, nn.Module):
         raise TypeError(f"to_torch needs a Module, but got {shown(model)}")
@@ -62,9 +63,10 @@ class _TorchWriter:
         elif rule := rule_for(module, TORCH):
             layers = [layer.train(module.training) for layer in rule(self, module)]
         else:
+            name, like_this = type(module).__name__, " like this one" * (type(module) in TORCH)
             raise TypeError(
-                f"PyTorch has no {type(module).__name__}: define a method to_torch() in that "
-                "class, which returns a torch.nn.Module that computes the same"
+                f"PyTorch has no {name}{like_this}: define a method to_torch() in that class, "
+                "which returns a torch.nn.Module that computes the same"
             )
         self.made[id(module)] = layers
         return layers
@@ -91,18 +93,33 @@ class _TorchWriter:
 
     def neurons(self, neurons: Sequence[nn.Neuron], kind: Any, *sizes: int, **options: Any) -> Any:
         """A layer of neurons, and that of their activation, unless they are linear."""
-        activation = activation_named(activation_of(neurons)).torch
         weights = {"weight": [w for x in neurons for w in x.w], "bias": [x.b for x in neurons]}
-        layer = self.layer(kind, weights, *sizes, **options)
-        return [layer, getattr(self.nn, activation)()] if activation else [layer]
+        layer = self.layer(kind, weights, *sizes, len(neurons), **options)
+        words = [activation.torch for activation in activations_of(neurons)]
+        if words == [""]:
+            return [layer]
+        activations = [getattr(self.nn, word or "Identity")() for word in words]
+        return [layer, activations[0] if len(words) == 1 else self.each(activations)]
+
+    def each(self, activations: list[Any]) -> Any:
+        """A layer that has an activation for each neuron, along the axis behind that of rows."""
+        torch = self.torch
+
+        class Activations(torch.nn.ModuleList):  # type: ignore[misc, name-defined]
+            def forward(self, sums: Any) -> Any:
+                columns = sums.split(1, dim=1)
+                return torch.cat([f(x) for f, x in zip(self, columns, strict=True)], dim=1)
+
+        return Activations(activations)
 
     def recurrent(self, cell: nn.RNNCell, kind: Any, suffix: str, **options: Any) -> Any:
         """A layer of the neurons of a cell; of PyTorch's two biases, the second is not used."""
-        activation = activation_of(cell.neurons)
-        if activation not in ("tanh", "relu"):
+        words = [activation.torch for activation in activations_of(cell.neurons)]
+        if words not in (["Tanh"], ["ReLU"]):
+            names = " and ".join(dict.fromkeys(repr(x.activation) for x in cell.neurons))
             raise TypeError(
-                f"PyTorch has no {type(cell).__name__} with the activation {activation!r}: "
-                "only with tanh and relu"
+                f"PyTorch has no {type(cell).__name__} with the activation {names}: only with tanh "
+                "or with relu in all of its neurons"
             )
         weights = {
             f"weight_ih{suffix}": [w for x in cell.neurons for w in x.w[: cell.nin]],
@@ -111,7 +128,7 @@ class _TorchWriter:
             f"bias_hh{suffix}": [Value(0.0) for _ in cell.neurons],
         }
         sizes = cell.nin, cell.nhidden
-        layer = self.layer(kind, weights, *sizes, nonlinearity=activation, **options)
+        layer = self.layer(kind, weights, *sizes, nonlinearity=words[0].lower(), **options)
         getattr(layer, f"bias_hh{suffix}").requires_grad_(False)
         return layer
 
@@ -132,10 +149,10 @@ class _TorchWriter:
 
 
 TORCH: dict[type[nn.Module], Callable[[_TorchWriter, Any], list[Any]]] = {
-    nn.Neuron: lambda to, x: to.neurons([x], to.nn.Linear, x.nin, 1),
-    nn.Layer: lambda to, x: to.neurons(x.neurons, to.nn.Linear, x.nin, x.nout),
+    nn.Neuron: lambda to, x: to.neurons([x], to.nn.Linear, len(x.w)),
+    nn.Layer: lambda to, x: to.neurons(x.neurons, to.nn.Linear, x.nin),
     nn.Conv2d: lambda to, x: to.neurons(
-        x.neurons, to.nn.Conv2d, x.channels_in, x.channels_out, x.kernel_size,
+        x.neurons, to.nn.Conv2d, x.channels_in, kernel_size=x.kernel_size,
         stride=x.stride, padding=x.padding,
     ),
     nn.MaxPool2d: lambda to, x: [to.nn.MaxPool2d(x.size)],

@@ -17,7 +17,9 @@ A file is UTF-8 text: one JSON object, with these entries and no others.
   that is in another mode than what it stands in
 - "weights": {"layers[0].neurons[0].w[0]": 0.25, …}: the number of each parameter by its path. Where
   a parameter stands once more, there is {"$same": path}, with the path of its first place
-- "extra": what was given to `save` to be kept with the model; a tuple becomes a list
+- "extra": what was given to `save` to be kept with the model
+
+In settings and in "extra", a tuple becomes a list.
 
 A number is written in the fewest digits that mean that very float. {"$float": "nan"} (or "inf", or
 "-inf") is one that JSON has no word for; hence no key of your own can begin with "$".
@@ -40,6 +42,7 @@ from ..engine.arguments import shown
 from ..files import write_file
 from ..nn import Module
 from .blueprint import FORMAT, OWN, VERSION, describe, rebuild
+from .comparison import difference
 from .plain import ModelFileError, add_kind, parsed, plain, restored
 
 __all__ = ["ModelFileError", "load", "load_extra", "save"]
@@ -55,8 +58,9 @@ def save(model: Module, path: str | os.PathLike[str], *, extra: Any = None) -> N
         None, and lists and dictionaries of them.
 
     A TypeError or ValueError says what cannot be kept, and an OSError why the file cannot be
-    written; then the old file is as it was. What could not be loaded again is not written. Labels
-    and gradients are not kept.
+    written; then the old file is as it was. What could not be loaded again is not written, and what
+    would be loaded as another model neither: what was changed by hand, and is not said by
+    `settings`. Labels and gradients are not kept, nor are outputs that a call leaves in attributes.
 
     >>> import tempfile
     >>> from microgrant.nn import MLP
@@ -71,14 +75,19 @@ def save(model: Module, path: str | os.PathLike[str], *, extra: Any = None) -> N
         raise TypeError(f"save needs a Module, but got {shown(model)}")
     kinds = dict(OWN)
     contents = describe(model, kinds)
+    name = type(model).__name__
     try:
-        rebuild(contents, kinds)
+        other = difference(model, rebuild(contents, kinds))
     except ModelFileError as error:
-        name = type(model).__name__
         raise ValueError(
             f"the {name} could not be loaded again: {error}. What {name}.settings() returns is to "
             "make a module with the same parameters"
         ) from error
+    if other:
+        raise ValueError(
+            f"the {name} would be loaded as another one: {other}. A file holds what "
+            f"{name}.settings() returns, and the parameters; all else has to follow from that"
+        )
     contents["extra"] = plain(extra, "extra")
     data = _text(contents).encode()
     if len(data) > LARGEST:

@@ -79,7 +79,11 @@ def plain(x: Any, place: str, kinds: dict[str, type[Module]] | None = None, dept
         return {key: plain(x[key], f"{place}[{key!r}]", kinds, depth + 1) for key in x}
     if isinstance(x, Module) and kinds is not None:
         name = add_kind(type(x), kinds)
-        settings = plain(x.settings(), f"{name}.settings()", kinds, depth + 1)
+        try:
+            settings = x.settings()
+        except Exception as error:  # whatever a module may raise, whose parts may be taken away
+            raise TypeError(f"{name}.settings() does not return them: {error}") from error
+        settings = plain(settings, f"{name}.settings()", kinds, depth + 1)
         return {"$module": name, "settings": settings}
     raise TypeError(
         f"{place} is to be plain data (numbers, texts, None, lists and dictionaries of them), "

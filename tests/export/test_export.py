@@ -8,7 +8,7 @@ import random
 import subprocess
 import sys
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -321,6 +321,13 @@ class Loud(MLP):
         return [2 * y for y in super().forward(x)]
 
 
+class Always(Dropout):
+    """Drops units in use as well, as one does to see how sure a network is."""
+
+    def eval(self) -> Always:
+        return self.train()
+
+
 class Called(MLP):
     def __call__(self, x: Any) -> Any:
         return [2 * y for y in super().__call__(x)]
@@ -333,10 +340,11 @@ class Called(MLP):
         (Sequential(Layer(2, 2), Residual(2)), TypeError, "PyTorch has no Residual"),
         (Loud(2, [2]), TypeError, "PyTorch has no Loud"),
         (Called(2, [2]), TypeError, "PyTorch has no Called"),
+        (Always(0.5), TypeError, "PyTorch has no Always"),
         (RNN(1, 2, activation="sigmoid"), TypeError, "no RNNCell with the activation 'sigmoid'"),
         (Value(1.0), TypeError, "to_torch needs a Module, but got Value"),
     ],
-    ids=["Line", "inside", "forward", "call", "RNN", "Value"],
+    ids=["Line", "inside", "forward", "call", "mode", "RNN", "Value"],
 )
 def test_what_pytorch_does_not_have_is_said(
     model: Any, error: type[Exception], says: str, package: Callable[[str], Any]
@@ -420,8 +428,8 @@ FUNCTIONS: dict[str, tuple[Callable[..., Any], int]] = {
     "a constant": (lambda x: [x, Value(3.0), 4.0, Value(2.0) * 3], 1),
     "the same twice": (lambda x: [x, x * 2, x, x * 2], 1),
     "where": (lambda x, y: where(x > y, x * y, y - x), 2),
-    "==": (lambda x, y: where(x == y, 1.0, x), 2),
-    "!=": (lambda x, y: where(x != y, 1.0, x), 2),
+    "==": (lambda x, y: where(x - y == 0, 1.0, x), 2),
+    "!=": (lambda x, y: where(x - y != 0, 1.0, x), 2),
     "<= >=": (lambda x, y: [where(x <= y, x, 0.0), where(x >= 0.5, y, 0.0)], 2),
     "and or not": (lambda x, y: where((x > 0) & ~(y > 1) | (x < -1), x, y), 2),
     "conditions compared": (lambda x, y: where((x > 0) != (y > 0), x, y), 2),
@@ -458,9 +466,53 @@ def test_nan_passes_through_pools_and_layers(run: Callable[..., Any]) -> None:
 
 
 def test_decisions_of_python_are_warned_of(run: Callable[..., Any]) -> None:
-    model = Applied(lambda x, y: x if x > y else y, 2)
+    model = Applied(lambda x, y: x * y if x > y else y * x, 2)
     with pytest.warns(DecisionWarning, match="a decision was made"):
         run(model, [(2,)], [[[1.0, 2.0]]])
+
+
+class Counting(Module):
+    def __init__(self) -> None:
+        self.calls = 0
+
+    def forward(self, x: Any) -> Value:
+        self.calls += 1
+        return x[0] * self.calls
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        Applied(lambda x, y: x if x.data > y.data else y, 2),
+        Applied(lambda x, y: x * y.data, 2),
+        Applied(lambda x, y: x * random.random(), 2),
+        Counting(),
+        Sequential(Layer(2, 2, activation="tanh"), Applied(lambda x, y: x + max(y.data, 0), 2)),
+    ],
+    ids=["decided", "taken out", "drawn", "remembered", "inside"],
+)
+def test_what_would_stay_as_it_was_recorded_is_said(
+    model: Module, package: Callable[[str], Any], tmp_path: Path
+) -> None:
+    package("onnx")
+    with pytest.raises(ValueError, match="does not compute the same for all numbers, or not each"):
+        to_onnx(model, tmp_path / "model.onnx", (2,))
+    assert [*tmp_path.iterdir()] == []
+
+
+class Hiding(Sequential):
+    def named_children(self) -> Iterator[tuple[str, Value | Module]]:
+        return iter(())
+
+
+@pytest.mark.parametrize("model", [Always(0.5), Hiding(Dropout(0.5))], ids=["Always", "Hiding"])
+def test_noise_is_not_written_down(
+    model: Module, package: Callable[[str], Any], tmp_path: Path
+) -> None:
+    package("onnx")
+    with pytest.raises(ValueError, match="the graph holds random numbers that Dropout drew"):
+        to_onnx(model, tmp_path / "model.onnx", (2,))
+    assert [*tmp_path.iterdir()] == []
 
 
 def test_what_is_given_is_described(package: Callable[[str], Any], tmp_path: Path) -> None:
@@ -538,49 +590,22 @@ def test_what_cannot_be_written_is_said(
     assert [*tmp_path.iterdir()] == []
 
 
-class Mixed(Layer):
-    """Neurons of one layer that differ, which only one's own hands can make."""
-
-    def __init__(self, first: str, second: str) -> None:
-        super().__init__(2, 2)
-        self.neurons[0].activation, self.neurons[1].activation = first, second
-
-
-def mixed_cell() -> RNNCell:
-    cell = RNNCell(1, 2)
-    cell.neurons[1].activation = "relu"
-    return cell
-
-
-def exp_image() -> Conv2d:
-    image = Conv2d(1, 1, 2)
-    image.neurons[0].activation = "exp"
-    return image
-
-
-ACTIVATED: list[tuple[Callable[[], Module], list[Shape], str]] = [
-    (lambda: Mixed("exp", "exp"), [(2,)], "activation is one of relu, tanh, .*but got 'exp'"),
-    (exp_image, [(1, 2, 2)], "activation is one of relu, tanh, sigmoid, linear, but got 'exp'"),
-    (lambda: Mixed("tanh", "linear"), [(2,)], "one layer have the activations 'tanh' and 'linear'"),
-    (mixed_cell, [(1,), (2,)], "one layer have the activations 'tanh' and 'relu': to be exported"),
-]
-
-
-@pytest.mark.parametrize(("make", "shapes", "says"), ACTIVATED)
-def test_no_activation_is_taken_for_another(
-    make: Callable[[], Module],
-    shapes: list[Shape],
-    says: str,
-    package: Callable[[str], Any],
-    tmp_path: Path,
+@pytest.mark.parametrize(
+    ("model", "shape"), [(Layer(2, 2), (2,)), (Conv2d(1, 1, 2), (1, 2, 2))], ids=["Layer", "Conv2d"]
+)
+def test_an_activation_that_is_not_known_is_said(
+    model: Any, shape: Shape, package: Callable[[str], Any], tmp_path: Path
 ) -> None:
+    for neuron in model.neurons:
+        neuron.activation = "exp"
+    says = "the activation is one of relu, tanh, sigmoid, linear, but got 'exp'"
     package("onnx")
     with pytest.raises(ValueError, match=says):
-        to_onnx(make(), tmp_path / "model.onnx", *shapes)
+        to_onnx(model, tmp_path / "model.onnx", shape)
     assert [*tmp_path.iterdir()] == []
     package("torch")
     with pytest.raises(ValueError, match=says):
-        to_torch(make())
+        to_torch(model)
 
 
 @pytest.mark.parametrize("name", ACTIVATIONS)

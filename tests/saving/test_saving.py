@@ -66,7 +66,7 @@ class Tied(Module):
         self.first, self.second = Layer(nin, 1), Layer(nin, 1)
         self.pair = (self.first.neurons[0].b, Value(1.0))
         self.named = {"start": Value(2.0), "w": self.first.neurons[0].w}
-        self.parent: Module | None = None
+        self.parent = self  # it comes to no harm that a module knows itself
 
     def forward(self, x: Any) -> Any:
         return self.first(x) + self.second(x) * self.pair[1]
@@ -201,7 +201,6 @@ def test_single_weights_stay_shared(tmp_path: Path) -> None:
     model = Tied(2)
     model.second.neurons[0].w[1] = model.first.neurons[0].w[0]  # the constructor does not do that
     model.named["start"] = model.pair[1]
-    model.parent = model  # nor does a model that knows itself come to harm
     save(model, tmp_path / "model.json")
     twin = load(tmp_path / "model.json", modules=[Tied])
     assert twin.second.neurons[0].w[1] is twin.first.neurons[0].w[0]
@@ -308,6 +307,18 @@ def grown() -> Module:
     return model
 
 
+def with_sigmoid() -> Module:
+    model = MLP(2, [3, 1])
+    model.layers[-1].neurons[0].activation = "sigmoid"
+    return model
+
+
+def hollow() -> Module:
+    model = Layer(2, 1)
+    model.neurons.clear()
+    return model
+
+
 def namesake() -> type[Module]:
     return type("Layer", (Module,), {"settings": lambda self: {}})
 
@@ -330,6 +341,14 @@ UNSAVABLE: list[tuple[Any, Any, type[Exception], str]] = [
     (Forgetful(2), None, TypeError, "does not tell its setting 'size'"),
     (Line(Value(1.0)), None, TypeError, r"Line.settings\(\)\['slope'\] is to be plain data"),
     (grown(), None, ValueError, "Grown could not be loaded again: the Grown has no weight 'b'"),
+    (
+        with_sigmoid(),
+        None,
+        ValueError,
+        "the MLP would be loaded as another one: "
+        r"layers\[1\].neurons\[0\].activation is 'sigmoid' here, and 'linear' there",
+    ),
+    (hollow(), None, TypeError, r"Layer.settings\(\) does not return them: list index out of"),
     (namesake()(), None, ValueError, "two classes of modules are called Layer"),
     (deep(), None, ValueError, "nested more than 100 deep"),
     (Flatten(), {1: 2}, ValueError, "a key of extra is to be a text without a [$], but is 1"),
