@@ -33,7 +33,7 @@ from types import SimpleNamespace
 from typing import Any, TypeAlias
 
 from ..engine.by_hand import ByHand
-from ..engine.conditions import RELATIONS, Choice, Condition
+from ..engine.conditions import RELATIONS, Choice, Condition, branches
 from ..engine.value import Value
 from ..ops.operators import Operators
 from ..ops.table import FAMILIES, FLOATS, OPERATIONS, Operation
@@ -298,7 +298,7 @@ class Program:
         if isinstance(operation, ByHand):
             raise ValueError(operation.advice)
         if isinstance(operation, Choice):
-            operands = (operation.condition, operation.if_true, operation.if_false)
+            operands = (operation.condition, *operation.branches)
             register = self.emit("where", *map(self.register_of, operands))
         else:
             register = self.apply(operation, *map(self.register_of, x.operands))
@@ -429,14 +429,6 @@ def _known(x: Any) -> float | None:
     if x.__class__ is Register:
         return float(x.operands[0]) if x.operation == "constant" else None
     return float(x)
-
-
-def branches(value: Value) -> tuple[Value, ...]:
-    """What a Value may pass a gradient on to: of a recorded `where`, both branches."""
-    operation = value.operation
-    if isinstance(operation, Choice):
-        return operation.if_true, operation.if_false
-    return value.operands
 
 
 def needed(outputs: Iterable[Register]) -> list[Register]:

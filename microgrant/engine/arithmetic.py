@@ -20,22 +20,9 @@ from .conditions import Condition, Sameness, compare
 from .copying import copied, deep_copy
 from .node import Node
 
-__all__ = ["NO_GRADIENT", "Arithmetic", "is_operand"]
+__all__ = ["Arithmetic", "is_operand"]
 
 V = TypeVar("V", bound=Node)  # Value itself, which stands on this module
-
-
-class _NoGradient(float):
-    """A zero that can be told apart, by `is`, from a gradient that was computed to be zero."""
-
-    __slots__ = ()
-
-    def __reduce__(self) -> str:
-        return "NO_GRADIENT"  # saved and copied as this very object
-
-
-NO_GRADIENT = _NoGradient(0.0)
-"""The gradient of a Value which no backward pass has reached yet. It reads as 0.0."""
 
 
 class Arithmetic(Operators["V | float", "V", Condition], Generic[V]):

@@ -23,7 +23,7 @@ from typing import Any, NoReturn, TypeAlias
 
 from ..ops.table import Operation
 from . import modes
-from .node import Node
+from .node import NO_GRADIENT, Node
 
 __all__ = ["RELATIONS", "Choice", "Condition", "Sameness", "whole_order"]
 
@@ -238,19 +238,24 @@ class Choice(Operation):
             object.__setattr__(self, name, x)
 
     @property
+    def branches(self) -> tuple[Any, Any]:
+        """`if_true` and `if_false`."""
+        return self.if_true, self.if_false
+
+    @property
     def taken(self) -> Any:
         """The branch that the step went through."""
         return self.if_true if self.condition.truth else self.if_false
 
     def over(self, copy_of: Callable[[Any], Any]) -> Choice:
         """The same choice between other Values."""
-        return Choice(*map(copy_of, (self.condition, self.if_true, self.if_false)))
+        return Choice(*map(copy_of, (self.condition, *self.branches)))
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Choice:
         return self.over(lambda x: copy.deepcopy(x, memo))
 
     def __reduce__(self) -> tuple[Callable[..., Choice], tuple[Any, ...]]:
-        return Choice, (self.condition, self.if_true, self.if_false)
+        return Choice, (self.condition, *self.branches)
 
 
 def is_node(x: object) -> bool:
@@ -267,8 +272,14 @@ def sources(x: Walked) -> tuple[Any, ...]:
         return tuple(o for o in x.operands if isinstance(o, Condition) or is_node(o))
     operation = x.operation
     if isinstance(operation, Choice):
-        return (operation.condition, operation.if_true, operation.if_false)
+        return (operation.condition, *operation.branches)
     return x.operands
+
+
+def branches(value: Any) -> tuple[Any, ...]:
+    """What a Value may pass a gradient on to: of a `where`, both branches."""
+    operation = value.operation
+    return operation.branches if isinstance(operation, Choice) else value.operands
 
 
 def whole_order(*roots: Walked, visited: dict[int, Any] | None = None) -> list[Any]:
@@ -293,6 +304,25 @@ def whole_order(*roots: Walked, visited: dict[int, Any] | None = None) -> list[A
             visited[id(x)] = x
             stack += (x, None, *reversed(sources(x)))
     return order
+
+
+def reach_branches(choices: Iterable[Choice], visited: float) -> None:
+    """Give the gradient 0 to the leaves of branches that were not taken, if they have none.
+
+    So a parameter that the loss depends on has a gradient, whichever way its `where` went.
+
+    visited: what the nodes have for a gradient that are reached anyhow.
+    """
+    stack = [branch for choice in choices for branch in choice.branches]
+    seen: set[Any] = set()
+    while stack:
+        node = stack.pop()
+        if node.grad is visited or node in seen:
+            continue
+        seen.add(node)
+        if node.operation is None and node.grad is NO_GRADIENT:
+            node.grad = 0.0
+        stack += branches(node)
 
 
 class Through(str):

@@ -145,7 +145,7 @@ def _matters(choice: Choice) -> bool:
     stack = [choice]
     while stack:
         choice = stack.pop()
-        for branch in (choice.if_true, choice.if_false):
+        for branch in choice.branches:
             if isinstance(branch.operation, Choice):
                 stack.append(branch.operation)
             elif not hasattr(branch, "_constant"):

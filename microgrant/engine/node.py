@@ -3,6 +3,7 @@
 With this module you can
 
 - write a function for whatever is walked:     def names(order: Sequence[Node]) -> list[str]: ...
+- see whether backward has been at a node:     node.grad is not NO_GRADIENT
 
 A `Value` is a node. What stands below `microgrant.engine.value` knows no more of it than this.
 """
@@ -14,7 +15,20 @@ from typing import Any, Protocol
 
 from ..ops.table import Operation
 
-__all__ = ["Node"]
+__all__ = ["NO_GRADIENT", "Node"]
+
+
+class _NoGradient(float):
+    """A zero that can be told apart, by `is`, from a gradient that was computed to be zero."""
+
+    __slots__ = ()
+
+    def __reduce__(self) -> str:
+        return "NO_GRADIENT"  # saved and copied as this very object
+
+
+NO_GRADIENT = _NoGradient(0.0)
+"""The gradient of a Value which no backward pass has reached yet. It reads as 0.0."""
 
 
 class Node(Protocol):

@@ -17,9 +17,11 @@ from typing import Any, TypeAlias
 
 from ..ops.table import FLOATS, OPERATIONS, Operation
 from .arguments import as_label, as_number, shown
-from .arithmetic import NO_GRADIENT, Arithmetic, is_operand
+from .arithmetic import Arithmetic, is_operand
 from .by_hand import added, record_by_hand
+from .conditions import Choice, reach_branches
 from .modes import check_gradients, check_value, inside, open_blocks
+from .node import NO_GRADIENT
 
 __all__ = ["NO_GRADIENT", "Value", "as_value", "topological_order"]
 
@@ -178,8 +180,9 @@ class Value(Arithmetic["Value"]):
                 node._backward()
             else:
                 left.grad += node._left_partial * upstream  # type: ignore[union-attr]
-                for operand, partial in zip(right, node._right_partial, strict=True):
-                    operand.grad += partial * upstream
+                if right:
+                    for operand, partial in zip(right, node._right_partial, strict=True):
+                        operand.grad += partial * upstream
         for leaf, gradient in earlier:  # in one addition: a second pass doubles it exactly
             leaf.grad += gradient
 
@@ -188,6 +191,7 @@ class Value(Arithmetic["Value"]):
         zero = float("0")  # a new object, unlike 0.0: a node that holds it has been visited
         results: list[Value] = []
         earlier: list[tuple[Value, float]] = []
+        choices: list[Choice] = []
         stack: list[Value | None] = [self]
         while stack:
             node = stack.pop()
@@ -200,12 +204,15 @@ class Value(Arithmetic["Value"]):
                     stack.append(None)
                     if node._right.__class__ is tuple:
                         stack.extend(reversed(node._right))
+                        if node.operation.__class__ is Choice:
+                            choices.append(node.operation)
                     else:
                         stack.append(node._right)
                     stack.append(node._left)
                 elif node.grad:
                     earlier.append((node, node.grad))
                 node.grad = zero
+        reach_branches(choices, zero)
         return results, earlier
 
 

@@ -72,7 +72,7 @@ class _Writer:
     def term(self, value: Value) -> Term:
         operation = value.operation
         if isinstance(operation, Choice):
-            parts = (operation.condition, operation.if_true, operation.if_false)
+            parts = (operation.condition, *operation.branches)
             return Term(CHOICE, tuple(map(self.part, parts)))
         if operation is None:
             raise ValueError(f"{value!r} was given, and not computed")

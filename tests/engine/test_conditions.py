@@ -47,6 +47,7 @@ from microgrant.engine import (
 )
 from microgrant.nn import Module
 from microgrant.ops import OPERATIONS, clip, power
+from microgrant.optim import Adam
 from microgrant.views import record
 from microgrant.views.player.document import page
 
@@ -457,6 +458,57 @@ def test_a_rule_that_asks_whether_values_are_the_same_is_refused() -> None:
 # --- where ----------------------------------------------------------------------------------------
 
 
+def test_what_was_not_taken_has_the_gradient_0() -> None:
+    x, a, b, c = Value(-1.0), Value(0.0), Value(3.0), Value(5.0)
+    outside, compared = Value(1.0), Value(2.0)
+    y = where(x > 0, where(compared > b, (a / a).log() * c, b), c * c) + x
+    for times in (1, 2):
+        y.backward()
+        assert (a.grad, b.grad, c.grad, x.grad) == (0.0, 0.0, 10.0 * times, times)
+        assert a.grad is not NO_GRADIENT
+        assert b.grad is not NO_GRADIENT
+    assert outside.grad is NO_GRADIENT
+    assert compared.grad is NO_GRADIENT  # a comparison hands nothing on, whichever way it goes
+
+
+def test_what_was_not_taken_keeps_the_gradient_that_it_had() -> None:
+    a, b = Value(2.0), Value(3.0)
+    (a * b).backward()
+    where(a > 0, a, b * b).backward()
+    assert (a.grad, b.grad) == (4.0, 2.0)
+
+
+def test_an_optimiser_moves_what_was_not_taken() -> None:
+    """As PyTorch does with its dense zeros, and as a compiled step does."""
+    x, y = Value(-1.0, "x"), Value(1.0, "y")
+
+    def trained(compiled: bool) -> list[float]:
+        a, b = Value(0.5, "a"), Value(0.5, "b")
+        optimizer = Adam([a, b], 0.1)
+        loss = (where(x > 0, a * x, b * x) - y) ** 2
+        step = compile_step(loss, [x, y], [a, b], target="python")
+        for number in (1.0, -1.0, -2.0):
+            if compiled:
+                step([[number, 1.0]])
+            else:
+                error = where(Value(number) > 0, a * number, b * number) - 1.0
+                (error**2).backward()
+            optimizer.step()
+            optimizer.zero_grad()
+        return [a.data, b.data]
+
+    assert trained(compiled=True) == pytest.approx(trained(compiled=False), rel=1e-12)
+
+
+def test_a_deep_branch_that_was_not_taken() -> None:
+    x, a = Value(1.0), Value(2.0)
+    deep = a
+    for _ in range(50_000):
+        deep = deep + a
+    where(x > 0, x, deep).backward()
+    assert a.grad is not NO_GRADIENT
+
+
 def test_a_plain_truth_gives_the_branch_itself() -> None:
     x, y = Value(2.0), Value(3.0)
     assert where(True, x, y) is where(1, x, y) is where("a", x, y) is x
@@ -483,7 +535,9 @@ def test_a_condition_is_recorded(at: float) -> None:
     assert topological_order(y) == [taken, y]
     y.backward()
     assert taken.grad == y.grad == 1.0
-    assert x.grad is other.grad is NO_GRADIENT
+    assert x.grad is NO_GRADIENT
+    assert other.grad == 0.0
+    assert other.grad is not NO_GRADIENT
     assert grad(y, [x, a, b]) == [0.0, float(at > 0), float(not at > 0)]
 
 
