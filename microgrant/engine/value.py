@@ -13,6 +13,7 @@ derivatives as they were at the forward pass: changing `.data` later does not ch
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, TypeAlias
 
 from ..ops.table import FLOATS, OPERATIONS, Operation
@@ -58,9 +59,12 @@ class Value(Arithmetic["Value"]):
         "_data", "_left", "_left_partial", "_right", "_right_partial", "grad", "label", "operation",
     )  # fmt: skip
 
-    def __init__(self, data: float, _children: Any = (), _op: Any = "", label: str = "") -> None:
+    def __init__(
+        self, data: float, _children: str | Sequence[Value] = (), _op: str | Sequence[float] = "",
+        label: str = "",
+    ) -> None:  # fmt: skip
         if isinstance(_children, str):  # Value(2.0, "a")
-            _children, label = (), _children
+            label, _children = _children, ()
         self._data: float = data if data.__class__ is float else as_number(data)
         self.grad: float = NO_GRADIENT
         self.label: str = label if label.__class__ is str else as_label(label)
