@@ -592,6 +592,15 @@ def test_an_operation_of_three_operands() -> None:
     assert grad(y, [c, b, a]) == [1.0, 2.0, 3.0]
 
 
+def test_each_of_three_operands_gets_its_partial_times_the_gradient() -> None:
+    a, b, c = Value(2.0), Value(3.0), Value(4.0)
+    y = fused(a, b, c)
+    (y * 5).backward()
+    assert (a.grad, b.grad, c.grad) == (15.0, 10.0, 5.0)
+    y._backward()
+    assert (a.grad, b.grad, c.grad) == (30.0, 20.0, 10.0)
+
+
 def test_an_operation_of_three_operands_that_are_one() -> None:
     x = Value(3.0)
     y = fused(x, x, x)

@@ -367,7 +367,7 @@ def train_a_language_model(value: Any) -> tuple[list[float], list[float]]:
                 for i in range(size)
             ]
             x = [a + b for a, b in zip(x, looked_up, strict=True)]
-            hidden = [h.relu() ** 2 for h in linear(x, weights["up"])]
+            hidden = [h.relu() for h in linear(normalised(x), weights["up"])]
             x = [a + b for a, b in zip(x, linear(hidden, weights["down"]), strict=True)]
             losses.append(-softmax(linear(x, weights["out"]))[target].log())
         return (1 / len(losses)) * sum(losses)
@@ -379,10 +379,10 @@ def train_a_language_model(value: Any) -> tuple[list[float], list[float]]:
         seen.append(loss.data)
         gradients = [p.grad for p in parameters]
         for i, p in enumerate(parameters):
-            momentum[i] = 0.9 * momentum[i] + 0.1 * p.grad
-            squares[i] = 0.95 * squares[i] + 0.05 * p.grad**2
-            corrected = momentum[i] / (1 - 0.9**number), squares[i] / (1 - 0.95**number)
-            p.data -= 0.01 * corrected[0] / (corrected[1] ** 0.5 + 1e-8)
+            momentum[i] = 0.85 * momentum[i] + 0.15 * p.grad
+            squares[i] = 0.99 * squares[i] + 0.01 * p.grad**2
+            corrected = momentum[i] / (1 - 0.85**number), squares[i] / (1 - 0.99**number)
+            p.data -= 0.01 * (1 - number / 3) * corrected[0] / (corrected[1] ** 0.5 + 1e-8)
             p.grad = 0
     return seen, gradients
 
