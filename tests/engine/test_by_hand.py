@@ -89,6 +89,8 @@ def test_the_names_of_arguments_are_those_of_micrograd() -> None:
         "",
     ]
     assert Value(1.0, "x").operation is Value(1.0, (), "").operation is None
+    assert Value(1.0, [], "constant").operation is None
+    assert Value(1.0, (a,))._op == "·"
 
 
 def test_local_derivatives_are_recorded_as_they_are_given() -> None:
@@ -183,6 +185,7 @@ def test_the_first_nan_is_found_in_what_was_computed_by_hand() -> None:
         pytest.raises(AnomalyError, match=r"by_hand\(x = -1.0\) is nan, made by"),
     ):
         Value(math.nan, (x,), "log")
+    assert math.isnan(Value(math.nan, (x,), "log").data)
 
 
 # --- By hand, node after node ---------------------------------------------------------------------
@@ -317,6 +320,9 @@ def test_what_is_explained_is_what_was_added() -> None:
     assert step.gradients == {"x": 1.0}
     assert "upstream 5 × ∂v1/∂x (= ∂bounded/∂x) 0.2 = 0 + 1 → 1" in str(step)
     assert " 0.2 × 5 " in draw(y).source
+    bounded.grad = math.inf
+    assert " 1 × inf " in draw(bounded).source
+    bounded.grad = 5.0
     assert (x.grad, bounded.grad) == (1.0, 5.0)  # nobody's gradient was touched
 
 
@@ -330,6 +336,19 @@ def test_an_operand_used_twice_counts_once() -> None:
     square._backward = _backward
     assert square.partials == (6.0, 0.0)
     assert explain(square).gradients == {"x": 6.0}
+
+
+def test_it_is_written_as_a_call_or_with_the_sign_between() -> None:
+    a, b = Value(2.0, "a"), Value(3.0, "b")
+    for sign, operands, text, latex in (
+        ("pow", (a, b), "pow(a, b) = pow(2, 3)", r"\circ\left(a, b\right)"),
+        ("^", (a, b), "a ^ b = 2 ^ 3", r"a \circ b"),
+        ("!", (a,), "!(a) = !(2)", r"\circ\left(a\right)"),
+        ("}", (a, b), "a } b = 2 } 3", r"a \circ b"),
+    ):
+        step = explain(Value(8.0, operands, sign))
+        assert f"v1 = {text} = 8" in " ".join(str(step).split())
+        assert f"&= {latex} = " in step.latex()
 
 
 @pytest.mark.parametrize("sign", ["{0}", "%", "a b", "\\", "<b>", "$", "∘", "my_op", "}{"])

@@ -383,6 +383,15 @@ def test_backward_inside_no_grad() -> None:
     assert x.grad == 6.0
 
 
+def test_no_grad_looks_for_no_anomaly() -> None:
+    x = Value(0.0)
+    infinite = x.log() * 0
+    with no_grad():
+        assert math.isnan((x.log() * 0).data)
+        infinite.backward()
+    assert math.isnan(x.grad)
+
+
 def test_no_grad_of_one_thread_is_not_that_of_another() -> None:
     entered, leave = threading.Event(), threading.Event()
     seen = []
@@ -599,6 +608,15 @@ def test_each_of_three_operands_gets_its_partial_times_the_gradient() -> None:
     assert (a.grad, b.grad, c.grad) == (15.0, 10.0, 5.0)
     y._backward()
     assert (a.grad, b.grad, c.grad) == (30.0, 20.0, 10.0)
+
+
+def test_what_three_operands_were_computed_from_is_reached() -> None:
+    a = Value(2.0)
+    y = fused(a * 1, a * 2, a * 3)  # 2a² + 3a
+    for times in (1, 2):
+        y.backward()
+        assert a.grad == 11.0 * times
+        assert [operand.grad for operand in y.operands] == [4.0, 2.0, 1.0]
 
 
 def test_an_operation_of_three_operands_that_are_one() -> None:
