@@ -33,7 +33,6 @@ NEURON_VALUES = ("x1=2", "x2=0", "w1=-3", "w2=1", "b=6.8813735870195432")
 
 NOT_AN_OPTION = "\0"  # no argument of a command can hold it
 PLAIN_SIGNS = {"−": "-", "×": "*", "∂": "d", "→": "->", "²": "^2", "³": "^3", "≥": ">=", "≤": "<="}
-MOST_LAID_OUT = 400  # values; Graphviz takes a few seconds for so many, and minutes for more
 DEFAULT_OUTPUTS = (Path("step.html"), Path("step.svg"))
 
 
@@ -179,7 +178,7 @@ def _write(step: Explanation, path: Path, options: argparse.Namespace) -> tuple[
         # The picture shows v1, v2, … where the table speaks of them.
         called = step.graph.called.items()
         names = {name: value for value, name in called if value.operation}
-        limit = MAX_NODES if path.suffix.lower() == ".dot" else MOST_LAID_OUT
+        limit = MAX_NODES**2 if path.suffix.lower() == ".dot" else 1_000  # .dot is not laid out
         picture = draw(step.root, names, style=options.style, theme=options.theme, limit=limit)
         picture.write(path)
         return True, f"drawing: {path}"

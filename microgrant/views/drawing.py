@@ -24,7 +24,18 @@ from ..engine.conditions import Choice
 from ..engine.value import NO_GRADIENT, Value, topological_order
 from ..ops.numbers import number
 from .events import record_of
-from .graph import COLLAPSE_ABOVE, Box, Graph, Thing, counted, links, nest, open_levels, thing_at
+from .graph import (
+    COLLAPSE_ABOVE,
+    Box,
+    Graph,
+    Thing,
+    counted,
+    links,
+    nest,
+    open_levels,
+    spans,
+    thing_at,
+)
 from .style import THEMES, in_attribute, in_label, sign
 
 if TYPE_CHECKING:
@@ -33,6 +44,13 @@ if TYPE_CHECKING:
 __all__ = ["draw"]
 
 TABLE_LIMIT = 200
+
+# Graphviz works rank by rank, so that what costs it time are edges over many ranks. Beyond so many
+# ranks more than those of a tree, edges carry no words, which it would lay out as well, and what it
+# betters in rounds ends sooner; then they are no curves; with so many for each value, it would take
+# minutes.
+WORDS, CURVES, RANKS = 500, 2_500, 20
+LIMITS = {"nslimit": "0.1", "nslimit1": "1", "mclimit": "0.1"}
 
 # The left operand stays on the left: ordering="in".
 SPACING = {"nodesep": "0.25", "ranksep": "0.5", "pad": "0.2", "ordering": "in"}
@@ -63,7 +81,8 @@ def draw(
     rankdir: the direction of the forward pass: "LR" (to the right), "TB" (down), "RL" or "BT".
     collapse: how many levels of modules are open: False for all, True for none, a number for so
         many; None opens as many as fit into a picture of about 60 values.
-    limit: the largest number of values shown; a ValueError says what to do beyond it.
+    limit: the largest number of values shown, and a bound of how far edges reach; a ValueError says
+        what to do beyond it.
     format: what `render` and `pipe` make unless they are told: "svg", "png" or "pdf".
 
     >>> a = Value(3.0, label="a")
@@ -92,6 +111,12 @@ def draw(
             f"the picture would show {picture.shown:,} values, more than limit={limit:,}: "
             "draw one example rather than a batch, or fold modules with collapse=True"
         )
+    if picture.excess > limit * RANKS:
+        raise ValueError(
+            f"the edges of the picture would reach over {picture.excess:,} ranks, more than "
+            f"limit={limit:,} allows, {limit * RANKS:,}: explain(root).save() writes a page, which "
+            "shows them too"
+        )
     return picture.drawing(rankdir, format)
 
 
@@ -111,6 +136,9 @@ class _Picture:
         self.shown = len(graph.order) - sum(self.hidden.values())
         things = zip(graph.paths, self.things.values(), strict=True)
         self.members = nest((*path[:levels], thing) for path, thing in things)
+        self.links = list(links(self.things, graph.operands, self.things))
+        ranks = sum(spans(self.links)) * (2 if circuit else 1)
+        self.excess = ranks - len(set(self.things.values()))
         boxes = dict.fromkeys(box for path in graph.paths for box in path[: levels + 1])
         self.identifiers = {box: f"m{count}" for count, box in enumerate(boxes)}
 
@@ -123,8 +151,10 @@ class _Picture:
         text = {"fontname": "Helvetica", "fontcolor": self.colours["text"]}
         background = self.colours["background"]
         picture.attr("graph", rankdir=rankdir, bgcolor=background, tooltip=size, **text, **SPACING)
-        if self.shown > 100:  # curves and exact ranks would take minutes from here on
-            picture.attr("graph", splines="line", nslimit="1", nslimit1="1")
+        if self.excess > WORDS:
+            picture.attr("graph", **LIMITS)
+        if self.excess > CURVES:
+            picture.attr("graph", splines="line")
         text["color"] = self.colours["line"]
         picture.attr("node", shape="plain", fontsize="14", **text)
         picture.attr("edge", fontsize="11", arrowsize="0.7", **text)
@@ -132,7 +162,7 @@ class _Picture:
             note = f"{count - self.shown:,} of {count:,} values are inside of boxes"
             picture.attr("graph", label=note, labelloc="b", fontsize="12")
         self._members(picture, None)
-        for link in links(self.things, self.graph.operands, self.things):
+        for link in self.links:
             self._edge(picture, *link)
         return picture
 
@@ -247,7 +277,7 @@ class _Picture:
         if _reached(result):
             upstream = number(result.grad)
             words += f"; × upstream {upstream} = contribution {number(local * result.grad)}"
-            if not self.circuit:
+            if not self.circuit and self.excess <= WORDS:
                 attributes["label"] = f" {number(local)} × {upstream} "
                 attributes["fontcolor"] = self.colours["gradient"]
         return attributes | {"tooltip": in_attribute(words)}

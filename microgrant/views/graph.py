@@ -8,6 +8,7 @@ With this module you can
 - see which modules are around a value:     graph.paths[graph.places[loss]]
 - ask how many boxes fit into a picture:    open_levels(graph.paths, graph.operands)
 - find what stands in each, and the edges:  nest(paths), links(shown, operands, inside)
+- ask how far each edge reaches:            spans(edges)
 
 A `Graph` is made once, and then shared by the record, the drawing, the page and all other views.
 """
@@ -29,7 +30,7 @@ from .formulas import derivative_in_words, names_of, numbers_of, rule_of, term_o
 from .naming import add_names, given_names, held
 
 __all__ = ["COLLAPSE_ABOVE", "MOST_EDGES", "Box", "Boxes", "Graph", "Link", "Members", "Thing"]
-__all__ += ["common", "counted", "links", "nest", "open_levels", "order_of", "thing_at"]
+__all__ += ["common", "counted", "links", "nest", "open_levels", "order_of", "spans", "thing_at"]
 
 COLLAPSE_ABOVE = 60  # more things than a picture can show at a readable size
 MOST_EDGES = 2 * COLLAPSE_ABOVE
@@ -337,6 +338,26 @@ def links(
             elif (tail, head) not in drawn:
                 drawn.add((tail, head))
                 yield tail, head, None
+
+
+def spans(edges: Sequence[Link]) -> list[int]:
+    """How many ranks each edge reaches over, if results stand behind their operands.
+
+    Graphviz does its work rank by rank: their sum is what a picture costs it.
+
+    >>> spans([(0, 1, 0), (0, 2, 0), (1, 2, 1), (3, 2, 2)])  # 3 moves to where it is used
+    [1, 2, 1, 1]
+    """
+    rank: dict[Thing, int] = {}
+    heads: dict[Thing, list[Thing]] = {}
+    for tail, head, _ in edges:
+        rank[head] = max(rank.get(head, 0), rank.setdefault(tail, 0) + 1)
+        heads.setdefault(tail, []).append(head)
+    entering = Counter(head for _, head, _ in edges)
+    for thing in sorted(heads, key=rank.__getitem__, reverse=True):
+        if entering[thing] <= len(heads[thing]):
+            rank[thing] = max(rank[thing], min(rank[head] for head in heads[thing]) - 1)
+    return [max(1, abs(rank[head] - rank[tail])) for tail, head, _ in edges]
 
 
 def common(a: tuple[T, ...], b: tuple[T, ...]) -> tuple[T, ...]:

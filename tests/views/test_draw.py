@@ -537,6 +537,92 @@ def test_the_limit_counts_what_is_shown() -> None:
         draw(long)
 
 
+# --- What would take long to lay out --------------------------------------------------------------
+
+
+def repeated(count: int) -> Value:
+    """x + x + … + x, differentiated: each use is further from x."""
+    x = Value(1.0, label="x")
+    root = x
+    for _ in range(count - 1):
+        root = root + x
+    root.backward()
+    return root
+
+
+def recurrent(steps: int) -> Value:
+    """A cell whose weights are used in every step, differentiated."""
+    w, u, b, h = (Value(0.1 * i, label=name) for i, name in enumerate("wubh", 1))
+    for i in range(steps):
+        h = (w * h + u * float(i) + b).tanh()
+    h.backward()
+    return h
+
+
+@pytest.mark.parametrize("style", STYLES)
+@pytest.mark.parametrize(
+    ("root", "limited", "straight"),
+    [
+        (repeated(10), False, False),
+        (recurrent(5), False, False),
+        (repeated(50), True, False),
+        (repeated(80), True, True),
+        (recurrent(40), True, True),
+    ],
+)
+def test_long_edges_have_limits(root: Value, limited: bool, straight: bool, style: str) -> None:
+    source = draw(root, style=style).source
+    for attribute in ("nslimit=", "nslimit1=", "mclimit="):
+        assert (attribute in source) == limited
+    if style == "node":  # a circuit has more ranks
+        assert ("splines=line" in source) == straight
+        words = [line for line in source.split("\n") if "->" in line and "label=" in line]
+        assert bool(words) != limited
+    assert source.count("->") >= sum(len(value.operands) for value in topological_order(root))
+
+
+def test_a_large_tree_keeps_its_words_and_curves() -> None:
+    values = [Value(float(i)) for i in range(256)]
+    while len(values) > 1:
+        values = [left + right for left, right in zip(values[::2], values[1::2], strict=True)]
+    values[0].backward()
+    source = draw(values[0]).source
+    assert "splines" not in source
+    assert "nslimit" not in source
+    assert source.count(" 1 × 1 ") == 510
+
+
+def test_what_would_take_minutes_is_refused_unless_the_limit_is_raised() -> None:
+    root = repeated(300)
+    with pytest.raises(ValueError, match=r"44,849 ranks, more than limit=1,000 allows, 20,000"):
+        draw(root)
+    assert draw(root, limit=3_000).source.count("->") == 598
+
+
+HANGS = """
+import sys
+from microgrant import draw, explain
+from tests.views.test_draw import recurrent, repeated
+root = {"recurrent": recurrent, "repeated": repeated}[sys.argv[1]](int(sys.argv[2]))
+for style in ("node", "circuit"):
+    draw(root, style=style).pipe("svg")
+explain(root).save(sys.argv[3])
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("shape", "count"), [("recurrent", 40), ("repeated", 100), ("repeated", 80)]
+)
+def test_what_took_minutes_ends(shape: str, count: int, tmp_path: Path) -> None:
+    """It takes a second; without limits, the first takes minutes."""
+    target = tmp_path / "step.html"
+    subprocess.run(
+        [sys.executable, "-c", HANGS, shape, str(count), str(target)], timeout=60, check=True
+    )
+    assert target.exists()
+
+
 # --- The same picture in every process ------------------------------------------------------------
 
 PROGRAM = """

@@ -11,7 +11,7 @@ import pytest
 from microgrant import Value, draw, explain, where
 from microgrant.nn import MLP, Module, Neuron
 from microgrant.views import COLLAPSE_ABOVE, record
-from microgrant.views.graph import Box, Graph, open_levels
+from microgrant.views.graph import Box, Graph, Link, open_levels, spans
 from microgrant.views.player import page
 
 
@@ -130,3 +130,19 @@ def test_of_two_namesakes_in_conditions_the_first_asked_keeps_its_name() -> None
         "where(w > 0, a, b)",
         "where(w′2 > 0, v1, b)",
     ]
+
+
+def test_an_edge_spans_the_ranks_between_its_ends() -> None:
+    chain: list[Link] = [(place, place + 1, 0) for place in range(9)]
+    assert spans(chain) == [1] * 9
+    shared: list[Link] = [
+        link for place in range(1, 9) for link in ((place - 1, place, 0), (0, place, 1))
+    ]
+    assert spans(shared)[1::2] == [1, 2, 3, 4, 5, 6, 7, 8]
+    leaves: list[Link] = [
+        link for place in range(2, 20, 2) for link in ((place - 2, place, 0), (place - 1, place, 1))
+    ]
+    assert spans(leaves) == [1] * 18  # a leaf stands before its only use
+    box, other = (Box(count, "", "", 1) for count in range(2))
+    assert spans([(box, other, None), (other, box, None)]) == [1, 1]
+    assert spans([]) == []

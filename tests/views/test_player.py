@@ -11,7 +11,7 @@ import re
 import shutil
 import sys
 import types
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from itertools import product
 from pathlib import Path
 from typing import Any, NoReturn
@@ -24,7 +24,8 @@ from microgrant.nn import MLP
 from microgrant.ops import OPERATIONS, clip, power
 from microgrant.ops.words import number
 from microgrant.views import MISTAKES, THEMES, Contribution, Forward, Record, record
-from microgrant.views.player import LARGEST, TooLargeError, page
+from microgrant.views.graph import Link, spans
+from microgrant.views.player import LARGEST, TooLargeError, layout, page
 from microgrant.views.rendering import NoGraphvizError
 from tests.graphs import MICROGRANT, Program, random_program, run
 
@@ -279,6 +280,47 @@ def test_siblings_are_stacked_from_the_top(widths: tuple[int, ...]) -> None:
         names = [name for _, name in sorted(column)]
         assert names == [name for _, name in column]  # the order of the Tab key
         assert names == sorted(names)
+
+
+def crowded(kind: str, count: int) -> Value:
+    x = Value(1.0, label="x")
+    values = [x]
+    for place in range(1, count):
+        values.append(values[-1] + (x if kind == "leaf" else values[place // 2]))
+    return values[-1]
+
+
+@pytest.mark.parametrize("kind", ["leaf", "halves"])
+@pytest.mark.parametrize("count", [20, 120, 300, 3_000])
+def test_graphviz_is_told_of_few_long_edges(
+    monkeypatch: pytest.MonkeyPatch, kind: str, count: int
+) -> None:
+    """The others are drawn above the picture: what is laid out is bounded, what is shown is not."""
+    sources: list[str] = []
+
+    def lay_out(given: Sequence[str]) -> list[dict[str, Any]]:
+        sources.extend(given)
+        return graphviz(given)
+
+    graphviz = layout._graphviz
+    monkeypatch.setattr(layout, "_graphviz", lay_out)
+    document = page(crowded(kind, count))
+    beyond = 0
+    for source in sources:
+        edges: list[Link] = [
+            (int(tail), int(head), None)
+            for tail, head in re.findall(r"[nb](\d+) -> [nb](\d+)", source)
+        ]
+        beyond += sum(spans(edges)) - len(edges)
+        if len(edges) < 100:
+            assert "nslimit" not in source
+    assert beyond <= 10_000
+    paths = re.findall(r'<path class="edge" data-use="(\d+-\d)" d="(M[^"]+)"', document)
+    assert len({use for use, _ in paths}) == 2 * (count - 1) or count > 300
+    above = [path for _, path in paths if "H" in path]
+    assert bool(above) == (count > 20)
+    numbers = [float(number) for path in above for number in re.findall(r"-?[\d.]+", path)]
+    assert min(numbers, default=0) >= 0  # inside of the picture
 
 
 def luminance(colour: str) -> float:

@@ -12,10 +12,18 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from ..graph import Box, Link, Members, Thing, nest
+from ..graph import Box, Link, Members, Thing, nest, spans
 from .views import Plan, View, key, middle_out, shortened
 
 __all__ = ["Area", "Layout", "lay_out"]
+
+# Graphviz works on each edge rank by rank, and where many are long it takes minutes. From so many
+# ranks on it betters what it has in fewer rounds; it is told of so many in one view, and in all
+# views of so many beyond the first of each edge.
+FEW_RANKS, MOST_RANKS, MOST_RANKS_IN_ALL = 500, 2_000, 3_000
+MOST_CURVES = 1_000  # edges
+NEAR = 3  # ranks: edges that are told where that is too many
+LANE = 16  # between edges above the picture
 
 Area: TypeAlias = tuple[int, int, int, int]  # left, top, width, height
 
@@ -37,11 +45,30 @@ def lay_out(plan: Plan) -> list[Layout]:
 
     A `NoGraphvizError` says how to get a Graphviz.
     """
-    answers = _graphviz([_source(plan, view) for view in plan.views])
-    return [_parsed(plan, *each) for each in zip(plan.views, answers, strict=True)]
+    told = list(_told(plan.views))
+    pairs = list(zip(plan.views, told, strict=True))
+    answers = _graphviz([_source(plan, *pair) for pair in pairs])
+    return [_parsed(plan, *pair, answer) for pair, answer in zip(pairs, answers, strict=True)]
 
 
-def _source(plan: Plan, view: View) -> str:
+def _told(views: Sequence[View]) -> Iterator[list[Link]]:
+    """The edges of each view that Graphviz lays out; the others run above the picture."""
+    room = MOST_RANKS_IN_ALL
+    for view in views:
+        reach = spans(view.edges)
+        beyond = sum(reach) - len(reach)
+        if sum(reach) <= MOST_RANKS and beyond <= room:
+            room -= beyond
+            yield view.edges
+        else:
+            firsts: dict[tuple[Thing, Thing], Link] = {}
+            for link, ranks in zip(view.edges, reach, strict=True):
+                if ranks <= NEAR:
+                    firsts.setdefault(link[:2], link)
+            yield list(firsts.values())
+
+
+def _source(plan: Plan, view: View, told: Sequence[Link]) -> str:
     """The view in DOT. No text of the user's is in it: only sizes count."""
     lines = [
         "digraph {",
@@ -49,11 +76,17 @@ def _source(plan: Plan, view: View) -> str:
         'node [shape=box, fixedsize=true, label=""]',
         "edge [dir=none]",
     ]
+    if len(told) < len(view.edges):
+        lines.append("graph [nslimit=0.1, mclimit=0.1]")
+    elif sum(spans(told)) > FEW_RANKS:
+        lines.append("graph [nslimit=1]")
+    if len(told) > MOST_CURVES:
+        lines.append("graph [splines=line]")
     shown = view.shown.items()
     paths = ((*plan.paths[place][view.depth : view.level], thing) for place, thing in shown)
     lines += _members(plan, nest(paths), None)
     lines += [_node(plan, thing) for thing in sorted(set(view.outside.values()), key=key)]
-    lines += [f"{key(tail)} -> {key(head)}" for tail, head, _ in view.edges]
+    lines += [f"{key(tail)} -> {key(head)}" for tail, head, _ in told]
     return "\n".join([*lines, "}"])
 
 
@@ -103,9 +136,13 @@ def _answers(written: bytes, count: int) -> list[dict[str, Any]]:
     return results
 
 
-def _parsed(plan: Plan, view: View, found: Mapping[str, Any]) -> Layout:
+def _parsed(plan: Plan, view: View, told: Sequence[Link], found: Mapping[str, Any]) -> Layout:
     """Graphviz's answer, with the origin at the top left."""
     left, bottom, right, top = map(float, found["bb"].split(","))
+    near = set(told)
+    far = dict.fromkeys(link[0] for link in view.edges if link not in near)
+    lanes = {tail: lane for lane, tail in enumerate(far)}
+    top += LANE * len(lanes)
     areas: dict[str, Area] = {}
     for each in found.get("objects", ()):
         if "pos" in each:
@@ -122,9 +159,24 @@ def _parsed(plan: Plan, view: View, found: Mapping[str, Any]) -> Layout:
     boxes = {f"cluster_{box.identifier}": box for box in plan.boxes}
     inwards = sorted((name for name in boxes if name in areas), key=areas.__getitem__)
     frames = {boxes[name]: areas[name] for name in inwards}
-    edges = []
-    for link, edge in zip(view.edges, found.get("edges", ()), strict=True):
+    paths = {}
+    for link, edge in zip(told, found.get("edges", ()), strict=True):
         points = [tuple(map(float, point.split(","))) for point in edge["pos"].split()]
         start, *rest = [f"{x - left:.0f},{top - y:.0f}" for x, y in points]
-        edges.append((link, f"M{start}C{' '.join(rest)}"))
+        paths[link] = f"M{start}C{' '.join(rest)}"
+    edges = [
+        (link, paths.get(link) or _above(things[link[0]], things[link[1]], lanes[link[0]]))
+        for link in view.edges
+    ]
     return Layout(view, round(right - left), round(top - bottom), things, frames, edges)
+
+
+def _above(tail: Area, head: Area, lane: int) -> str:
+    """The path of an edge that Graphviz was not told of: up behind the rank of its tail, over the
+    picture, and down before that of its head. Edges from one tail share a lane."""
+    aside = 8 + 5 * (lane % 9)
+    start, end = tail[0] + tail[2], head[0]
+    return (
+        f"M{start},{tail[1] + tail[3] // 2}H{start + aside}V{lane * LANE}"
+        f"H{end - aside}V{head[1] + head[3] // 2}H{end}"
+    )
