@@ -2,7 +2,7 @@
 
 With this module you can
 
-- make one table of any rows:       table(rows, ["x", "y"])  # lists, tuples, NumPy arrays, tensors
+- make one table of any rows:       table(rows, ["x", "y"])  # lists, NumPy arrays, tables of pandas
 - make one list of any numbers:     flat(numbers, 337, "parameters")
 
 What comes out are arrays of NumPy where it is installed, and of the standard library's `array`
@@ -20,6 +20,7 @@ from itertools import chain
 from typing import Any, TypeAlias
 
 from ..engine.arguments import as_number, shown
+from ..nn.arguments import by_rows
 
 __all__ = ["Buffer", "address", "as_lists", "as_rows", "empty", "flat", "listed", "table"]
 
@@ -131,7 +132,7 @@ def listed(x: Any, what: str) -> list[Any]:
     """x as a list, or an error: what was wanted, and what came instead."""
     if isinstance(x, (str, bytes, bytearray, Set, Mapping)) or not isinstance(x, Iterable):
         raise TypeError(f"{what} {shown(x)}")
-    return list(x)
+    return list(by_rows(x))
 
 
 def checked(rows: list[Any], columns: Sequence[str]) -> Iterable[list[float]]:

@@ -5,6 +5,7 @@ With this module you can
 - take the inputs of neurons:      values = inputs_of(layer, x, layer.nin)
 - take one of a few words:         one_of("init", "he", INITS)
 - see lists where an array stood:  lists(array)
+- see the rows of a table:         by_rows(frame)
 """
 
 from __future__ import annotations
@@ -14,14 +15,23 @@ from collections.abc import Iterable
 from typing import Any
 
 from ..engine.arguments import shown
+from ..engine.conditions import Condition
 from ..engine.value import Value
 
-__all__ = ["as_leaf", "inputs_of", "lists", "one_of"]
+__all__ = ["as_leaf", "by_rows", "inputs_of", "lists", "one_of"]
 
 
 def lists(x: Any) -> Any:
-    """Of an array, nested lists; all else as it is."""
+    """Of an array or a table, nested lists; all else as it is."""
+    x = by_rows(x)
     return x.tolist() if hasattr(x, "tolist") else x
+
+
+def by_rows(x: Any) -> Any:
+    """A table, such as those of pandas, as an array: to iterate over the table itself gives its
+    columns, or their names. All else as it is."""
+    is_table = hasattr(x, "__array__") and not hasattr(x, "tolist")
+    return x.__array__() if is_table and not isinstance(x, Condition) else x
 
 
 def as_leaf(x: Any) -> Value:
@@ -35,7 +45,7 @@ def inputs_of(module: object, x: Any, width: int, what: str = "input") -> list[V
     if isinstance(x, (Value, numbers.Real)):
         x = [x]  # what a layer of one neuron returns
     try:
-        given = list(x)
+        given = list(x if isinstance(x, list) else by_rows(x))
     except TypeError:
         raise TypeError(f"the {kind} takes a list of numbers, but got {shown(x)}") from None
     if len(given) != width:

@@ -12,8 +12,8 @@ With this package you can
 """
 
 from .evaluation import Confusion, Search, Trial, accuracy, classify, confusion, search, split
-from .fitting import DivergenceError, fit, predict
+from .fitting import DecisionError, DivergenceError, fit, predict
 from .history import History
 
-__all__ = ["Confusion", "DivergenceError", "History", "Search", "Trial", "accuracy"]
-__all__ += ["classify", "confusion", "fit", "predict", "search", "split"]
+__all__ = ["Confusion", "DecisionError", "DivergenceError", "History", "Search", "Trial"]
+__all__ += ["accuracy", "classify", "confusion", "fit", "predict", "search", "split"]

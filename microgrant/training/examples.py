@@ -21,6 +21,7 @@ from typing import Any, TypeAlias
 
 from ..compiler import tables
 from ..engine.arguments import as_number, shown
+from ..nn.arguments import by_rows
 
 __all__ = ["Examples", "Form", "Rows", "Shape", "arranged", "as_list", "examples", "flattened"]
 __all__ += ["pair", "shape_of", "take"]
@@ -113,14 +114,16 @@ def pair(data: object, name: str = "data") -> Examples:
 
 
 def as_list(x: object) -> list[Any] | None:
-    """A list or an array as a list; None for a number, and for all else."""
+    """A list, an array or a table as a list; None for a number, and for all else."""
     if isinstance(x, (list, tuple)):
         return list(x)
-    if not getattr(x, "ndim", 0):
+    array = by_rows(x)
+    if not getattr(array, "ndim", 0) or not hasattr(array, "tolist"):
         return None
-    # tolist() keeps whole numbers whole. A table of pandas has none.
-    listable = x if hasattr(x, "tolist") else tables.as_array(x)
-    return None if listable is None else list(listable.tolist())
+    kind = getattr(array, "dtype", None)
+    if getattr(kind, "kind", "") in ("m", "M"):  # times, of which tolist() makes whole numbers
+        raise TypeError(f"expected real numbers, but got an array of {kind}")
+    return list(array.tolist())  # which keeps whole numbers whole
 
 
 def shape_of(x: object, name: str) -> Shape:

@@ -16,27 +16,45 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass
 from numbers import Real
 from typing import Any, TypeAlias
 
 from ..compiler import tables
+from ..compiler.targets import TargetWarning
 from ..engine.arguments import as_number, imported, shown, whole_number
+from ..engine.modes import warn
 from ..engine.value import NO_GRADIENT, Value
 from ..nn import Module
 from ..optim import SGD, Optimizer, Schedule, clip_gradients
 from .examples import Examples, Form, Rows, examples, pair, take
 from .history import COLUMNS, History, checked_state
-from .runners import Loss, Model, Penalty, Runner, Task, in_mode, laid_out, runner_for
+from .runners import (
+    CompiledRunner,
+    EagerRunner,
+    Loss,
+    Model,
+    Penalty,
+    Runner,
+    Task,
+    disagreement,
+    gradients_kept,
+    in_mode,
+    laid_out,
+    runner_for,
+)
 
-__all__ = ["DivergenceError", "fit", "predict"]
+__all__ = ["DecisionError", "DivergenceError", "fit", "predict"]
 
 OptimizerOf: TypeAlias = Callable[[list[Value]], Optimizer]
 Metric: TypeAlias = Callable[[Any, Any], float]
 State: TypeAlias = Mapping[str, Any]
 
 WORTH_COMPILING = 100  # inputs to predict; fewer are done before the compiler is
+# After which epochs what is compiled is compared with Python: at first often, as that is when a
+# model changes most, and then seldom: one example takes Python as long as a few native epochs.
+CHECKS = {1, 2, *(4 * 8**i for i in range(20))}
 FUNCTIONS = {
     "model": "a Module or a function of one input",
     "loss": "a function of outputs and a target, such as losses.cross_entropy",
@@ -50,6 +68,15 @@ class DivergenceError(FloatingPointError):
     """The loss, a gradient or a parameter became nan or infinite.
 
     history: of the epochs before.
+    """
+
+    history: History
+
+
+class DecisionError(ValueError):
+    """A decision of Python's began to matter while a model was trained that was to be compiled.
+
+    history: of the epochs as long as it did not; the parameters are those after these.
     """
 
     history: History
@@ -108,6 +135,14 @@ def fit(
     parameters are those of the last step after which all of them were finite. In both cases, with
     `patience`, they are those of the lowest validation loss.
 
+    A model may decide by the `.data` of a Value, which no graph shows. So what is compiled is
+    compared with Python on a few examples, those with the smallest and the largest numbers among
+    them: at the beginning, after epochs 1, 2, 4, 32, 256 and so on, and at the end. Where they
+    differ, a `TargetWarning` says so, and Python goes on from where they last agreed; where
+    "native" or "python" was asked for, a `DecisionError` does.
+
+    The parameters that are trained are left without a gradient; all others keep what they had.
+
     A ValueError or TypeError says what about the examples or the settings does not fit.
 
     >>> from microgrant import Value
@@ -132,14 +167,15 @@ def fit(
         raise ValueError("patience watches the validation loss: give validation=0.2, or a pair")
     learner = _optimizer(model, optimizer)
     with in_mode(model, training=True):
-        form, rows, held_rows = laid_out(model, loss, train, held)
-        task = Task(model, form, loss, learner.parameters, penalty, outputs=metric is not None)
-        runner = runner_for(task, rows, target)
-        rows, held_rows = runner.prepared(rows), runner.prepared(held_rows)
-        course = _Course(settings, runner, rows, held_rows, (held or train)[1], learner)
+        form, rows, held_rows, leaves = laid_out(model, loss, train, held)
+        outputs = metric is not None
+        evaluated = outputs or held is not None
+        task = Task(model, form, loss, learner.parameters, penalty, outputs, evaluated)
+        course = _Course(settings, rows, held_rows, (held or train)[1], learner)
         if resume is not None:
             course.resume(resume.state if isinstance(resume, History) else resume)
-        return course.run(progress)
+        with gradients_kept({*leaves} - {*learner.parameters}):
+            return course.run(runner_for(task, rows + held_rows, target), target, progress)
 
 
 @dataclass
@@ -175,10 +211,10 @@ class _Course:
     done: all else that is to be known after the last complete step. It is replaced as a whole and
         never changed in itself, so that it is right whenever Ctrl-C comes. What is drawn at random
         depends on the number of the epoch or step: no generator has a state that would count.
+    agreed: what was done when the runner was last seen to compute what Python does.
     """
 
     settings: _Settings
-    runner: Runner
     rows: Rows
     held: Rows
     targets: list[Any]
@@ -221,24 +257,72 @@ class _Course:
         self.done = {name: state[name] for name in self.done}
         self._put(state["parameters"])
 
-    def run(self, progress: bool | None) -> History:
-        """The epochs that are left."""
+    def run(self, runner: Runner, target: str, progress: bool | None) -> History:
+        """The epochs that are left; `runner` computes what Python does, as the parameters are."""
+        self.target, self.agreed = target, self.done
+        self._run_by(runner)
         note, interrupted = "", False
-        epochs, patience = self.settings.epochs, self.settings.patience
         try:
-            with _bar(progress, epochs * self.batches, self._steps()) as self.bar:
-                while self.done["epoch"] < epochs:
-                    best = self.done["best"]
-                    if patience and best and self.done["epoch"] - best["epoch"] >= patience:
-                        note = f"stopped: no lower validation loss for {patience} epochs"
-                        break
-                    self._epoch()
+            with _bar(progress, self.settings.epochs * self.batches, self._steps()) as self.bar:
+                while not self._ended() or self._went_back():
+                    try:
+                        self._epoch()
+                    except DivergenceError:
+                        if not self._went_back():
+                            raise
+                    if self.done["epoch"] in CHECKS and not self._ended():
+                        self._went_back()
+            if self.done["epoch"] < self.settings.epochs:
+                note = f"stopped: no lower validation loss for {self.settings.patience} epochs"
         except KeyboardInterrupt:
             note, interrupted = f"interrupted in epoch {self.done['epoch'] + 1}", True
-        except DivergenceError as error:
-            error.history = self._finished(f"diverged in epoch {self.done['epoch'] + 1}", False)
+            with suppress(KeyboardInterrupt):  # again: then nothing is checked
+                self._went_back(stopped=True)
+        except (DivergenceError, DecisionError) as error:
+            what = "diverged" if isinstance(error, DivergenceError) else "stopped"
+            error.history = self._finished(f"{what} in epoch {self.done['epoch'] + 1}", False)
             raise
         return self._finished(note, interrupted)
+
+    def _run_by(self, runner: Runner) -> None:
+        """From now on, this one runs."""
+        self.runner = runner
+        self.prepared, self.prepared_held = map(runner.prepared, (self.rows, self.held))
+
+    def _ended(self) -> bool:
+        """Whether all epochs are complete, or patience is."""
+        epoch, best, patience = self.done["epoch"], self.done["best"], self.settings.patience
+        tired = patience and best and epoch - best["epoch"] >= patience
+        return bool(epoch >= self.settings.epochs or tired)
+
+    def _went_back(self, stopped: bool = False) -> bool:
+        """Whether the runner no longer computes what Python does: then all is as it was when it
+        did, and Python goes on from there; unless a target was insisted on, and nobody stopped.
+        """
+        if not isinstance(self.runner, CompiledRunner):
+            return False
+        self._put(self.done["parameters"])
+        reason = disagreement(self.runner, self.rows + self.held, spread=0)
+        if not reason:
+            self.agreed = self.done
+            return False
+        reason = f"after {self._steps()} steps, {reason}"
+        self.done = self.agreed
+        epoch = self.done["epoch"]
+        self._put(self.done["parameters"])
+        self.optimizer.load_state(self.done["optimizer"])
+        self.columns = {name: column[:epoch] for name, column in self.columns.items()}
+        if self.bar is not None:
+            self.bar.update(self._steps() - self.bar.n)
+        if self.target != "auto" and not stopped:
+            raise DecisionError(
+                f"this model can no longer be compiled: {reason} After {self._steps()} steps it "
+                'could: target="auto" with resume=error.history goes on from there'
+            )
+        begin = f"once more from epoch {epoch + 1} on"
+        warn(f"this model runs without being compiled, {begin}: {reason}", TargetWarning)
+        self._run_by(EagerRunner(self.runner.task))
+        return True
 
     def _finished(self, note: str, interrupted: bool) -> History:
         """The history; the model is left as it was after the last complete step, or at its best."""
@@ -255,11 +339,11 @@ class _Course:
 
     def _epoch(self) -> None:
         """The steps of an epoch that are left; and then, how good is the model?"""
-        size, count, order = self.batch_size, len(self.rows), None
+        size, count, order, rows = self.batch_size, len(self.rows), None, self.prepared
         if self.batches > 1:
             order = _shuffled(count, f"{self.settings.seed} order {self.done['epoch']}")
         for start in range(self.done["batch"] * size, count, size):
-            self._step(self.rows if order is None else take(self.rows, order[start : start + size]))
+            self._step(rows if order is None else take(rows, order[start : start + size]))
         loss = self.done["total"] / count
         self.columns["loss"].append(loss)
         self.columns["learning_rate"].append(self.optimizer.learning_rate)
@@ -273,13 +357,13 @@ class _Course:
         """Note the validation loss and the metric after an epoch; the best of the epochs so far."""
         best: dict[str, Any] | None = self.done["best"]
         metric = self.settings.metric
-        held = len(self.held) > 0
-        if not held and metric is None:
+        if not self.held and metric is None:
             return best
-        loss, outputs = self.runner.evaluate(self.held if held else self.rows)
+        rows = self.prepared_held if self.held else self.prepared
+        loss, outputs = self.runner.evaluate(rows)
         if metric is not None:
             self.columns["metric"].append(as_number(metric(outputs, self.targets)))
-        if not held:
+        if not self.held:
             return best
         if not math.isfinite(loss):
             raise self._diverged(f"the validation loss is {loss}")
@@ -347,7 +431,9 @@ def predict(model: Model, xs: Any, *, target: str = "auto") -> Any:
     """The outputs of a model for many inputs, in `eval` mode: an entry for each.
 
     An array where NumPy is installed, else a list. The model is compiled where there are enough
-    inputs for that to pay; `target` is as in `fit`. To predict again and again, compile once.
+    inputs for that to pay; `target` is as in `fit`. To predict again and again, compile once. What
+    is compiled has to agree with Python on five inputs from first to last, and on extreme ones;
+    else Python runs, and a warning says so.
 
     >>> from microgrant.nn import MLP
     >>> model = MLP(2, [3, 1])

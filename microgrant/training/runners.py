@@ -8,7 +8,7 @@ With this module you can
 - see how good the model is:     mean_loss, outputs = runner.evaluate(rows)
 
 `fit` and `predict` stand on it. A compiled model has shown on a few examples that it computes what
-Python does; where it does not, Python does it. The numbers are the same.
+Python does, and `fit` asks it again; where it does not, Python does it. The numbers are the same.
 """
 
 from __future__ import annotations
@@ -16,9 +16,10 @@ from __future__ import annotations
 import math
 import random
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any, TypeAlias
 
 from ..compiler import tables
@@ -29,16 +30,17 @@ from ..engine.conditions import whole_order
 from ..engine.modes import no_grad, warn
 from ..engine.value import NO_GRADIENT, Value, as_value
 from ..nn import Module, Noise, noise_in
+from ..nn.module import values_in
 from .examples import Examples, Form, Rows, Shape, arranged, as_list, flattened, shape_of
 
 __all__ = ["CompiledRunner", "EagerRunner", "Loss", "Model", "Penalty", "Runner", "Task"]
-__all__ += ["in_mode", "laid_out", "runner_for"]
+__all__ += ["disagreement", "gradients_kept", "in_mode", "laid_out", "runner_for"]
 
 Model: TypeAlias = Callable[[Any], Any]
 Loss: TypeAlias = Callable[[Any, Any], Value]
 Penalty: TypeAlias = Callable[[Sequence[Value]], Value]
 
-PROBES = 5  # examples on which a compiled model has to agree with Python
+PROBES, CLOSE = 5, 1e-9  # examples on which a compiled model has to agree with Python, and how far
 FEW = 16  # how many of the smallest targets, and of the largest, a loss has a look at
 
 
@@ -71,23 +73,28 @@ def in_mode(model: Model, training: bool) -> Iterator[None]:
 
 def laid_out(
     model: Model, loss: Loss, examples: Examples, held: Examples | None
-) -> tuple[Form, list[list[float]], list[list[float]]]:
-    """The form of the examples, their rows, and the rows of those for validation."""
+) -> tuple[Form, list[list[float]], list[list[float]], list[Value]]:
+    """The form of the examples, their rows, and the rows of those for validation; and the leaves
+    that the first of them, or the model, was found to be made of."""
     xs, ys = examples
     form = Form.of(xs[0])
     [row] = form.rows(xs[:1])
-    with no_grad(), seeded("first look"):
+    with seeded("first look"):
         outputs = model(form.arranged(list(map(Value, row)))[0])
         form = Form.of(xs[0], ys[0], len(as_list(outputs) or [outputs]))
         rows = form.rows(xs, ys)
         held_rows = form.rows(*held, "validation ") if held else []
         # In a compiled step a target is a Value, which a loss takes as it comes. Let it see some of
         # the numbers: if there is one that it would not have, the smallest or the largest is.
+        results: list[Any] = []
         different = sorted({tuple(row[math.prod(form.x) :]) for row in rows + held_rows})
         for target in different[:FEW] + different[FEW:][-FEW:]:
             with suppress(AttributeError):  # a loss of one's own may ask for what a Value has
-                loss(outputs, arranged([*target], form.y or ()))
-    return form, rows, held_rows
+                results.append(loss(outputs, arranged([*target], form.y or ())))
+    order = whole_order(*values_in([outputs, results]))
+    leaves = [x for x in order if isinstance(x, Value) and x.operation is None]
+    own = model.parameters() if isinstance(model, Module) else []
+    return form, rows, held_rows, [*own, *leaves]
 
 
 @dataclass(frozen=True)
@@ -98,6 +105,7 @@ class Task:
     parameters: what a step differentiates by; empty where there are no steps.
     penalty: of the parameters; a step adds it to the mean loss.
     outputs: whether outputs are wanted at all.
+    evaluated: whether `evaluate` is going to be called at all.
     """
 
     model: Model
@@ -106,6 +114,7 @@ class Task:
     parameters: Sequence[Value] = ()
     penalty: Penalty | None = None
     outputs: bool = True
+    evaluated: bool = True
 
     def one(self, row: list[Value]) -> tuple[Value, tuple[list[Value], Shape]]:
         """The loss for one example, 0 if there is none; its outputs one by one, and their shape."""
@@ -173,19 +182,23 @@ class CompiledRunner:
     draw eagerly, row after row.
     """
 
-    def __init__(self, task: Task, row: list[float], target: Any) -> None:
+    def __init__(self, task: Task, row: list[float], target: str) -> None:
         self.task = task
         leaves = dict(enumerate(map(Value, row)))
         if task.parameters:
             self._compile_step(leaves, target)
-        with in_mode(task.model, training=False):
-            loss, (values, self._shape) = task.one(list(leaves.values()))
+        if task.evaluated:
+            self._compile_evaluation(leaves, target)
+        self.target = (self._step if task.parameters else self._predict).target
+
+    def _compile_evaluation(self, leaves: dict[int, Value], target: str) -> None:
+        with in_mode(self.task.model, training=False):
+            loss, (values, self._shape) = self.task.one(list(leaves.values()))
         roots = [loss, *values]
         self._columns, inputs = in_graph(roots, leaves)
-        self._predict: Predictor = compile(roots, inputs, task.parameters, target=target)
-        self.target = self._predict.target
+        self._predict: Predictor = compile(roots, inputs, self.task.parameters, target=target)
 
-    def _compile_step(self, leaves: dict[int, Value], target: Any) -> None:
+    def _compile_step(self, leaves: dict[int, Value], target: str) -> None:
         with seeded("recording"):
             first = Noise().number + 1
             loss, _ = self.task.one(list(leaves.values()))
@@ -238,7 +251,7 @@ def runner_for(task: Task, rows: list[list[float]], target: str) -> Runner:
         warnings.simplefilter("always")
         try:
             compiled = CompiledRunner(task, rows[0], target)
-            reason = disagreement(eager, compiled, rows)
+            reason = disagreement(compiled, rows)
         except ValueError as error:
             reason = str(error)
     said = {str(w.message): w.category for w in caught}  # each of them once
@@ -253,25 +266,38 @@ def runner_for(task: Task, rows: list[list[float]], target: str) -> Runner:
     return eager if reason else compiled
 
 
-def disagreement(eager: EagerRunner, compiled: CompiledRunner, rows: list[list[float]]) -> str:
-    """Where the two differ on a few examples, in a sentence; nothing if they agree.
+def disagreement(compiled: CompiledRunner, rows: list[list[float]], spread: int = PROBES) -> str:
+    """Where a compiled model differs from Python on a few examples, in a sentence; nothing if they
+    agree.
+
+    spread: how many examples from all over the rows are among them. So are extreme ones, where a
+        threshold is passed first.
 
     Python may decide by numbers in ways that no graph shows: by their `.data`, by a counter, by
     random numbers of its own.
     """
-    places = sorted({i * (len(rows) - 1) // (PROBES - 1) for i in range(PROBES)})
-    probes = [rows[i] for i in places]
-    expected, computed = all_numbers(eager, probes), all_numbers(compiled, probes)
-    scale = max((abs(x) for x in expected if math.isfinite(x)), default=0.0)
+    places = {i * (len(rows) - 1) // max(spread - 1, 1) for i in range(spread)}
+    probes = [rows[i] for i in sorted(places | extremes(rows))]
+    expected, computed = (all_numbers(x, probes) for x in (EagerRunner(compiled.task), compiled))
+    # What nearly cancels, as errors do at the end of a training, is rounding and no more.
+    parameters = (p.data for p in compiled.task.parameters)
+    numbers = (abs(x) for x in chain(expected, parameters, *probes) if math.isfinite(x))
+    scale = max(numbers, default=0.0)
     for right, other in zip(expected, computed, strict=True):
-        both_nan = right != right and other != other
-        if not both_nan and not math.isclose(right, other, rel_tol=1e-9, abs_tol=1e-9 * scale):
+        if (right is NO_GRADIENT) != (other is NO_GRADIENT) or not close(right, other, scale):
+            right_, other_ = map(in_words, (right, other))
             return (
-                f"on {len(probes)} examples, the compiled graph of the first gives {other:.6g} "
-                f"where Python gives {right:.6g}. Does the model decide by .data, or draw random "
-                "numbers of its own?"
+                f"on {len(probes)} examples, the compiled graph of the first gives {other_} where "
+                f"Python gives {right_}. Does the model decide by .data, or draw random numbers of "
+                "its own?"
             )
     return ""
+
+
+def extremes(rows: list[list[float]]) -> set[int]:
+    """Where the first number of an example, and the last, are smallest and largest."""
+    columns = ([(row[i], place) for place, row in enumerate(rows)] for i in (0, -1))
+    return {place for column in columns for _, place in (min(column), max(column))}
 
 
 def all_numbers(runner: Runner, rows: list[list[float]]) -> list[float]:
@@ -284,10 +310,33 @@ def all_numbers(runner: Runner, rows: list[list[float]]) -> list[float]:
         numbers = [runner.step(prepared, "probe"), *(p.grad for p in task.parameters)]
         for p in task.parameters:
             p.grad = NO_GRADIENT
-    loss, outputs = runner.evaluate(prepared)
-    if task.outputs:
-        numbers += flattened(outputs, shape_of(outputs, "outputs")) or ()
-    return [*numbers, loss]
+    if task.evaluated:
+        loss, outputs = runner.evaluate(prepared)
+        numbers.append(loss)
+        if task.outputs:
+            numbers += flattened(outputs, shape_of(outputs, "outputs")) or ()
+    return numbers
+
+
+def close(right: float, other: float, scale: float) -> bool:
+    # Where inf or nan come up, a compiled step may give one for the other.
+    neither = not math.isfinite(right) and not math.isfinite(other)
+    return neither or math.isclose(right, other, rel_tol=CLOSE, abs_tol=CLOSE * scale)
+
+
+def in_words(gradient: float) -> str:
+    return "no gradient" if gradient is NO_GRADIENT else f"{gradient:.6g}"
+
+
+@contextmanager
+def gradients_kept(leaves: Iterable[Value]) -> Iterator[None]:
+    """Inside, steps may add to these gradients; outside, they are as they were."""
+    before = [(leaf, leaf.grad) for leaf in leaves]
+    try:
+        yield
+    finally:
+        for leaf, gradient in before:
+            leaf.grad = gradient
 
 
 # --- Columns ------------------------------------------------------------------------------------

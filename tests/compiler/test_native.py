@@ -52,7 +52,7 @@ from microgrant import (
 )
 from microgrant.compiler import llvm, machine
 from microgrant.compiler.targets import MACHINES
-from microgrant.engine import NO_GRADIENT
+from microgrant.engine import NO_GRADIENT, detach
 from microgrant.nn import MLP
 from microgrant.ops import FLOATS, OPERATIONS, Operation, clip, power
 
@@ -1444,6 +1444,45 @@ def test_a_parameter_out_of_reach_gets_no_gradient(target: str) -> None:
     step([[3.0]])
     assert unused.grad == 5.0
     assert gone.grad is None
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_what_has_a_gradient_has_one_eagerly_too(seed: int) -> None:
+    """Whether there is one does not depend on which branches the rows took, nor on zeros."""
+    rng = random.Random(seed)
+    program = random_choices(seed)
+    inputs = sorted(rng.sample(range(len(program.leaves)), len(program.leaves) // 2))
+    rows = rows_for(program, inputs, 2)
+    compared, detached, nothing, gone, never, twice = more = [Value(float(i)) for i in range(6)]
+    parameters = [Value(x) for x in program.leaves]
+
+    def recorded(leaves: Sequence[Value]) -> Value:
+        *_, early, late = carry_out(program, leaves)
+        gone * 2  # in a graph of its own
+        inner = where(late > 1e9, never * early, detach(detached) * late)
+        return (
+            where(compared > early, inner, late) + nothing * 0.0 + where(late >= late, twice, twice)
+        )
+
+    def with_gradient() -> list[bool]:
+        found = [p.grad is not NO_GRADIENT for p in [*parameters, *more]]
+        for p in [*parameters, *more]:
+            p.grad = NO_GRADIENT
+        return found
+
+    for row in rows:
+        leaves = [Value(row[i]) if i in inputs else p for i, p in enumerate(parameters)]
+        recorded(leaves).backward()
+    eager = with_gradient()
+    assert eager[-6:] == [False, True, True, False, True, True]
+    held = [p for i, p in enumerate(parameters) if i not in inputs]
+    for target in TARGETS:
+        columns = [Value(row[i]) for i in inputs]
+        given = iter(columns)
+        leaves = [next(given) if i in inputs else p for i, p in enumerate(parameters)]
+        step = compile(recorded(leaves), columns, [*held, *more], target=target)
+        step([[row[i] for i in inputs] for row in rows])
+        assert with_gradient() == eager
 
 
 def test_a_gradient_of_zero_is_a_gradient(target: str) -> None:

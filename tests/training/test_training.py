@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from microgrant import TargetWarning, Value, define, where
+from microgrant import TargetWarning, Value, compile, define, where
 from microgrant.compiler import machine, tables
 from microgrant.engine import NO_GRADIENT
 from microgrant.losses import (
@@ -367,9 +367,9 @@ class AlwaysDropping(Deciding):
 @pytest.mark.parametrize(
     ("make", "why"),
     [
-        (Deciding, r"on 5 examples, the compiled graph of the first gives .* where Python gives"),
+        (Deciding, r"on \d examples, the compiled graph of the first gives .* where Python gives"),
         (Comparing, r"a decision was made on Values of this graph \(.*test_training.py, line \d+"),
-        (Shaky, r"on 5 examples, .* or draw random numbers of its own\?"),
+        (Shaky, r"on \d examples, .* or draw random numbers of its own\?"),
         (AlwaysDropping, "noise"),
     ],
 )
@@ -665,12 +665,14 @@ def test_an_interrupt_before_the_first_step_is_nothing_to_keep() -> None:
 
 
 PROGRAM = """
-import json, random, sys
+import json, random, signal, sys
 from microgrant.losses import mean_squared_error
 from microgrant.nn import MLP
 from microgrant.optim import Adam
 from microgrant.training import fit
 
+# Whoever started the tests may have Ctrl-C ignored, as a shell has for a job in the background.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 target = sys.argv[1]
 generator = random.Random(1)
 xs = [[generator.gauss(0, 1), generator.gauss(0, 1)] for _ in range(40)]
@@ -700,13 +702,15 @@ print(stopped.interrupted, len(stopped) >= 12, parameters == stopped.state["para
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGINT for one process")
 @pytest.mark.parametrize("target", ["native", "eager"])
 def test_ctrl_c_keeps_what_was_learned(target: str) -> None:
-    process = subprocess.Popen(
-        [sys.executable, "-c", PROGRAM, target], stdout=subprocess.PIPE, text=True
-    )
-    assert process.stdout is not None
-    assert process.stdout.readline() == "ready\n"
-    process.send_signal(signal.SIGINT)
-    printed, _ = process.communicate(timeout=60)
+    command = [sys.executable, "-c", PROGRAM, target]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            assert process.stdout.readline() == "ready\n"
+            process.send_signal(signal.SIGINT)
+            printed, _ = process.communicate(timeout=60)
+        finally:
+            process.kill()  # it would go on for ever
     assert printed.split("\n")[-2] == "True " * 5 + "True"
     assert process.returncode == 0
 
@@ -1202,15 +1206,15 @@ class Table:
 
     ndim = 2
 
-    def __init__(self, rows: Any) -> None:
-        self.rows = tables.numpy().array(rows)
-        self.iloc = self.rows
+    def __init__(self, rows: Any, kind: type = float, names: Sequence[Any] = ("a", "b")) -> None:
+        self.rows = tables.numpy().array(rows, kind)
+        self.iloc, self.names = self.rows, names
 
     def __array__(self, *arguments: Any, **named: Any) -> Any:
         return self.rows
 
     def __iter__(self) -> Any:
-        return iter(["first column", "second column"])
+        return iter(self.names)
 
     def __getitem__(self, name: Any) -> Any:
         raise KeyError(name)
@@ -1225,6 +1229,58 @@ def test_tables_are_data_like_lists() -> None:
     assert found[0] == found[1]
     [(xs, ys), _] = split(Table(XS), CURVE, (0.5, 0.5))
     assert [XS[CURVE.index(y)] for y in ys] == xs.tolist()
+
+
+def tables_of(rows: list[list[Any]]) -> list[Any]:
+    """A table whose columns are numbered and of several types: a stand-in; pandas, if it is there.
+
+    Such a one is no array of numbers, and to iterate over it gives 0, 1, …
+    """
+    pytest.importorskip("numpy", reason="NumPy is not installed")
+    found: list[Any] = [Table(rows, object, range(len(rows[0])))]
+    try:
+        import pandas
+    except ImportError:
+        return found
+    frame = pandas.DataFrame(rows)
+    return [*found, frame.astype(object), frame.astype({0: bool}) if rows[0][0] == 1 else frame]
+
+
+def test_the_labels_of_a_table_are_no_examples() -> None:
+    w = Value(2.0)
+
+    def doubled(x: Any) -> Any:
+        return w * x
+
+    for table in tables_of([[1, 2.5], [0, 3.5], [1, 4.5]]):
+        neuron = Neuron(2, activation="linear")
+        expected = [neuron([a, b]).data for a, b in ((1, 2.5), (0, 3.5), (1, 4.5))]
+        assert predict(neuron, table) == pytest.approx(expected, rel=1e-12)
+        single = Neuron(1)
+        for wanted, held in ((doubled, [w]), (single, single.parameters())):  # of one number
+            with pytest.raises((TypeError, ValueError), match=r"one real number|takes 1 input"):
+                predict(wanted, table)
+            with pytest.raises((TypeError, ValueError), match=r"one real number|takes 1 input"):
+                fit(wanted, mean_squared_error, (table, [1, 2, 3]), optimizer=SGD(held))
+        with pytest.raises(ValueError, match="takes 2 inputs, but got 3, lists themselves"):
+            neuron(table)
+        a, b = Value(0.0), Value(0.0)
+        step = compile((w * a + b) ** 2, inputs=[a, b], parameters=[w])
+        assert step(table) == pytest.approx((4.5**2 + 3.5**2 + 6.5**2) / 3)
+        with pytest.raises(ValueError, match=r"a row holds 1 number|table of 1 number"):
+            compile(w * a, inputs=[a])(table)
+        w.grad = 0.0
+    for table in tables_of([["x", 1.0], ["y", 2.0]]):
+        with pytest.raises(TypeError, match=r"^xs\[0\]: expected one real number, but got str 'x'"):
+            predict(doubled, table)
+
+
+def test_times_are_no_numbers() -> None:
+    numpy = pytest.importorskip("numpy", reason="NumPy is not installed")
+    with pytest.raises(
+        TypeError, match=r"expected real numbers, but got an array of datetime64\[ns"
+    ):
+        predict(Neuron(1), numpy.array(["2020-01-01"], "datetime64[ns]"))
 
 
 @pytest.mark.parametrize("name", ["penalty", "schedule", "metric"])
