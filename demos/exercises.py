@@ -285,8 +285,8 @@ def check_order(root: Value, order: Sequence[Any]) -> None:
             advice = ""
             if any(x is not node and x.data == node.data for x in right):
                 advice = (
-                    ". Did you ask `in` of a list? That compares numbers, and two nodes can hold "
-                    "the same one; a set tells them apart"
+                    ". Did you compare their .data? Two nodes can hold the same number; `node in "
+                    "order` asks for the node itself"
                 )
             raise Wrong(f"in the graph of {called_by(root)}, {called_by(node)} is missing{advice}")
         if times[node] > 1:

@@ -194,11 +194,11 @@ def every_path(root: Value) -> list[Value]:
     return [x for operand in root._prev for x in every_path(operand)] + [root]
 
 
-def asked_a_list(root: Value) -> list[Value]:
+def compared_data(root: Value) -> list[Value]:
     order: list[Value] = []
 
     def visit(node: Value) -> None:
-        if node not in order:  # by number
+        if node.data not in [other.data for other in order]:
             for operand in node._prev:
                 visit(operand)
             order.append(node)
@@ -255,7 +255,7 @@ MISTAKES: list[tuple[int, Any, list[str]]] = [
     (5, lambda xs, ws, out, up: ([0.0], [0.0]), ["3 things are to be returned: dxs, dws, db"]),
     (6, preorder, ["in the graph of d, c stands before its operand b", "becomes", "right is"]),
     (6, every_path, ["in the graph of c, a stands 4 times", "The gradient of a becomes"]),
-    (6, asked_a_list, ["b is missing", "Did you ask `in` of a list?"]),
+    (6, compared_data, ["b is missing", "Did you compare their .data?"]),
     (6, lambda root: [root], ["a is missing"]),
     (6, lambda root: [*order_without_recursion(root), 3], ["a list of nodes, but 3 is in it"]),
     (6, lambda root: [*order_without_recursion(root), Value(0.0)], ["1 nodes in it of another"]),
