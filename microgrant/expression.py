@@ -27,7 +27,7 @@ from typing import NamedTuple, TypeAlias
 
 from .engine.derivatives import apply
 from .engine.value import Value, as_value
-from .ops.table import CALL, NEGATION, OPERATIONS, POWER, Operation, power
+from .ops.table import CALL, MANY, NEGATION, OPERATIONS, POWER, Operation, of_many, power
 
 __all__ = ["FUNCTIONS", "MAX_DEPTH", "MAX_LENGTH", "MAX_NODES"]
 __all__ += ["ExpressionError", "evaluate", "names"]
@@ -326,11 +326,12 @@ class _Parser:
             raise self.error("no '(' is open for this ')'", position)
         group = self.groups.pop()
         if name := group.function:
-            wanted, given = FUNCTIONS[name].arity, group.arguments
-            if given != wanted:
-                words = f"{wanted} argument{'s' * (wanted != 1)}"
+            operation, given = FUNCTIONS[name], group.arguments
+            wanted, more = operation.arity, operation.name in MANY
+            if given < wanted or (given > wanted and not more):
+                words = f"{wanted} argument{'s' * (wanted != 1)}{' or more' * more}"
                 raise self.error(f"{name} takes {words}, but got {given}", group.position)
-            self.add(FUNCTIONS[name], group.position)
+            self.add(of_many(operation.name, given) if more else operation, group.position)
 
     def settle(self, binding: int = 0) -> None:
         """Turn the signs that wait in this parenthesis into steps, down to one that binds less."""

@@ -23,13 +23,18 @@ from microgrant.expression import (
     evaluate,
     names,
 )
-from microgrant.ops import OPERATIONS
+from microgrant.ops import OPERATIONS, of_many
 
 NUMBERS = {"x": 0.75, "y": -1.25, "z": 2.5, "w1": 0.5, "größe": 3.0, "_a": 1.5, "Δ": 0.25}
 
 
 def caller(name: str) -> Callable[..., Value]:
-    return lambda *operands: apply(FUNCTIONS[name], *operands)
+    def call(*operands: Any) -> Value:
+        operation = FUNCTIONS[name]
+        many = operation.name in ("maximum", "minimum")
+        return apply(of_many(operation.name, len(operands)) if many else operation, *operands)
+
+    return call
 
 
 CALLS = {name: caller(name) for name in FUNCTIONS}
@@ -119,6 +124,8 @@ AS_PYTHON = [
     "tanh(w1*x + y)",
     "exp(-(x*x)) / (1 + exp(-y))",
     "maximum(x, y)",
+    "max(x, y, 2, max(x, y))",
+    "minimum(x, y, x)",
     "max(x, min(y, -z)) + min(x * y, z)",
     "max(-1, x)",
     "min((x), ((y)))",
@@ -405,8 +412,8 @@ def test_300_printed_trees_read_back(data: st.DataObject, tree: Any) -> None:
         ("tanh()", 0, "tanh takes 1 argument, but got 0"),
         ("1 + tanh( )", 4, "tanh takes 1 argument, but got 0"),
         ("tanh(x, y)", 0, "tanh takes 1 argument, but got 2"),
-        ("1 + max(x)", 4, "max takes 2 arguments, but got 1"),
-        ("maximum(x, y, max(x, y))", 0, "maximum takes 2 arguments, but got 3"),
+        ("1 + max(x)", 4, "max takes 2 arguments or more, but got 1"),
+        ("max(minimum(x))", 4, "minimum takes 2 arguments or more, but got 1"),
         ("foo(x)", 0, "'foo' is not a function (to multiply, write *); there are exp, "),
         ("x (y)", 0, "'x' is not a function (to multiply"),
         ("1 + tahn(x)", 4, "'tahn' is not a function: did you mean tanh?"),

@@ -146,7 +146,9 @@ class Program:
         # What a rule finds in `m`. In the rules of derivatives, a power whose exponent is known is
         # one of the family of powers; how those are computed is said by their native rules.
         self._native = SimpleNamespace(**functions)
-        self._rules = SimpleNamespace(**functions | {"pow": self.power})
+        self._rules = SimpleNamespace(
+            **functions | {"pow": self.power, "alike": functions["where"]}
+        )
 
     def close(self) -> None:
         """Let go of the registers, which refer back to the program: so nothing is left behind."""
@@ -291,7 +293,7 @@ class Program:
     def _record(self, x: Value | Condition) -> Register:
         """The register of a Value or a condition whose operands have theirs."""
         if isinstance(x, Condition):
-            return self.emit(x.relation, *map(self._compared, x.operands))
+            return self.emit(x.relation, *(self._compared(x.relation, y) for y in x.operands))
         operation = x.operation
         if operation is None:
             return self.constant(x._data)
@@ -305,14 +307,11 @@ class Program:
         register.name = register.name or x.label
         return register
 
-    def _compared(self, x: Any) -> Register | float:
+    def _compared(self, relation: str, x: Any) -> Register | float:
         """An operand of a condition: a Value, a condition, or a number of any kind."""
         if id(x) in self._by_id:
             return self._by_id[id(x)]
-        try:
-            return float(x)
-        except OverflowError:  # an integer too large for a float is larger than all of them
-            return math.inf if x > 0 else -math.inf
+        return _as_compared(relation, x)
 
     def differentiate(
         self, root: Value, order: Sequence[Value | Condition], parameters: Sequence[Value]
@@ -429,6 +428,25 @@ def _known(x: Any) -> float | None:
     if x.__class__ is Register:
         return float(x.operands[0]) if x.operation == "constant" else None
     return float(x)
+
+
+def _as_compared(relation: str, x: Any) -> float:
+    """The float that can stand on the right of a comparison for a number of any kind.
+
+    2⁵³ + 1 is none: a float is below it if it is below 2⁵³ + 2, which is the next that there is.
+    """
+    try:
+        nearest = float(x)
+    except OverflowError:  # an integer too large for a float is larger than all of them
+        nearest = math.inf if x > 0 else -math.inf
+    if nearest == x or nearest != nearest:
+        return nearest
+    if relation in ("==", "!="):
+        return math.nan  # it is equal to none
+    up = relation in ("<", ">=")
+    if up == (nearest > x):
+        return nearest
+    return math.nextafter(nearest, math.inf if up else -math.inf)
 
 
 def needed(outputs: Iterable[Register]) -> list[Register]:

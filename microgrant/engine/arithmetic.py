@@ -13,7 +13,7 @@ from functools import partial as bind
 from typing import Any, Generic, TypeVar
 
 from ..ops.operators import Operators
-from ..ops.table import OPERATIONS, Operation, clip, power
+from ..ops.table import OPERATIONS, Operation, clip, of_many, power
 from .arguments import as_number
 from .by_hand import Function, function_of, give_function, hand_on
 from .conditions import Condition, Sameness, compare
@@ -114,12 +114,16 @@ class Arithmetic(Operators["V | float", "V", Condition], Generic[V]):
         """log(1 + exp(this)), which never overflows: the smooth relative of ReLU."""
         return self._apply(OPERATIONS["softplus"], self)
 
-    def maximum(self, other: V | float) -> V:
-        """The larger of two; at a tie each gets half of the gradient."""
+    def maximum(self, other: V | float, *others: V | float) -> V:
+        """The largest of this and others; those that tie share the gradient evenly."""
+        if others:
+            return self._apply(of_many("maximum", 2 + len(others)), self, other, *others)
         return self._apply(OPERATIONS["maximum"], self, other)
 
-    def minimum(self, other: V | float) -> V:
-        """The smaller of two; at a tie each gets half of the gradient."""
+    def minimum(self, other: V | float, *others: V | float) -> V:
+        """The smallest of this and others; those that tie share the gradient evenly."""
+        if others:
+            return self._apply(of_many("minimum", 2 + len(others)), self, other, *others)
         return self._apply(OPERATIONS["minimum"], self, other)
 
     def clip(self, low: float = -math.inf, high: float = math.inf) -> V:

@@ -221,6 +221,7 @@ class Choice(Operation):
 
     condition: what decided.
     if_true, if_false: both branches; the one that was taken is the operand of the Value as well.
+    alike: whether they are two forms of one function, so that it makes no difference.
     """
 
     condition: Condition
@@ -228,6 +229,7 @@ class Choice(Operation):
     if_false: Any
 
     # What all choices have in common stands in the class: a graph may hold many of them.
+    alike = False
     name = symbol = "where"
     forward = staticmethod(lambda taken: taken)
     partials = staticmethod(lambda m, out, taken: (1.0,))

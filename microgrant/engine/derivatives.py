@@ -47,15 +47,19 @@ def apply(operation: Operation, *operands: Number) -> Value:
     return Value._apply(operation, *operands)
 
 
-def _where_in_a_rule(condition: object, yes: Number, no: Number) -> Number:
+def _where_in_a_rule(condition: object, yes: Number, no: Number, *, alike: bool = False) -> Number:
     """`where` on what a rule computes with: a number that is chosen for good stays a number."""
-    if isinstance(condition, (Condition, Sameness)):
-        return where(condition, yes, no)
-    return yes if condition else no
+    if not isinstance(condition, (Condition, Sameness)):
+        return yes if condition else no
+    chosen = where(condition, yes, no)
+    if isinstance(chosen.operation, Choice):
+        object.__setattr__(chosen.operation, "alike", alike)
+    return chosen
 
 
 VALUES = SimpleNamespace(
     where=_where_in_a_rule,
+    alike=bind(_where_in_a_rule, alike=True),
     **{name: bind(Value._apply, operation) for name, operation in OPERATIONS.items()}
     | {"pow": lambda base, exponent: as_value(base) ** exponent},
 )
@@ -121,15 +125,19 @@ def _differentiable_partials(node: Value, operation: Operation) -> Sequence[Numb
         changed = not operation.condition.unchanged()
         if _matters(operation):  # the other branch is left out of the derivative for good
             note_decision(operation.condition)
+    rule = operation.further or operation.partials
     try:
-        partials = operation.partials(VALUES, node, *node.operands)
+        partials = rule(VALUES, node, *node.operands)
     except TypeError as error:
         raise TypeError(
             f"the partials of {operation.name} work on floats only ({error}): for derivatives of "
             "derivatives, write them with the functions of m, as m.exp(x) instead of math.exp(x)"
         ) from error
-    data = operation.forward(*(operand._data for operand in node.operands))
-    numbers = (x._data if isinstance(x, Value) else x for x in partials)
+    operands = [operand._data for operand in node.operands]
+    data = operation.forward(*operands)
+    numbers: Sequence[float] = [x._data if isinstance(x, Value) else x for x in partials]
+    if operation.further:
+        numbers = operation.partials(FLOATS, data, *operands)
     now_and_then = zip((data, *numbers), (node._data, *node.partials), strict=True)
     # nan is not equal to itself
     if changed or any(now != then and then == then for now, then in now_and_then):
@@ -145,7 +153,7 @@ def _matters(choice: Choice) -> bool:
     stack = [choice]
     while stack:
         choice = stack.pop()
-        for branch in choice.branches:
+        for branch in () if choice.alike else choice.branches:
             if isinstance(branch.operation, Choice):
                 stack.append(branch.operation)
             elif not hasattr(branch, "_constant"):
@@ -160,9 +168,10 @@ def _gradients(
 ) -> dict[Value, Any]:
     """The derivatives of the last of `order`: the chain rule again, kept outside of the graph."""
     gradients: dict[Value, Any] = {order[-1]: seed}
+    ends = None, detached()  # not by 0 times the upstream, which may be inf
     for node in reversed(order):
         operation = node.operation
-        if operation is None or node not in gradients:
+        if operation in ends or node not in gradients:
             continue
         upstream = gradients[node]
         for operand, partial in zip(node.operands, partials_of(node, operation), strict=True):

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable
-from functools import partial, reduce
+from functools import reduce
 from typing import Any, TypeAlias, TypeVar
 
 from ..engine.arguments import shown, whole_number
@@ -98,15 +98,15 @@ class _Pool2d(Module):
 class MaxPool2d(_Pool2d):
     """The largest number in each window of size×size; windows lie side by side, channel by channel.
 
-    Rows and columns that are left over at the end do not count. Of two equal numbers, each gets
-    half of the gradient; PyTorch gives it to the first.
+    Rows and columns that are left over at the end do not count. Of several that are equally large,
+    each gets an equal share of the gradient; PyTorch gives it to the first.
 
     >>> MaxPool2d(2)([[[1.0, 2.0], [4.0, 3.0]]])
     [[[Value(data=4.0, grad=0.0)]]]
     """
 
     _words = "MaxPool2d {size}×{size}"
-    pool = staticmethod(partial(reduce, Value.maximum))
+    pool = staticmethod(lambda values: Value.maximum(*values) if len(values) > 1 else values[0])
 
 
 class MeanPool2d(_Pool2d):

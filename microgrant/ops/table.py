@@ -4,30 +4,36 @@ With this module you can
 
 - compute an operation on floats, as IEEE 754 has it: ``OPERATIONS["log"].forward(0.0)`` is -inf;
 - run the rule of its derivative on floats, on `Value`s or on text: `Operation.partials`;
-- make the two operations that carry a constant: ``power(3)`` and ``clip(0, 1)``.
+- make the two operations that carry a constant: ``power(3)`` and ``clip(0, 1)``;
+- make those that take any number of operands: ``of_many("maximum", 3)``.
 
 A rule is called as ``partials(m, out, *operands)`` and returns one partial derivative for each
 operand. It is written with plain operators, and with the functions of ``m``, the *algebra* that the
 rule runs in: `FLOATS` below for numbers, another one for `Value`s (`microgrant.engine`), a third
-for text (`microgrant.ops.words`). So each derivative stands in this file once. Where the form
-that computes well is not the one that textbooks print, the entry has a second, `textbook`, which
-is shown to people; the tests hold the two against each other.
+for text (`microgrant.ops.words`). So each derivative stands in this file once. Beside operations an
+algebra has `where(condition, yes, no)`, and `alike`, which is `where` between two forms of one
+function. Where the form that computes well is not the one that textbooks print, the entry has a
+second, `textbook`, which is shown to people; where its own derivative would lose digits, another,
+`further`, for derivatives of derivatives. The tests hold them against each other.
 """
 
 from __future__ import annotations
 
 import math
+import operator
 import pickle
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import lru_cache, reduce
+from functools import partial as bind
 from types import SimpleNamespace
 from typing import Any, TypeAlias
 
 from . import vectors
 from .numbers import number
+from .vectors import SMALLEST_NORMAL
 
-__all__ = ["FLOATS", "OPERATIONS", "Operation", "Rule", "clip", "power"]
+__all__ = ["FLOATS", "MANY", "OPERATIONS", "Operation", "Rule", "clip", "of_many", "power"]
 
 inf, nan = math.inf, math.nan
 
@@ -48,6 +54,7 @@ class Operation:
     domain: for each operand an interval of points at which it is smooth, for tests to draw from.
     symbol: its sign in a drawing and in ``Value._op``; the name, unless given.
     textbook: the rule as a lecture writes it, where that differs from `partials`.
+    further: the rule that is itself differentiated, where `partials` would lose digits by that.
     spelling: how a target ("text", "python", "latex", "javascript") writes its value, with ``{0}``
         and ``{1}`` for the operands; in text and Python a missing one is spelled as a call.
     native: how a processor computes it: an instruction of LLVM's, or a rule ``(m, *operands)`` that
@@ -62,6 +69,7 @@ class Operation:
     domain: tuple[tuple[float, float], ...] = ((-3.0, 3.0),)
     symbol: str = ""
     textbook: Rule | None = None
+    further: Rule | None = None
     spelling: Mapping[str, str] = field(default_factory=dict)
     precedence: int = CALL
     constants: tuple[float, ...] = ()
@@ -88,6 +96,8 @@ class Operation:
 
     def __reduce__(self) -> tuple[Callable[..., Operation], tuple[Any, ...]]:
         """An operation is saved by its name: functions cannot be saved, and need not be."""
+        if self.name in MANY:
+            return of_many, (self.name, self.arity)
         if self.name in FAMILIES:
             return FAMILIES[self.name], self.constants
         if OPERATIONS.get(self.name) is not self:
@@ -178,37 +188,71 @@ def minimum(a: float, b: float) -> float:
 
 
 # --- Parts of rules: derivatives with cases ---------------------------------------------------
-# Each ends in nan, which is neither above nor below: the derivative at nan is nan.
+# What is left in the end is nan, which is neither above nor below. There the result is nan, and
+# `out` says so in derivatives of every order.
 
 
-def step(m: Any, x: Any) -> Any:
-    return m.where(x > 0, 1.0, m.where(x <= 0, 0.0, nan))
+def step(m: Any, x: Any, out: Any) -> Any:
+    return m.alike(x > 0, 1.0, m.alike(x <= 0, 0.0, out))
 
 
-def sign(m: Any, x: Any) -> Any:
-    return m.where(x > 0, 1.0, m.where(x < 0, -1.0, m.where(x == 0, 0.0, nan)))
+def sign(m: Any, x: Any, out: Any) -> Any:
+    return m.alike(x > 0, 1.0, m.alike(x < 0, -1.0, m.alike(x == 0, 0.0, out)))
 
 
-def share(m: Any, a: Any, b: Any) -> Any:
+def share(m: Any, a: Any, b: Any, out: Any) -> Any:
     """What the larger operand gets: all, nothing, or half at a tie."""
-    return m.where(a > b, 1.0, m.where(a < b, 0.0, m.where(a <= b, 0.5, nan)))
+    return m.alike(a > b, 1.0, m.alike(a < b, 0.0, m.alike(a <= b, 0.5, out)))
 
 
 def textbook_share(m: Any, a: Any, b: Any) -> Any:
     return m.where(a > b, 1.0, m.where(a < b, 0.0, 0.5))
 
 
-def not_negative(m: Any, x: Any) -> Any:
-    """x itself, where a logarithm has a derivative, or else nan."""
-    return m.where(x >= 0, x, nan)
+def not_negative(m: Any, x: Any, out: Any) -> Any:
+    """x itself, where a logarithm has a derivative, or else the logarithm, nan."""
+    return m.where(x >= 0, x, out)
+
+
+def tanh_slope(m: Any, out: Any, x: Any) -> Any:
+    # 1 - out² loses every digit where out has rounded to 1.
+    return 4.0 * m.sigmoid(2.0 * x) * m.sigmoid(-2.0 * x)
+
+
+def further_tanh(m: Any, out: Any, x: Any) -> tuple[Any]:
+    # Near 0, the derivative of that is a difference which loses the digits of -2x.
+    square = out * out
+    return (m.alike(square < 0.5, 1.0 - square, tanh_slope(m, out, x)),)
+
+
+def further_sigmoid(m: Any, out: Any, x: Any) -> tuple[Any]:
+    half = m.tanh(0.5 * x)  # out is (1 + half) / 2
+    square = half * half
+    return (m.alike(square < 0.5, 0.25 - 0.25 * square, out * m.sigmoid(-x)),)
 
 
 def power_rule(m: Any, out: Any, a: Any, b: Any) -> tuple[Any, Any]:
-    # 0·a⁻¹ and out·log(0) are nan where the function is flat; there, 1 stands in for the base:
-    # 1⁻¹ is harmless, and log(1) is 0.
-    base = m.where(b == 0, 1.0, a)
-    flat = m.where(a == 0, m.where(b >= 0, 1.0, a), a)
-    return b * m.pow(base, b - 1), out * m.log(flat)
+    # Below 0.5, b - 1 is rounded, which shows where the base is very large or small.
+    extreme = (m.abs(a) < SMALLEST_NORMAL) | (m.abs(a) == inf) | (b == -inf)
+    plain = (b >= 0.5) | (extreme & (out <= inf))
+    by_a = m.alike(plain, b * m.pow(a, b - 1), m.div(b * out, a))
+    # Where the function is flat, 0·a⁻¹ and out·log(0) would be nan.
+    return m.where(b == 0, 0.0, by_a), m.where((a == 0) & (b >= 0), 0.0, out * m.log(a))
+
+
+def further_power(m: Any, out: Any, a: Any, b: Any) -> tuple[Any, Any]:
+    zero = a == 0
+    # 0ᵇ·log(0) is 0·inf. Near 0, -log(a) grows without end, but more slowly than any power of 1/a:
+    # a power in its place, small enough, has the limits of all further derivatives.
+    by_b = m.where(zero & (b > 0), -m.pow(a, b * (1 - 2.0**-40)), out * m.log(a))
+    # Of the b in b·0ᵇ⁻¹, which is 0 or inf, only the sign counts; inf - inf must not come of it.
+    # And the slope of a root at 0 is inf, as that of 0ᵇ⁻¹ is by b, from 1 on.
+    times = m.where(zero & (b < 2), m.where(b > 0, 1.0, -1.0), b)
+    by_a = m.where(zero & (b == 1), b - m.sqrt(b - 1), times) * m.pow(a, b - 1)
+    # At (0, 0) both are 0, as in PyTorch; what follows from there is inf or nan.
+    origin = zero & (b == 0)
+    by_a = m.alike(out <= inf, by_a, out)  # nan, also where b - 1 is rounded to a whole number
+    return m.where(origin, m.sqrt(b) * out, by_a), m.where(origin, m.sqrt(a + b), by_b)
 
 
 # --- Forward functions for whole vectors, which cannot branch ---------------------------------
@@ -230,19 +274,17 @@ def native_tanh(m: Any, x: Any) -> Any:
 
 
 def native_power(m: Any, x: Any, exponent: float) -> Any:
-    """By multiplication for small whole exponents, by the square root for halves."""
-    if -exponent in range(1, 9):
+    """By multiplication where that rounds twice or less, and by the square root for halves."""
+    if exponent in (-1, -2):
         return native_power(m, m.div(1.0, x), -exponent)
     if exponent == -0.5:
         return m.div(1.0, native_power(m, x, 0.5))
     if exponent == 0.5:  # the power of -0 is 0, and that of -inf is inf
         return m.where(x == -inf, inf, m.sqrt(x + 0.0))
-    if exponent not in range(1, 9):
-        return m.pow(x, exponent)
-    if exponent == 1:
-        return x
-    half = native_power(m, x, exponent // 2)
-    return half * half * x if exponent % 2 else half * half
+    if exponent in (1, 2, 3, 4):
+        square = x * x
+        return (x, square, square * x, square * square)[int(exponent) - 1]
+    return m.pow(x, exponent)
 
 
 # --- The table --------------------------------------------------------------------------------
@@ -315,6 +357,7 @@ _TABLE = (
         forward=raise_to,
         partials=power_rule,
         textbook=lambda m, out, a, b: (b * m.pow(a, b - 1), out * m.log(a)),
+        further=further_power,
         domain=(POSITIVE, ANY),
         spelling=_spelled(
             text="{0}^{1}",
@@ -337,7 +380,7 @@ _TABLE = (
     Operation(
         name="log",
         forward=log,
-        partials=lambda m, out, x: (m.div(1.0, not_negative(m, x)),),
+        partials=lambda m, out, x: (m.div(1.0, not_negative(m, x, out)),),
         textbook=lambda m, out, x: (m.div(1.0, x),),
         domain=(POSITIVE,),
         spelling=_spelled(latex=r"\ln\left({0}\right)", javascript="Math.log({0})"),
@@ -346,7 +389,7 @@ _TABLE = (
     Operation(
         name="log1p",
         forward=log1p,
-        partials=lambda m, out, x: (m.div(1.0, not_negative(m, 1.0 + x)),),
+        partials=lambda m, out, x: (m.div(1.0, not_negative(m, 1.0 + x, out)),),
         textbook=lambda m, out, x: (m.div(1.0, 1.0 + x),),
         domain=((-0.9, 3.0),),
         spelling=_spelled(latex=r"\ln\left(1 + {0}\right)", javascript="Math.log1p({0})"),
@@ -389,6 +432,7 @@ _TABLE = (
         forward=math.tanh,
         partials=lambda m, out, x: (4.0 * m.sigmoid(2.0 * x) * m.sigmoid(-2.0 * x),),
         textbook=lambda m, out, x: (1.0 - out * out,),
+        further=further_tanh,
         spelling=_spelled(latex=r"\tanh\left({0}\right)", javascript="Math.tanh({0})"),
         native=native_tanh,
     ),
@@ -397,6 +441,7 @@ _TABLE = (
         forward=sigmoid,
         partials=lambda m, out, x: (out * m.sigmoid(-x),),
         textbook=lambda m, out, x: (out * (1.0 - out),),
+        further=further_sigmoid,
         spelling=_spelled(
             latex=r"\sigma\left({0}\right)",
             javascript="({0} >= 0 ? 1 / (1 + Math.exp(-{0}))"
@@ -418,7 +463,7 @@ _TABLE = (
         name="relu",
         symbol="ReLU",
         forward=relu,
-        partials=lambda m, out, x: (step(m, x),),
+        partials=lambda m, out, x: (step(m, x, out),),
         textbook=lambda m, out, x: (m.where(x > 0, 1.0, 0.0),),
         domain=(RIGHT,),
         spelling=_spelled(
@@ -429,7 +474,7 @@ _TABLE = (
     Operation(
         name="abs",
         forward=abs,
-        partials=lambda m, out, x: (sign(m, x),),
+        partials=lambda m, out, x: (sign(m, x, out),),
         textbook=lambda m, out, x: (m.where(x > 0, 1.0, m.where(x < 0, -1.0, 0.0)),),
         domain=(LEFT,),
         spelling=_spelled(
@@ -441,7 +486,7 @@ _TABLE = (
         name="maximum",
         symbol="max",
         forward=maximum,
-        partials=lambda m, out, a, b: (share(m, a, b), share(m, b, a)),
+        partials=lambda m, out, a, b: (share(m, a, b, out), share(m, b, a, out)),
         textbook=lambda m, out, a, b: (textbook_share(m, a, b), textbook_share(m, b, a)),
         domain=(LEFT, RIGHT),
         spelling=_spelled(
@@ -454,7 +499,7 @@ _TABLE = (
         name="minimum",
         symbol="min",
         forward=minimum,
-        partials=lambda m, out, a, b: (share(m, b, a), share(m, a, b)),
+        partials=lambda m, out, a, b: (share(m, b, a, out), share(m, a, b, out)),
         textbook=lambda m, out, a, b: (textbook_share(m, b, a), textbook_share(m, a, b)),
         domain=(LEFT, RIGHT),
         spelling=_spelled(
@@ -480,11 +525,17 @@ def power(exponent: float) -> Operation:
     >>> power(3.0).forward(2.0), power(3.0).partials(FLOATS, 8.0, 2.0)
     (8.0, (12.0,))
     """
-    return _power(float(exponent))
+    return _power(float(exponent) + 0.0)  # the power of -0 is that of 0: one operation
 
 
 @lru_cache(maxsize=1024)
 def _power(exponent: float) -> Operation:
+    lower = exponent - 1
+    rounded = lower + 1 != exponent and math.isfinite(exponent)
+
+    def plain(m: Any, out: Any, x: Any) -> tuple[Any]:
+        return (exponent * m.pow(x, lower),)
+
     def partials(m: Any, out: Any, x: Any) -> tuple[Any]:
         if exponent == 0:
             return (0.0,)  # at 0 as well, where 0·0⁻¹ would be nan
@@ -492,11 +543,14 @@ def _power(exponent: float) -> Operation:
             return (1.0,)
         if exponent == 2:
             return (2.0 * x,)
-        return (exponent * m.pow(x, exponent - 1),)
+        if not rounded:
+            return plain(m, out, x)
+        lost = (m.abs(x) < SMALLEST_NORMAL) | (m.abs(x) == inf)
+        return (m.alike(lost, exponent * m.pow(x, lower), m.div(exponent * out, x)),)
 
     shown = number(exponent)
     javascript = f"Math.pow({{0}}, {_javascript(exponent)})"
-    if math.isinf(exponent):
+    if not math.isfinite(exponent):
         javascript = OPERATIONS["pow"].spelling["javascript"].format("{0}", _javascript(exponent))
     spelling = _spelled(
         text="{0}" + _superscript(shown),
@@ -509,11 +563,60 @@ def _power(exponent: float) -> Operation:
         symbol=f"**{repr(exponent).removesuffix('.0')}",
         forward=lambda x: raise_to(x, exponent),
         partials=partials,
+        textbook=plain if rounded else None,
+        further=plain if rounded else None,
         domain=(POSITIVE,),
         spelling=spelling,
         precedence=POWER,
         constants=(exponent,),
         native=lambda m, x: native_power(m, x, exponent),
+    )
+
+
+MANY = {"maximum": (">", operator.ge, operator.lt), "minimum": ("<", operator.le, operator.gt)}
+"""The operations that take any number of operands: for each the sign that says which of two it
+chooses, and the relations to the result of those that are chosen, and of the others."""
+
+
+@lru_cache(maxsize=256)
+def of_many(name: str, count: int) -> Operation:
+    """The operation of `MANY` with this name for so many operands; that for two is the table's.
+
+    All that are equal to the result get equal shares.
+
+    >>> of_many("maximum", 3).partials(FLOATS, 2.0, 2.0, 1.0, 2.0)
+    (0.5, 0.0, 0.5)
+    """
+    two, (sign, chosen, left) = OPERATIONS[name], MANY[name]
+    if count == 2:
+        return two
+
+    def shared(m: Any, out: Any, operands: Sequence[Any], rest: Sequence[Any]) -> tuple[Any, ...]:
+        most = [chosen(x, out) for x in operands]
+        ties = reduce(operator.add, [m.alike(each, 1.0, 0.0) for each in most])
+        return tuple(map(m.alike, most, [m.div(1.0, ties)] * count, rest))
+
+    def partials(m: Any, out: Any, *operands: Any) -> tuple[Any, ...]:
+        return shared(m, out, operands, [m.alike(left(x, out), 0.0, out) for x in operands])
+
+    def textbook(m: Any, out: Any, *operands: Any) -> tuple[Any, ...]:
+        return shared(m, out, operands, [0.0] * count)
+
+    places = [f"{{{place}}}" for place in range(count)]
+    listed = ", ".join(places)
+    return Operation(
+        name=name,
+        symbol=two.symbol,
+        forward=lambda *numbers: reduce(two.forward, numbers),
+        partials=partials,
+        textbook=textbook,
+        domain=(*[LEFT] * (count - 1), RIGHT),
+        spelling=_spelled(
+            latex=rf"\{two.symbol}\left({listed}\right)",
+            python=reduce(lambda a, b: f"{name}({a}, {b})", places),
+            javascript=f"[{listed}].reduce((a, b) => (b {sign} a || b !== b ? b : a))",
+        ),
+        native=lambda m, *operands: reduce(getattr(m, name), operands),
     )
 
 
@@ -523,16 +626,20 @@ def clip(low: float, high: float) -> Operation:
     >>> clip(0.0, 1.0).forward(1.5), clip(0.0, 1.0).partials(FLOATS, 1.0, 1.0)
     (1.0, (1.0,))
     """
-    return _clip(float(low), float(high))
+    low, high = float(low), float(high)
+    if low and high:
+        return _clip(low, high)
+    # 0.0 and -0.0 are one key, and two bounds: the signs tell them apart.
+    return _clip(low, high, math.copysign(1.0, low), math.copysign(1.0, high))
 
 
 @lru_cache(maxsize=1024)
-def _clip(low: float, high: float) -> Operation:
+def _clip(low: float, high: float, *signs: float) -> Operation:
     def forward(x: float) -> float:
         return low if x < low else high if x > high else x
 
     def partials(m: Any, out: Any, x: Any) -> tuple[Any]:
-        return (m.where(x < low, 0.0, m.where(x > high, 0.0, m.where(x <= x, 1.0, nan))),)
+        return (m.alike(x < low, 0.0, m.alike(x > high, 0.0, m.alike(x <= high, 1.0, out))),)
 
     def textbook(m: Any, out: Any, x: Any) -> tuple[Any]:
         return (m.where(x < low, 0.0, m.where(x > high, 0.0, 1.0)),)
@@ -577,7 +684,12 @@ _DETACH = Operation(
     native=lambda m, x: x,
 )
 
-FAMILIES: dict[str, Callable[..., Operation]] = {"power": power, "clip": clip, "detach": detach}
+FAMILIES: dict[str, Callable[..., Operation]] = {
+    "power": power,
+    "clip": clip,
+    "detach": detach,
+    **{name: bind(of_many, name) for name in MANY},
+}
 """What makes the operations that do not stand in the table, by their names."""
 
 
@@ -598,6 +710,7 @@ def _superscript(exponent: str) -> str:
 
 FLOATS = SimpleNamespace(
     where=lambda condition, yes, no: yes if condition else no,
+    alike=lambda condition, yes, no: yes if condition else no,
     **{operation.name: operation.forward for operation in _TABLE},
 )
 """The algebra of numbers: the functions that a rule finds in ``m`` when it runs on floats."""

@@ -52,6 +52,12 @@ class Term(Operators["Term | float", "Term", "Term"]):
     def _compare(self, relation: str, left: Operand, right: Operand) -> Term:
         return Term(relation, (left, right))
 
+    def __and__(self, other: Term) -> Term:
+        return Term("and", (self, other))
+
+    def __or__(self, other: Term) -> Term:
+        return Term("or", (self, other))
+
 
 def _maker(operation: Operation) -> Callable[..., Term]:
     return lambda *operands: Term(operation, operands)
@@ -64,9 +70,13 @@ def _pow(base: Operand, exponent: Operand) -> Term:
     return Term(power(float(exponent)), (base,))
 
 
+def _where(condition: Operand, yes: Operand, no: Operand) -> Term:
+    return Term("where", (condition, yes, no))
+
+
 TERMS = SimpleNamespace(
     **{name: _maker(operation) for name, operation in OPERATIONS.items()}
-    | {"where": lambda condition, yes, no: Term("where", (condition, yes, no)), "pow": _pow}
+    | {"where": _where, "alike": _where, "pow": _pow}
 )
 """The algebra of terms: the functions that a rule finds in ``m`` when it runs on names."""
 

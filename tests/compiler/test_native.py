@@ -54,16 +54,18 @@ from microgrant.compiler import llvm, machine
 from microgrant.compiler.targets import MACHINES
 from microgrant.engine import NO_GRADIENT, detach
 from microgrant.nn import MLP
-from microgrant.ops import FLOATS, OPERATIONS, Operation, clip, power
+from microgrant.ops import FLOATS, OPERATIONS, Operation, clip, of_many, power
 
 inf, nan = math.inf, math.nan
 TARGETS = tuple(MACHINES)
 EXPONENTS = (0, 1, 2, 3, 4, 7, 8, 9, 100, -1, -2, -3, -8, -9, 0.5, -0.5, 2.5, -0.3, inf, -inf, nan)
-BOUNDS = ((-1, 2), (0, 1), (-inf, 1), (0, inf), (0, 0))
+BOUNDS = ((-1, 2), (0, 1), (-0.0, 1), (-inf, 1), (0, inf), (0, 0))
 ENTRIES = [
     *OPERATIONS.values(),
     *map(power, EXPONENTS),
     *(clip(low, high) for low, high in BOUNDS),
+    of_many("maximum", 3),
+    of_many("minimum", 3),
 ]
 SPECIAL = (
     *(0.0, -0.0, inf, -inf, nan, 1.0, -1.0, 2.0, -2.0, 0.5, -0.5, 3.0, -3.0, 20.0, -20.0, 40.0),
@@ -143,7 +145,7 @@ def true_line(w: float, b: float, rows: Iterable[Sequence[float]]) -> tuple[floa
 def points(entry: Operation) -> list[tuple[float, ...]]:
     """Every edge, in all combinations; points of the domain; and any bits."""
     rng = random.Random(entry.name)
-    edges = SPECIAL if entry.arity == 1 else SPECIAL[:20]
+    edges = SPECIAL[: {1: None, 2: 20}.get(entry.arity, 9)]
     return [
         *itertools.product(edges, repeat=entry.arity),
         *zip(*entry.domain, strict=True),
@@ -159,7 +161,7 @@ def test_entry_has_a_native_spelling(entry: Operation) -> None:
     if isinstance(entry.native, str):
         assert llvm.INSTRUCTIONS[entry.name] == entry.native
     else:
-        assert len(inspect.signature(entry.native).parameters) == 1 + entry.arity
+        inspect.signature(entry.native).bind(*"m", *entry.domain)
 
 
 @every_entry

@@ -256,7 +256,10 @@ def test_grad_agrees_with_backward_and_touches_no_grad() -> None:
             assert all(node.grad is NO_GRADIENT for node in everything)
             copied, root = copy.deepcopy((leaves, values[-1]))
             root.backward()
-            assert [float(f"{g:.17g}") for g in gradients] == [leaf.grad for leaf in copied]
+            numbers = [float(f"{g:.17g}") for g in gradients]
+            right = [leaf.grad for leaf in copied]
+            # A rule that is to be differentiated again may be another, and round otherwise.
+            assert numbers == (pytest.approx(right, rel=1e-12) if create_graph else right)
 
 
 def test_grad_of_one_of_a_list_and_of_interior_nodes() -> None:

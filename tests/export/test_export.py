@@ -424,7 +424,10 @@ class Applied(Module):
 FUNCTIONS: dict[str, tuple[Callable[..., Any], int]] = {
     **{name: (lambda *xs, op=op: apply(op, *xs), op.arity) for name, op in OPERATIONS.items()},
     **{f"power {p}": (lambda x, p=p: x**p, 1) for p in (0, 1, 2, 3, -1, -2, 0.5, -0.5, 1.5, 8, 9)},
+    "maximum of four": (lambda x, y: x.maximum(y, 0.5, x * y), 2),
+    "minimum of three": (lambda x, y: x.minimum(y, -0.25), 2),
     "clip": (lambda x: x.clip(-0.75, 2.5), 1),
+    "comparisons with what is no float": (lambda x: where(x < 2**53 + 1, x, x * 2), 1),
     "a constant": (lambda x: [x, Value(3.0), 4.0, Value(2.0) * 3], 1),
     "the same twice": (lambda x: [x, x * 2, x, x * 2], 1),
     "where": (lambda x, y: where(x > y, x * y, y - x), 2),

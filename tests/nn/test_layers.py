@@ -567,10 +567,12 @@ def test_pooling_is_that_of_pytorch(torch: Any, ours: Any, theirs: str, size: in
 
 
 def test_ties_share() -> None:
-    image = values([[[1.0, 1.0], [0.0, 1.0]]])
-    [[[largest]]] = MaxPool2d(2)(image)
-    largest.backward()
-    assert (largest.data, gradients(image)) == (1.0, [[[0.25, 0.25], [0.0, 0.5]]])
+    for row, share in (([0.0, 1.0], 1 / 3), ([1.0, 1.0], 0.25), ([0.5, -0.0], 0.5)):
+        image = values([[[1.0, 1.0], row]])
+        [[[largest]]] = MaxPool2d(2)(image)
+        largest.backward()
+        shares = [[share, share], [share * (x == 1) for x in row]]
+        assert (largest.data, gradients(image)) == (1.0, [shares])
 
 
 def test_the_window_of_a_neuron() -> None:

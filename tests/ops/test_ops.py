@@ -188,7 +188,7 @@ def test_rule_gives_the_same_bits_on_values(entry: Operation) -> None:
 
 def test_both_algebras_have_the_same_functions() -> None:
     assert set(vars(FLOATS)) == set(vars(VALUES)) == set(vars(words.TERMS))
-    assert set(vars(FLOATS)) == {*OPERATIONS, "where"}
+    assert set(vars(FLOATS)) == {*OPERATIONS, "where", "alike"}
 
 
 @every_entry

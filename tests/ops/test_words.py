@@ -24,7 +24,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from microgrant.ops import FLOATS, OPERATIONS, Operation, clip, power
+from microgrant.ops import FLOATS, OPERATIONS, Operation, clip, of_many, power
 from microgrant.ops.words import TARGETS, TERMS, Term, derivative, forward, number, spell
 
 inf, nan = math.inf, math.nan
@@ -373,8 +373,10 @@ def test_numbers_in_latex() -> None:
 
 ENTRIES = [
     *OPERATIONS.values(),
-    *(power(n) for n in (-2.0, -1.0, -0.5, 0.0, 0.5, 1.0, 2.0, 3.0, 2.5)),
+    *(power(n) for n in (-2.0, -1.0, -0.5, 0.0, 0.1, 0.5, 1.0, 2.0, 3.0, 2.5, inf, -inf, nan)),
     *(clip(low, high) for low, high in ((-1.0, 2.0), (0.0, 1.0), (-inf, 1.0), (-2.0, inf))),
+    *(clip(low, high) for low, high in ((-0.0, 1.0), (-1.0, -0.0))),
+    *(of_many(name, 3) for name in ("maximum", "minimum")),
 ]
 EDGES = (0.0, -0.0, 1.0, -1.0, inf, -inf, nan, 0.5, -2.0, 30.0, -40.0, 710.0, 1e-320)
 
@@ -431,7 +433,7 @@ def points_of(entry: Operation) -> list[tuple[float, ...]]:
 
 
 def javascript_case(entry: Operation, textbook: bool) -> dict[str, Any]:
-    names = ["a", "b"][: entry.arity]
+    names = ["a", "b", "c"][: entry.arity]
     return {
         "names": names,
         "forward": forward(entry, names, "javascript"),
