@@ -26,15 +26,21 @@ from .engine import (
     detect_anomaly,
     grad,
     gradcheck,
+    hessian,
+    hvp,
+    jacobian,
     no_grad,
     topological_order,
+    value_and_grad,
     where,
 )
+from .losses import log_softmax, logsumexp, softmax
 from .views import Explanation, draw, explain
 
 __version__ = "0.2.0"
 
 __all__ = ["AnomalyError", "Condition", "DecisionWarning", "Explanation", "FlatGraph"]
 __all__ += ["GradientError", "Predictor", "Step", "TargetWarning", "Value", "apply", "compile"]
-__all__ += ["define", "detect_anomaly", "draw", "explain", "grad", "gradcheck", "no_grad"]
-__all__ += ["topological_order", "where"]
+__all__ += ["define", "detect_anomaly", "draw", "explain", "grad", "gradcheck", "hessian", "hvp"]
+__all__ += ["jacobian", "log_softmax", "logsumexp", "no_grad", "softmax", "topological_order"]
+__all__ += ["value_and_grad", "where"]

@@ -6,6 +6,7 @@ With this module you can
 - tell two classes apart:       binary_cross_entropy(logits, targets), hinge(scores, targets)
 - tell many classes apart:      cross_entropy(logits, target)
 - keep the parameters small:    loss + 1e-4 * l2(model.parameters())
+- have what it stands on:       softmax(logits), log_softmax(logits), logsumexp(logits)
 
 Outputs and targets are a number or a Value each, or lists of equal length. A ValueError or a
 TypeError says what does not fit; but a target that is a Value is not looked at, since in a compiled
@@ -17,16 +18,18 @@ from __future__ import annotations
 import math
 import numbers
 import operator
+import sys
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from functools import reduce
 from typing import Any, SupportsIndex, TypeAlias
 
 from .engine.arguments import as_number, shown
+from .engine.derivatives import detach
 from .engine.value import Number, Value, as_value
 
 __all__ = ["binary_cross_entropy", "cross_entropy", "half_squared_error", "hinge", "l1", "l2"]
-__all__ += ["mean_squared_error"]
+__all__ += ["log_softmax", "logsumexp", "mean_squared_error", "softmax"]
 
 Numbers: TypeAlias = "Number | Sequence[Number]"
 
@@ -83,7 +86,7 @@ def cross_entropy(logits: Sequence[Number], target: SupportsIndex | Sequence[Num
     target: the number of the right class, from 0 on; or a list with the probability t of each
         class, such as [0, 1, 0]. In a compiled step it is such a list, of Values.
 
-    The derivative by a logit is softmax(z) − t.
+    The derivative by a logit is softmax(z) − t. The probabilities themselves are `softmax(logits)`.
 
     >>> logits = [Value(1000.0), Value(0.0), Value(1000.0)]
     >>> loss = cross_entropy(logits, 0)
@@ -91,20 +94,15 @@ def cross_entropy(logits: Sequence[Number], target: SupportsIndex | Sequence[Num
     >>> print(f"{loss:.4f}", [z.grad for z in logits])
     0.6931 [-0.5, 0.0, 0.5]
     """
-    values = [as_value(z) for z in _listed("logits", logits)]
+    values = _values(logits)
     if len(values) < 2:
         raise ValueError(
             f"cross_entropy needs two or more logits, one for each class, but got {len(values)}: "
             "for one logit there is binary_cross_entropy"
         )
     right = _class_or_probabilities(target, len(values))
-    # With the largest logit taken off, no exponential overflows. The graph records that, so that a
-    # compiled step does it as well. No derivative changes: those that flow back into `largest` add
-    # up to 0, but for their rounding. (Folding a + softplus(b - a) over the logits takes a quarter
-    # fewer operations, and loses every digit of a small probability.)
-    largest = reduce(Value.maximum, values)
-    shifted = [z - largest for z in values]
-    log_total = _sum([z.exp() for z in shifted]).log()
+    shifted = _shifted(values)
+    log_total = _log_total(shifted)
     if isinstance(right, int):
         return log_total - shifted[right]
     terms = zip(right, shifted, strict=True)
@@ -145,6 +143,73 @@ def l1(parameters: Iterable[Value]) -> Value:
     Value(data=7.0, grad=0.0)
     """
     return _sum([abs(as_value(p)) for p in _listed("parameters", parameters)])
+
+
+# --- Softmax ------------------------------------------------------------------------------------
+# For numbers of any size: with the largest taken off, no exponential overflows. The graph records
+# that, so that a compiled step does it as well. No gradient flows back into the largest: what would
+# add up to 0 anyhow, but for its rounding. (Folding a + softplus(b - a) over the numbers takes a
+# quarter fewer operations, and loses every digit of a small probability.)
+
+
+def softmax(logits: Sequence[Number]) -> list[Value]:
+    """exp(z)/Σ exp(z) for each logit z: probabilities, which add up to 1 (Bridle 1990).
+
+    Of −inf it is 0. All are nan if all logits are −inf, or one is inf or nan, as in PyTorch.
+
+    >>> [p.data for p in softmax([Value(1000.0), 0.0, Value(1000.0)])]
+    [0.5, 0.0, 0.5]
+    """
+    powers = [z.exp() for z in _shifted(_values(logits))]
+    total = _sum(powers)
+    return [power / total for power in powers]
+
+
+def log_softmax(logits: Sequence[Number]) -> list[Value]:
+    """log softmax(z) for each logit z: finite also where the probability is too small for a float.
+
+    Of −inf it is −inf. All are nan if all logits are −inf, or one is inf or nan, as in PyTorch.
+
+    >>> [x.data for x in log_softmax([Value(1000.0), 0.0])]
+    [0.0, -1000.0]
+    """
+    shifted = _shifted(_values(logits))
+    log_total = _log_total(shifted)
+    return [z - log_total for z in shifted]
+
+
+def logsumexp(logits: Sequence[Number]) -> Value:
+    """log Σ exp(z), a maximum with its corners rounded: its derivatives are softmax(logits).
+
+    All −inf make −inf, and inf makes inf, as in PyTorch; the derivatives are nan there.
+
+    >>> x, y = Value(1000.0), Value(1000.0)
+    >>> total = logsumexp([x, y])
+    >>> total.backward()
+    >>> print(f"{total:.4f}", x.grad, y.grad)
+    1000.6931 0.5 0.5
+    """
+    values = _values(logits)
+    # Of two infinities, the difference would be nan.
+    largest = _largest(values).clip(-sys.float_info.max, sys.float_info.max)
+    return _log_total([z - largest for z in values]) + largest
+
+
+def _values(logits: Sequence[Number]) -> list[Value]:
+    return [as_value(z) for z in _listed("logits", logits)]
+
+
+def _largest(values: list[Value]) -> Value:
+    return detach(reduce(Value.maximum, values))
+
+
+def _shifted(values: list[Value]) -> list[Value]:
+    largest = _largest(values)
+    return [z - largest for z in values]
+
+
+def _log_total(shifted: list[Value]) -> Value:
+    return _sum([z.exp() for z in shifted]).log()
 
 
 # --- Sums, and what was given, checked ----------------------------------------------------------

@@ -22,8 +22,8 @@ from .engine.arguments import as_number, shown, whole_number
 from .engine.value import NO_GRADIENT, Value
 from .ops.table import clip
 
-__all__ = ["SGD", "Adam", "Optimizer", "Schedule", "clip_gradient_values", "clip_gradients"]
-__all__ += ["constant", "cosine", "linear", "step_decay", "warm_up"]
+__all__ = ["SGD", "Adam", "AdamW", "Optimizer", "RMSprop", "Schedule", "clip_gradient_values"]
+__all__ += ["clip_gradients", "constant", "cosine", "linear", "step_decay", "warm_up"]
 
 Schedule: TypeAlias = Callable[[int], float]
 """A learning rate for each step; steps are numbered from 0."""
@@ -168,7 +168,7 @@ class Adam(Optimizer):
 
     betas: how much of their past the running means of the gradient and of its square keep.
     eps: keeps the step bounded where all gradients so far were about 0.
-    weight_decay: adds weight_decay·p to the gradient, as PyTorch's Adam (and not AdamW) does.
+    weight_decay: adds weight_decay·p to the gradient; `AdamW` takes it off the parameter instead.
 
     >>> x = Value(3.0)
     >>> optimizer = Adam([x], learning_rate=0.1)
@@ -182,6 +182,7 @@ class Adam(Optimizer):
 
     SETTINGS = ("learning_rate", "betas", "eps", "weight_decay")
     MEMORY: ClassVar[Mapping[str, float]] = {"steps": 0.0, "mean": -math.inf, "square": 0.0}
+    DECOUPLED: ClassVar[bool] = False  # whether weight decay stays out of the gradient
 
     def __init__(
         self,
@@ -195,13 +196,12 @@ class Adam(Optimizer):
         if not isinstance(betas, (tuple, list)) or len(betas) != 2:
             raise ValueError(f"betas are two numbers, such as (0.9, 0.999), but got {shown(betas)}")
         self.betas = _setting("betas[0]", betas[0], 1.0), _setting("betas[1]", betas[1], 1.0)
-        self.eps = _setting("eps", eps)
-        if not self.eps:
-            raise ValueError("eps is what keeps Adam from dividing by 0: give it more than 0")
+        self.eps = _eps(self, eps)
 
     def step(self) -> None:
         """Change the `.data` of every parameter by its `.grad`."""
         (beta1, beta2), eps, decay = self.betas, self.eps, self.weight_decay
+        decoupled, kept = self.DECOUPLED, 1 - self.learning_rate * decay
         fresh1, fresh2, sqrt = 1 - beta1, 1 - beta2, math.sqrt
         steps, means, squares = (self._memory[name] for name in ("steps", "mean", "square"))
         corrected = length = root = 0.0
@@ -211,7 +211,9 @@ class Adam(Optimizer):
                 gradient = _number_or_none(gradient)
                 if gradient is None:
                     continue
-            if decay:
+            if decoupled:
+                parameter._data *= kept
+            elif decay:
                 gradient += decay * parameter._data
             steps[i] = step = steps[i] + 1.0
             if step != corrected:  # the means began at 0, and are too small by known factors
@@ -221,6 +223,99 @@ class Adam(Optimizer):
             means[i] = mean = beta1 * means[i] + fresh1 * gradient
             squares[i] = square = beta2 * squares[i] + fresh2 * gradient * gradient
             parameter._data -= length * mean / (sqrt(square) / root + eps)
+
+
+class AdamW(Adam):
+    """Adam whose weight decay is its own: p ← p − learning_rate·weight_decay·p, and Adam's step.
+
+    So parameters decay alike, whatever the scale of their gradients (Loshchilov and Hutter 2019).
+
+    >>> x = Value(1.0)
+    >>> x.grad = 0.0
+    >>> AdamW([x], learning_rate=0.1, weight_decay=0.5).step()
+    >>> x.data
+    0.95
+    """
+
+    DECOUPLED = True
+
+    def __init__(
+        self,
+        parameters: Iterable[Value],
+        learning_rate: float = 0.001,
+        betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-8,
+        weight_decay: float = 0.01,
+    ) -> None:
+        super().__init__(parameters, learning_rate, betas, eps, weight_decay)
+
+
+class RMSprop(Optimizer):
+    """Gradients over their running root mean square (Tieleman and Hinton 2012, lecture 6.5).
+
+    alpha: how much of its past the running mean of the squares keeps.
+    eps: keeps the step bounded where all gradients so far were about 0.
+    momentum: how much of its velocity a parameter keeps, as in `SGD`.
+    centered: divide by the standard deviation instead (Graves 2013). Where rounding makes the
+        variance negative, it is 0 here; in PyTorch the parameter becomes nan.
+    weight_decay: adds weight_decay·p to the gradient.
+
+    >>> x = Value(3.0)
+    >>> optimizer = RMSprop([x], learning_rate=0.1)
+    >>> for _ in range(100):
+    ...     optimizer.zero_grad()
+    ...     ((x - 1) ** 2).backward()
+    ...     optimizer.step()
+    >>> print(f"{x:.3f}")
+    1.000
+    """
+
+    SETTINGS = ("learning_rate", "alpha", "eps", "momentum", "centered", "weight_decay")
+    MEMORY: ClassVar[Mapping[str, float]] = {
+        "square": 0.0,
+        "mean": -math.inf,
+        "velocity": -math.inf,
+    }
+
+    def __init__(
+        self,
+        parameters: Iterable[Value],
+        learning_rate: float = 0.01,
+        alpha: float = 0.99,
+        eps: float = 1e-8,
+        momentum: float = 0.0,
+        centered: bool = False,
+        weight_decay: float = 0.0,
+    ) -> None:
+        super().__init__(parameters, learning_rate, weight_decay)
+        self.alpha = _setting("alpha", alpha, below=1.0)
+        self.eps = _eps(self, eps)
+        self.momentum = _setting("momentum", momentum, below=1.0)
+        self.centered = bool(centered)
+
+    def step(self) -> None:
+        """Change the `.data` of every parameter by its `.grad`."""
+        rate, alpha, eps, momentum = self.learning_rate, self.alpha, self.eps, self.momentum
+        fresh, centered, decay, sqrt = 1 - alpha, self.centered, self.weight_decay, math.sqrt
+        squares, means, velocities = (self._memory[x] for x in ("square", "mean", "velocity"))
+        for i, parameter in enumerate(self.parameters):
+            gradient: Any = parameter.grad
+            if gradient.__class__ is not float:
+                gradient = _number_or_none(gradient)
+                if gradient is None:
+                    continue
+            if decay:
+                gradient += decay * parameter._data
+            squares[i] = square = alpha * squares[i] + fresh * gradient * gradient
+            if centered:
+                means[i] = mean = alpha * means[i] + fresh * gradient
+                square -= mean * mean
+                if square < 0:
+                    square = 0.0
+            change = gradient / (sqrt(square) + eps)
+            if momentum:
+                velocities[i] = change = momentum * velocities[i] + change
+            parameter._data -= rate * change
 
 
 def clip_gradients(parameters: Iterable[Value], max_norm: float) -> float:
@@ -369,6 +464,14 @@ def _setting(name: str, number: float, below: float = math.inf) -> float:
         limit = "" if below == math.inf else f" below {below:g}"
         raise ValueError(f"{name} is a finite number from 0 on{limit}, but got {number}")
     return number
+
+
+def _eps(optimizer: Optimizer, eps: float) -> float:
+    eps = _setting("eps", eps)
+    if not eps:
+        kind = type(optimizer).__name__
+        raise ValueError(f"eps is what keeps {kind} from dividing by 0: give it more than 0")
+    return eps
 
 
 def _bound(name: str, number: float) -> float:

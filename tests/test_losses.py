@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from microgrant import Value, gradcheck, no_grad
+import microgrant
+from microgrant import Value, draw, explain, gradcheck, hessian, no_grad
 from microgrant.engine import topological_order
 from microgrant.losses import (
     binary_cross_entropy,
@@ -18,8 +19,13 @@ from microgrant.losses import (
     hinge,
     l1,
     l2,
+    log_softmax,
+    logsumexp,
     mean_squared_error,
+    softmax,
 )
+from microgrant.nn import MLP
+from microgrant.training import fit
 
 UNIT = 2.0**-53  # the largest relative error of one rounding
 
@@ -214,6 +220,180 @@ def test_two_classes_are_a_case_of_many() -> None:
     assert many.data == pytest.approx(binary_cross_entropy(1.5, 0.8).data, rel=1e-15)
 
 
+# --- Softmax, its logarithm, and the logarithm of the sum -----------------------------------------
+
+INF, NAN = math.inf, math.nan
+CORNERS = [
+    [-INF, -INF],
+    [-INF],
+    [-INF, 0.0],
+    [INF, 0.0],
+    [INF, INF],
+    [INF, -INF],
+    [NAN, 0.0],
+    [0.0, NAN],
+    [NAN, -INF],
+    [NAN, INF],
+    [INF],
+    [3.0],
+    [1000.0, -1000.0],
+    [-1000.0, -1000.5],
+    [1e308, -1e308],
+    [0.0, -INF, 0.0, -1000.0],
+]
+PARTS: list[Callable[[list[Any]], Any]] = [softmax, log_softmax, logsumexp]
+every_part = pytest.mark.parametrize("part", PARTS, ids=lambda part: part.__name__)
+
+
+def parts_of(part: Callable[[list[Any]], Any], values: list[Any]) -> list[Value]:
+    found = part(values)
+    return [found] if isinstance(found, Value) else found
+
+
+def same(found: list[float], right: list[float]) -> bool:
+    return found == pytest.approx(right, rel=1e-13, abs=1e-300, nan_ok=True)
+
+
+@every_part
+@pytest.mark.parametrize("numbers", CORNERS, ids=str)
+def test_corners_are_those_of_torch_and_jax(
+    part: Callable[[list[Any]], Any], numbers: list[float]
+) -> None:
+    """Values, and derivatives; but beside inf, a derivative of logsumexp is nan where theirs is 0.
+
+    This was measured with PyTorch 2.13 and JAX 0.10.2, which agree.
+    """
+    torch = pytest.importorskip("torch", reason="PyTorch is not installed")
+    tensor = torch.tensor(numbers, dtype=torch.float64, requires_grad=True)
+    theirs = getattr(torch, part.__name__)(tensor, 0).reshape(-1)
+    ours = parts_of(part, list(map(Value, numbers)))
+    assert same([x.data for x in ours], theirs.tolist())
+    for i in range(len(ours)):
+        leaves = [Value(x) for x in numbers]
+        found = gradients(parts_of(part, leaves)[i], leaves)
+        (right,) = torch.autograd.grad(theirs[i], tensor, retain_graph=True)
+        expected = right.tolist()
+        if part is logsumexp and INF in numbers:
+            expected = [NAN] * len(numbers)
+        assert same(found, expected)
+
+
+def test_corners_by_hand() -> None:
+    assert logsumexp([-INF, -INF]).data == -INF
+    assert logsumexp([INF, 1.0]).data == logsumexp([INF, INF]).data == INF
+    assert [p.data for p in softmax([0.0, -INF, 0.0])] == [0.5, 0.0, 0.5]
+    assert [x.data for x in log_softmax([0.0, -INF])] == [0.0, -INF]
+    far = [Value(-1e308), Value(-1e308)]
+    assert gradients(logsumexp(far), far) == [0.5, 0.5]  # where PyTorch says 1, 1
+    for part in (softmax, log_softmax):
+        for bad in ([-INF, -INF], [INF, 0.0], [NAN, 0.0]):
+            assert all(math.isnan(x.data) for x in part(bad))
+
+
+@pytest.mark.parametrize("logits", LOGITS, ids=lambda x: f"{len(x)} logits from {x[0]:.3g}")
+def test_softmax_to_the_last_digits(logits: list[float]) -> None:
+    """Values, and first and second derivatives, to a few roundings: small ones too."""
+    mp = pytest.importorskip("mpmath", reason="mpmath is not installed")
+    n = len(logits)
+    bound = 4 * n * UNIT
+    with mp.workdps(1000):
+        weights = [mp.exp(mp.mpf(z) - max(logits)) for z in logits]
+        p = [w / mp.fsum(weights) for w in weights]
+        total = mp.log(mp.fsum(weights)) + max(logits)
+        leaves = [Value(z) for z in logits]
+        shares, logs, log_total = softmax(leaves), log_softmax(leaves), logsumexp(leaves)
+        assert abs(log_total.data - total) <= bound * max(1, abs(total))
+        slopes = gradients(log_total, leaves)
+        for i, z in enumerate(logits):
+            size = (bound + abs(z - max(logits)) * UNIT) * p[i] + 2.0**-1074
+            assert abs(shares[i].data - p[i]) <= size
+            assert abs(slopes[i] - p[i]) <= size
+            assert abs(logs[i].data - (z - total)) <= bound * max(1, abs(z - total))
+        if n <= 4:
+            for i, row in enumerate(hessian(log_total, leaves)):
+                for j, found in enumerate(row):
+                    assert abs(found - p[i] * ((i == j) - p[j])) <= bound * p[i] + 2.0**-1074
+
+
+def test_nothing_flows_back_into_the_largest() -> None:
+    """What would add up to 0, but for its rounding."""
+    leaves = [Value(z) for z in numbers(12, 9, 1.0)]
+    for loss in (cross_entropy(leaves, 3), logsumexp(leaves), softmax(leaves)[2]):
+        loss.backward()
+        made = {x.operation.name: x for x in topological_order(loss) if x.operation}
+        assert made["maximum"].grad == 0.0
+
+
+@every_part
+def test_softmax_has_derivatives_of_derivatives(part: Callable[[list[Any]], Any]) -> None:
+    points = numbers(13, 3, 2.0)
+    for i in range(len(parts_of(part, points))):
+        assert gradcheck(lambda *zs, i=i: parts_of(part, list(zs))[i], points, order=3)  # type: ignore[misc]
+
+
+@every_part
+@pytest.mark.parametrize("target", ["native", "python"])
+def test_a_compiled_softmax_finds_the_largest_of_each_row(
+    part: Callable[[list[Any]], Any], target: Any, lacking: Callable[[str], Any]
+) -> None:
+    """And no warning says that Python has decided something for all rows."""
+    if target == "native":
+        pytest.importorskip("llvmlite", reason="llvmlite is not installed")
+    rows = [[0.5, -1.0, 2.0], [1000.0, 999.0, -1000.0], [-1000.0, -1001.0, -1000.0]]
+    rows += [row for row in CORNERS if len(row) == 3] + [[-INF] * 3, [1.0, -INF, -2.0]]
+    rows += [[INF, 1.0, 2.0], [NAN, 1.0, 2.0]]
+    inputs, parameters = [Value(x) for x in rows[0]], [Value(0.0) for _ in range(3)]
+    shifted = [x + p for x, p in zip(inputs, parameters, strict=True)]
+    for i, output in enumerate(parts_of(part, shifted)):
+        predict = microgrant.compile(output, inputs=[*inputs, *parameters], target=target)
+        step = microgrant.compile(output, inputs=inputs, parameters=parameters, target=target)
+        for row in rows:
+            leaves = [Value(x) for x in row]
+            fresh = parts_of(part, leaves)[i]
+            right = gradients(fresh, leaves)
+            for p in parameters:
+                p.grad = 0.0
+            assert same([step([row]), predict([[*row, 0.0, 0.0, 0.0]])[0]], [fresh.data] * 2)
+            assert [p.grad for p in parameters] == pytest.approx(
+                right, rel=1e-13, abs=1e-16, nan_ok=True
+            )
+
+
+@pytest.mark.parametrize("target", ["eager", "native", "python"])
+def test_a_loss_of_ones_own_learns_by_them(target: Any) -> None:
+    if target == "native":
+        pytest.importorskip("llvmlite", reason="llvmlite is not installed")
+
+    def by_logarithms(outputs: list[Value], target: list[Value]) -> Value:
+        return -sum(t * x for t, x in zip(target, log_softmax(outputs), strict=True))  # type: ignore[return-value]
+
+    def by_total(outputs: list[Value], target: list[Value]) -> Value:
+        return logsumexp(outputs) - sum(t * z for t, z in zip(target, outputs, strict=True))  # type: ignore[return-value]
+
+    xs = [[x, y] for x in (-1.0, 0.0, 1.0) for y in (-1.0, 0.0, 1.0)]
+    ys = [one_hot(int(x + y > 0) + int(x > y), 3) for x, y in xs]
+    found = []
+    for loss in (cross_entropy, by_logarithms, by_total):
+        random.seed(5)
+        model = MLP(2, [4, 3], activation="tanh")
+        history = fit(model, loss, (xs, ys), epochs=20, target=target)
+        found.append(history.loss)
+        logits = [Value(0.3), Value(-0.2)]
+        shares = microgrant.compile(softmax(model(logits)), inputs=logits)(xs)
+        assert [sum(row) for row in shares] == pytest.approx([1.0] * 9)
+    assert found[0][-1] < found[0][0]
+    assert found[1] == pytest.approx(found[0], rel=1e-9)
+    assert found[2] == pytest.approx(found[0], rel=1e-9)
+
+
+def test_softmax_is_drawn_and_explained() -> None:
+    a, b = Value(1.0, "a"), Value(2.0, "b")
+    text = str(explain(softmax([a, b])[0]))
+    for line in ("maximum(a, b)", "detach(v1)", "a − v2", "exp(v3)"):
+        assert line in text
+    assert "detach" in draw(logsumexp([a, b])).source
+
+
 # --- Recorded once, for data to come --------------------------------------------------------------
 
 WITH_TARGETS: dict[str, tuple[Callable[[list[Value]], Value], list[list[float]]]] = {
@@ -275,8 +455,8 @@ def test_a_loss_is_no_larger_than_it_need_be() -> None:
         return sum(node.operation is not None for node in topological_order(loss))
 
     z, w = [Value(float(i)) for i in range(27)], Value(0.5)
-    assert operations(cross_entropy(z, 3)) == 4 * 27
-    assert operations(cross_entropy(z, one_hot(3, 27))) == 4 * 27 + 1
+    assert operations(cross_entropy(z, 3)) == 4 * 27 + 1
+    assert operations(cross_entropy(z, one_hot(3, 27))) == 4 * 27 + 2
     assert operations(binary_cross_entropy(w, 0)) == 1
     assert operations(binary_cross_entropy(w, 1)) == 2
     assert operations(mean_squared_error(w, 1.0)) == 2
@@ -362,6 +542,10 @@ def test_nan_and_infinity_go_through(bad: float) -> None:
         (lambda: cross_entropy([1.0, 2.0], [math.nan, 1]), ValueError, "from 0 to 1, but got"),
         (lambda: cross_entropy(Value(1.0), 0), ValueError, "two or more .*binary_cross_entropy"),
         (lambda: cross_entropy([], 0), ValueError, "there are no logits"),
+        (lambda: softmax([]), ValueError, "there are no logits: the list is empty"),
+        (lambda: logsumexp([]), ValueError, "there are no logits: the list is empty"),
+        (lambda: log_softmax(None), TypeError, "logits are numbers, Values or a list"),
+        (lambda: softmax([1.0, "2"]), TypeError, "expected one real number, but got str"),
         (lambda: l2([]), ValueError, "there are no parameters"),
         (lambda: l1(None), TypeError, "parameters are numbers, Values or a list"),
     ],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import itertools
 import json
 import math
@@ -16,11 +17,14 @@ from hypothesis import strategies as st
 
 from microgrant import Value
 from microgrant.engine import NO_GRADIENT
+from microgrant.losses import mean_squared_error
 from microgrant.nn import MLP
 from microgrant.optim import (
     SGD,
     Adam,
+    AdamW,
     Optimizer,
+    RMSprop,
     Schedule,
     clip_gradient_values,
     clip_gradients,
@@ -30,6 +34,7 @@ from microgrant.optim import (
     step_decay,
     warm_up,
 )
+from microgrant.training import History, fit
 
 SGD_OPTIONS = [
     {"momentum": momentum, "nesterov": nesterov, "weight_decay": decay}
@@ -42,8 +47,16 @@ ADAM_OPTIONS = [
         ((0.9, 0.999), (0.0, 0.9), (0.8, 0.0)), (1e-8, 1e-3), (0.0, 0.01)
     )
 ]
+RMSPROP_OPTIONS = [
+    {"alpha": alpha, "eps": eps, "momentum": momentum, "centered": centered, "weight_decay": decay}
+    for alpha, eps, momentum, centered, decay in itertools.product(
+        (0.99, 0.5), (1e-8, 1e-3), (0.0, 0.9), (False, True), (0.0, 0.01)
+    )
+]
 OPTIMIZERS: list[tuple[Any, Any]] = [(SGD, options) for options in SGD_OPTIONS]
-OPTIMIZERS += [(Adam, options) for options in ADAM_OPTIONS]
+OPTIMIZERS += [(kind, options) for kind in (Adam, AdamW) for options in ADAM_OPTIONS]
+OPTIMIZERS += [(AdamW, {}), *((RMSprop, options) for options in RMSPROP_OPTIONS)]
+KINDS = [SGD, Adam, AdamW, RMSprop]
 every_optimizer = pytest.mark.parametrize(
     ("kind", "options"), OPTIMIZERS, ids=lambda x: x.__name__ if isinstance(x, type) else str(x)
 )
@@ -94,7 +107,10 @@ def test_100_steps_are_those_of_torch(kind: Any, options: dict[str, Any]) -> Non
     assert ours == pytest.approx([tensor.item() for tensor in theirs], rel=1e-12, abs=1e-12)
 
 
-@pytest.mark.parametrize(("kind", "options"), [(SGD, {"momentum": 0.9}), (Adam, {})])
+@pytest.mark.parametrize(
+    ("kind", "options"),
+    [(SGD, {"momentum": 0.9}), (Adam, {}), (AdamW, {}), (RMSprop, {"momentum": 0.9})],
+)
 def test_torch_learns_the_same(kind: Any, options: dict[str, Any]) -> None:
     """Gradients that depend on where the parameters are: a network learns one example."""
     torch = pytest.importorskip("torch", reason="PyTorch is not installed")
@@ -103,7 +119,7 @@ def test_torch_learns_the_same(kind: Any, options: dict[str, Any]) -> None:
     theirs = [
         torch.tensor(p.data, dtype=torch.float64, requires_grad=True) for p in model.parameters()
     ]
-    twin = torch.optim.SGD if kind is SGD else torch.optim.Adam
+    twin = getattr(torch.optim, kind.__name__)
     optimizer, other = kind(model.parameters(), 0.01, **options), twin(theirs, lr=0.01, **options)
     for _ in range(100):
         optimizer.zero_grad()
@@ -134,6 +150,51 @@ def test_the_first_step_of_adam_is_the_learning_rate(gradient: float) -> None:
     x = parameter(0.0, gradient)
     Adam([x], learning_rate=0.1).step()
     assert x.data == pytest.approx(-math.copysign(0.1, gradient), rel=1e-4)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_is_left_out_is_as_in_torch(kind: Any) -> None:
+    torch = pytest.importorskip("torch", reason="PyTorch is not installed")
+    theirs = getattr(torch.optim, kind.__name__)([torch.zeros(1)]).defaults
+    settings = kind([Value(1.0)]).state()["settings"]
+    if kind is SGD:  # whose learning rate PyTorch has made optional only lately
+        del settings["learning_rate"]
+    for name, setting in settings.items():
+        assert setting == theirs["lr" if name == "learning_rate" else name], name
+
+
+def test_weight_decay_that_is_decoupled_knows_no_gradient() -> None:
+    x, y = parameter(1.0, 0.0), parameter(1.0, 1e6)
+    optimizer = AdamW([x, y], learning_rate=0.5, weight_decay=0.25)
+    optimizer.step()
+    assert x.data == 0.875  # 1 − 0.5·0.25, and Adam's step is 0
+    assert y.data == pytest.approx(0.875 - 0.5)
+    coupled = parameter(1.0, 0.0)
+    Adam([coupled], learning_rate=0.5, weight_decay=0.25).step()
+    assert coupled.data == pytest.approx(0.5)
+
+
+def test_rmsprop_by_hand() -> None:
+    x = parameter(1.0, 2.0)
+    optimizer = RMSprop([x], learning_rate=0.5, alpha=0.75, eps=1.0, momentum=0.5)
+    optimizer.step()  # square 0.25·4 = 1, velocity 2/(1 + 1) = 1
+    assert x.data == 0.5
+    x.grad = 0.0
+    optimizer.step()  # square 0.75, velocity 0.5·1
+    assert x.data == 0.25
+    assert optimizer.state()["memory"] == {"square": [0.75], "mean": [0.0], "velocity": [0.5]}
+
+
+def test_a_variance_below_zero_is_rounding() -> None:
+    """A gradient that never changes has no variance; where that is below 0, PyTorch says nan."""
+    x = Value(0.0)
+    optimizer = RMSprop([x], learning_rate=1e-3, alpha=0.5, eps=1e-3, centered=True)
+    for _ in range(300):
+        x.grad = 0.7
+        optimizer.step()
+    mean, square = optimizer.state()["memory"]["mean"][0], optimizer.state()["memory"]["square"][0]
+    assert square - mean * mean < 0
+    assert math.isfinite(x.data)
 
 
 @every_optimizer
@@ -225,6 +286,29 @@ def test_going_on_from_a_saved_state(kind: Any, options: dict[str, Any]) -> None
     assert json.dumps(state) == saved
 
 
+@pytest.mark.parametrize("kind", [AdamW, RMSprop])
+@pytest.mark.parametrize("target", ["eager", "native"])
+def test_fit_goes_on_from_a_saved_state(kind: Any, target: str) -> None:
+    if target == "native":
+        pytest.importorskip("llvmlite", reason="llvmlite is not installed")
+    xs, ys = [[x] for x in (-1.0, 0.0, 0.5, 2.0)], [1.0, 0.0, 0.25, 4.0]
+
+    def trained(model: MLP, epochs: int, resume: Any = None) -> History:
+        return fit(
+            model, mean_squared_error, (xs, ys), epochs=epochs, batch_size=3, target=target,
+            optimizer=lambda ps: kind(ps, 0.02, weight_decay=0.1), resume=resume,
+        )  # fmt: skip
+
+    random.seed(2)
+    one = MLP(1, [4, 1], activation="tanh")
+    other = copy.deepcopy(one)
+    whole = trained(one, 20)
+    state = json.loads(json.dumps(trained(other, 8).state))
+    assert trained(other, 20, state).loss == whole.loss
+    assert [p.data for p in other.parameters()] == [p.data for p in one.parameters()]
+    assert whole.loss[-1] < whole.loss[0]
+
+
 def test_nan_and_infinity_are_saved() -> None:
     x, y = parameter(1.0, math.nan), parameter(1.0, -math.inf)
     optimizer = SGD([x, y], momentum=0.9)
@@ -298,7 +382,7 @@ def test_a_state_with_anything_in_it(part: str, data: st.DataObject) -> None:
 # --- What is refused --------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("kind", [SGD, Adam])
+@pytest.mark.parametrize("kind", KINDS)
 def test_parameters_that_are_none(kind: Any) -> None:
     x = Value(1.0)
     with pytest.raises(TypeError, match=r"such as model\.parameters\(\), but got MLP"):
@@ -329,6 +413,11 @@ def test_parameters_that_are_none(kind: Any) -> None:
         (lambda p: Adam(p, betas=(0.9, 1.0)), r"betas\[1\] is .* below 1, but got 1\.0"),
         (lambda p: Adam(p, betas=(-0.1, 0.9)), r"betas\[0\] is"),
         (lambda p: Adam(p, eps=0), "eps is what keeps Adam from dividing by 0"),
+        (lambda p: AdamW(p, eps=0), "eps is what keeps AdamW from dividing by 0"),
+        (lambda p: RMSprop(p, eps=0), "eps is what keeps RMSprop from dividing by 0"),
+        (lambda p: RMSprop(p, alpha=1), r"alpha is a finite number from 0 on below 1, .* 1\.0"),
+        (lambda p: RMSprop(p, momentum=-1), r"momentum is .* but got -1\.0"),
+        (lambda p: RMSprop(p, weight_decay=-1), "weight_decay is a finite number"),
     ],
     ids=lambda x: x if isinstance(x, str) else "",
 )

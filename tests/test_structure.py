@@ -43,7 +43,7 @@ PACKAGES = (
 ROOMS = {
     "ops": "numbers vectors operators table words",
     "engine": "node modes conditions arguments by_hand copying arithmetic value"
-    " derivatives checking pickling",
+    " derivatives jacobians checking pickling",
     "nn": "arguments activations module neurons images noise sequences",
     "compiler": "program source llvm tables machine targets step",
     "views": "formulas naming graph style events rendering drawing latex "
