@@ -26,10 +26,7 @@ V = TypeVar("V", bound=Node)  # Value itself, which stands on this module
 
 
 class Arithmetic(Operators["V | float", "V", Condition], Generic[V]):
-    """What a `Value` inherits.
-
-    There is no ``__float__``: math.exp(v) is to be an error, and not a gradient lost in silence.
-    """
+    """What a `Value` inherits."""
 
     __slots__ = ("_constant",)
     data: float
@@ -149,6 +146,18 @@ class Arithmetic(Operators["V | float", "V", Condition], Generic[V]):
     @_backward.setter
     def _backward(self: V, function: Function) -> None:
         give_function(self, function)
+
+    def __float__(self) -> float:
+        """An error: a plain number would lose the gradient in silence, as in ``math.exp(v)``."""
+        raise TypeError(
+            "a Value is no plain number, and made one it would lose its gradient: use its own "
+            "functions, as v.exp() for math.exp(v), or v.data for the number"
+        )
+
+    __int__ = __trunc__ = __floor__ = __ceil__ = __float__
+
+    def __round__(self, digits: int | None = None) -> float:
+        return float(self)
 
     def __repr__(self) -> str:
         return f"Value(data={self.data}, grad={self.grad})"

@@ -190,7 +190,7 @@ def where(condition: object, if_true: Number, if_false: Number) -> Value:
     condition: a comparison of Values; or several, combined with ``&``, ``|`` and ``~``. (A Value
         stands for "is not 0".) The choice is recorded: what is compiled from the graph chooses anew
         for other numbers. (Derivatives with `create_graph` follow the branch taken, for good.)
-        Or plain True or False: then the result is one of the two.
+        Or plain True or False: then the result is one of the two. A TypeError for all else.
 
     >>> x = Value(0.0)
     >>> y = where(x > 0, x.log(), 0.0)
@@ -202,7 +202,7 @@ def where(condition: object, if_true: Number, if_false: Number) -> Value:
     if isinstance(condition, Value):
         condition = condition != 0
     if not isinstance(condition, Condition):
-        return as_value(if_true if condition else if_false)
+        return as_value(if_true if _plain_truth(condition) else if_false)
     choice = Choice(condition, as_value(if_true), as_value(if_false))
     taken: Value = choice.taken
     # A nan or inf that is passed on did not come up here: `apply` would say so.
@@ -212,6 +212,17 @@ def where(condition: object, if_true: Number, if_false: Number) -> Value:
         if modes.open_blocks and modes.inside("detect_anomaly"):
             out._made_at = modes.users_line()
     return out
+
+
+def _plain_truth(condition: object) -> bool:
+    """A bool, or a number for which 0 is false, of whatever library."""
+    try:
+        return bool(as_number(condition))
+    except TypeError:
+        raise TypeError(
+            "where chooses by a comparison of Values, such as x > 0, by a bool or by a Value, but "
+            f"got {shown(condition)}"
+        ) from None
 
 
 def detach(value: Number) -> Value:

@@ -511,11 +511,25 @@ def test_a_deep_branch_that_was_not_taken() -> None:
 
 def test_a_plain_truth_gives_the_branch_itself() -> None:
     x, y = Value(2.0), Value(3.0)
-    assert where(True, x, y) is where(1, x, y) is where("a", x, y) is x
-    assert where(False, x, y) is where(None, x, y) is where(0.0, x, y) is y
+    assert where(True, x, y) is where(1, x, y) is where(0.5, x, y) is x
+    assert where(False, x, y) is where(0, x, y) is where(0.0, x, y) is y
     constant = where(False, x, 5)
     assert (constant.data, constant.operation) == (5.0, None)
     assert hasattr(constant, "_constant")
+
+
+@pytest.mark.parametrize("wrong", [[False, True], (), "a", None, {}, 1j, [True]], ids=repr)
+def test_what_is_no_truth_is_refused(wrong: object) -> None:
+    with pytest.raises(TypeError, match=r"where chooses by a comparison .* but got"):
+        where(wrong, 1.0, 2.0)
+
+
+def test_a_truth_of_numpy_is_plain() -> None:
+    numpy = pytest.importorskip("numpy", reason="NumPy is not installed")
+    assert where(numpy.bool_(True), 1.0, 2.0).data == 1.0
+    assert where(numpy.array(0.0) > 0, 1.0, 2.0).data == 2.0
+    with pytest.raises(TypeError, match="where chooses by a comparison"):
+        where(numpy.array([True, False]), 1.0, 2.0)
 
 
 @pytest.mark.parametrize("at", [2.0, -2.0, 0.0, math.nan])

@@ -883,6 +883,36 @@ def test_truth() -> None:
     assert [bool(Value(x)) for x in (0.0, -0.0, 0.5, math.nan)] == [False, False, True, True]
 
 
+PLAIN_NUMBERS: dict[str, Callable[[Value], object]] = {
+    "float": float,
+    "int": int,
+    "complex": complex,
+    "math.exp": math.exp,
+    "math.isnan": math.isnan,
+    "math.floor": math.floor,
+    "math.fsum": lambda v: math.fsum([v, v]),
+    "round": round,
+    "round to digits": lambda v: round(v, 2),  # type: ignore[call-overload]
+    "%": lambda v: "%.4f" % v,  # noqa: UP031
+    "choices": lambda v: random.choices("ab", weights=[v, v]),  # type: ignore[list-item]
+}
+
+
+@pytest.mark.parametrize("name", PLAIN_NUMBERS)
+def test_a_value_is_no_plain_number(name: str) -> None:
+    with pytest.raises(TypeError, match=r"as v.exp\(\) for math.exp\(v\), or v.data for"):
+        PLAIN_NUMBERS[name](Value(2.0))
+
+
+def test_a_plot_of_values_says_what_to_do() -> None:
+    figure = pytest.importorskip("matplotlib.figure", reason="matplotlib is not installed")
+    axes = figure.Figure().subplots()
+    ys = [Value(1.0), Value(2.0)]
+    for plot in (axes.plot, lambda ys: axes.scatter([1, 2], ys), lambda ys: axes.bar("ab", ys)):
+        with pytest.raises(TypeError, match=r"or v.data for the number"):
+            plot(ys)
+
+
 def test_printing() -> None:
     x = Value(2)
     assert repr(x) == str(x) == f"{x}" == "Value(data=2.0, grad=0.0)"
