@@ -111,17 +111,13 @@ class Arithmetic(Operators["V | float", "V", Condition], Generic[V]):
         """log(1 + exp(this)), which never overflows: the smooth relative of ReLU."""
         return self._apply(OPERATIONS["softplus"], self)
 
-    def maximum(self, other: V | float, *others: V | float) -> V:
+    def maximum(self, *others: V | float) -> V:
         """The largest of this and others; those that tie share the gradient evenly."""
-        if others:
-            return self._apply(of_many("maximum", 2 + len(others)), self, other, *others)
-        return self._apply(OPERATIONS["maximum"], self, other)
+        return self._apply(of_many("maximum", 1 + len(others)), self, *others)
 
-    def minimum(self, other: V | float, *others: V | float) -> V:
+    def minimum(self, *others: V | float) -> V:
         """The smallest of this and others; those that tie share the gradient evenly."""
-        if others:
-            return self._apply(of_many("minimum", 2 + len(others)), self, other, *others)
-        return self._apply(OPERATIONS["minimum"], self, other)
+        return self._apply(of_many("minimum", 1 + len(others)), self, *others)
 
     def clip(self, low: float = -math.inf, high: float = math.inf) -> V:
         """This, kept between two numbers; the derivative is 1 from bound to bound."""

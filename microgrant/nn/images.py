@@ -106,7 +106,7 @@ class MaxPool2d(_Pool2d):
     """
 
     _words = "MaxPool2d {size}×{size}"
-    pool = staticmethod(lambda values: Value.maximum(*values) if len(values) > 1 else values[0])
+    pool = staticmethod(lambda values: Value.maximum(*values))
 
 
 class MeanPool2d(_Pool2d):
