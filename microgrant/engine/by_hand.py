@@ -16,6 +16,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial as bind
 from typing import Any, NoReturn, TypeAlias
 
 from ..ops.table import SUM, Operation
@@ -28,6 +29,11 @@ __all__ = ["ByHand", "Function", "added", "function_of", "give_function", "hand_
 __all__ += ["local_derivatives", "record_by_hand"]
 
 Function: TypeAlias = Callable[[], Any]
+
+ADVICE = (
+    "a result was computed by hand ({}): only backward() can go through it, so make an operation "
+    'of it with define("name", forward, partials), and apply that'
+)
 
 
 @dataclass(frozen=True, eq=False, init=False, repr=False, kw_only=True)
@@ -46,10 +52,11 @@ class ByHand(Operation):
         text, latex = f"{written}({', '.join(places)})", rf"\circ\left({', '.join(places)}\right)"
         if arity == 2 and not sign.isidentifier():
             text, latex = f" {written} ".join(places), r" \circ ".join(places)
+        refuse = bind(_refuse, sign)  # no method of its own, which would refer back to it
         super().__init__(
             name="by_hand",
-            forward=self._refuse,
-            partials=self._refuse,
+            forward=refuse,
+            partials=refuse,
             domain=((-3.0, 3.0),) * arity,
             symbol=sign,
             spelling={"text": text, "latex": latex},
@@ -57,19 +64,17 @@ class ByHand(Operation):
         )
         object.__setattr__(self, "function", function)
 
-    def _refuse(self, *_: object) -> NoReturn:
-        raise TypeError(self.advice)
-
     @property
     def advice(self) -> str:
         """Why it can be neither compiled nor differentiated but by `backward`, and what to do."""
-        return (
-            f"a result was computed by hand ({self.symbol}): only backward() can go through it, so "
-            'make an operation of it with define("name", forward, partials), and apply that'
-        )
+        return ADVICE.format(self.symbol)
 
     def __reduce__(self) -> tuple[type[ByHand], tuple[str, int]]:
         return ByHand, (self.symbol, self.arity)
+
+
+def _refuse(sign: str, *_: object) -> NoReturn:
+    raise TypeError(ADVICE.format(sign))
 
 
 def record_by_hand(result: Node, operands: Any, how: Any) -> None:

@@ -4,6 +4,7 @@ such programs do with a Value: walk, note attributes on it, refer to it weakly."
 from __future__ import annotations
 
 import copy
+import gc
 import json
 import math
 import pickle
@@ -441,6 +442,20 @@ def test_attributes_are_copied_and_saved() -> None:
         assert inner.users[1] is inner
     shallow = copy.copy(p)
     assert (shallow.m, shallow.twin is p) == (0.5, True)
+
+
+def test_what_was_computed_by_hand_is_let_go_at_once() -> None:
+    gc.collect()
+    gc.disable()
+    try:
+        x = Value(0.5)
+        gone = [weakref.ref(y) for y in (product(x, x), Value(1.0, (x,), "step"))]
+        y = product(x, x) * 2
+        gone += [weakref.ref(y), weakref.ref(y.operands[0].operation)]
+        del y
+        assert [reference() for reference in gone] == [None] * 4
+    finally:
+        gc.enable()
 
 
 def test_a_value_can_be_referred_to_weakly() -> None:
