@@ -57,6 +57,8 @@ class Arithmetic(Operators["V | float", "V", Condition], Generic[V]):
             return Sameness((left is right) == (relation == "=="))
         if isinstance(right, Condition):
             right = float(right)
+        elif hasattr(right, "dtype") and getattr(right, "ndim", 1) == 0:
+            right = right.item()  # NumPy would compare in the precision of its own number
         elif not isinstance(right, (Arithmetic, numbers.Real)):
             return NotImplemented
         return compare(relation, left, right)
@@ -137,7 +139,7 @@ class Arithmetic(Operators["V | float", "V", Condition], Generic[V]):
 
         One of your own can be put in its place; then `backward` calls that.
         """
-        return function_of(self) or bind(hand_on, self)
+        return function_of(self) or bind(hand_on, self, self.operands, self.partials)
 
     @_backward.setter
     def _backward(self: V, function: Function) -> None:

@@ -16,6 +16,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from functools import partial as bind
 from typing import Any, NoReturn, TypeAlias
 
@@ -31,8 +32,8 @@ __all__ += ["local_derivatives", "record_by_hand"]
 Function: TypeAlias = Callable[[], Any]
 
 ADVICE = (
-    "a result was computed by hand ({}): only backward() can go through it, so make an operation "
-    'of it with define("name", forward, partials), and apply that'
+    "a result was computed by hand ({}), and how is not known: for compile() and grad(), make an "
+    'operation of it with define("name", forward, partials), and apply that'
 )
 
 
@@ -40,8 +41,8 @@ ADVICE = (
 class ByHand(Operation):
     """The operation of one result that was computed by hand.
 
-    function: its `_backward`, which adds to the gradients of the operands; None if the local
-        derivatives were given.
+    function: its `_backward`, which adds to the gradients of the operands; `nothing` where nobody
+        has given one, and None where the local derivatives were given.
     """
 
     function: Function | None
@@ -50,11 +51,14 @@ class ByHand(Operation):
         places = [f"{{{place}}}" for place in range(arity)]
         written = sign.replace("{", "{{").replace("}", "}}")
         text, latex = f"{written}({', '.join(places)})", rf"\circ\left({', '.join(places)}\right)"
-        if arity == 2 and not sign.isidentifier():
+        if sign.isidentifier():
+            word = sign.replace("_", r"\_")
+            latex = rf"\operatorname{{{{{word}}}}}" + latex.removeprefix(r"\circ")
+        elif arity == 2:
             text, latex = f" {written} ".join(places), r" \circ ".join(places)
         refuse = bind(_refuse, sign)  # no method of its own, which would refer back to it
         super().__init__(
-            name="by_hand",
+            name=sign if sign.isidentifier() else "by_hand",
             forward=refuse,
             partials=refuse,
             domain=((-3.0, 3.0),) * arity,
@@ -66,11 +70,25 @@ class ByHand(Operation):
 
     @property
     def advice(self) -> str:
-        """Why it can be neither compiled nor differentiated but by `backward`, and what to do."""
+        """Why it can be neither compiled nor differentiated but once, and what to do."""
         return ADVICE.format(self.symbol)
 
-    def __reduce__(self) -> tuple[type[ByHand], tuple[str, int]]:
-        return ByHand, (self.symbol, self.arity)
+    def __reduce__(self) -> tuple[Callable[..., ByHand], tuple[Any, ...]]:
+        if self.function is None:
+            return _given, (self.symbol, self.arity)
+        if self.function is not nothing:
+            raise TypeError(
+                f"a result computed by hand ({self.symbol}) cannot be copied or saved: its "
+                "`_backward` is a function of the program's own, which would go on adding to the "
+                "gradients of the original"
+            )
+        return ByHand, (self.symbol, self.arity, nothing)
+
+
+@lru_cache(maxsize=256)
+def _given(sign: str, arity: int) -> ByHand:
+    """The operation of all results whose local derivatives were given: it knows nothing of them."""
+    return ByHand(sign, arity)
 
 
 def _refuse(sign: str, *_: object) -> NoReturn:
@@ -89,7 +107,7 @@ def record_by_hand(result: Node, operands: Any, how: Any) -> None:
     if isinstance(how, str):
         operation, partials = ByHand(how or "·", many, nothing), (None,) * many
     elif isinstance(how, (tuple, list)) and len(how) == many:
-        operation, partials = ByHand("·", many), tuple(map(as_number, how))
+        operation, partials = _given("·", many), tuple(map(as_number, how))
     else:
         raise TypeError(
             "the third thing that a Value is given is the sign of its operation, a text, or the "
@@ -112,21 +130,23 @@ def function_of(result: Node) -> Function | None:
 
 
 def give_function(result: Node, function: Function) -> None:
-    """Have `backward` call a function of somebody's own for this result."""
-    if result.operation is not None:
+    """Have `backward` call a function of somebody's own for this result.
+
+    A leaf has nothing to hand on: there, nobody calls it.
+    """
+    if not callable(function):
+        raise TypeError(f"a _backward is a function without arguments, but got {shown(function)}")
+    if function_of(result):
+        object.__setattr__(result.operation, "function", function)
+    elif result.operation is not None:
         operands = result.operands
         operation = ByHand(result.operation.symbol, len(operands), function)
         result._record(operation, operands, (None,) * len(operands))
-    elif not inside("no_grad"):  # where it would have been recorded what it was computed from
-        raise ValueError(
-            "a leaf has nothing that its gradient could be handed on to: say what it was computed "
-            "from, as in out = Value(5.0, (a, b), '+')"
-        )
 
 
-def hand_on(result: Node) -> None:
+def hand_on(result: Node, operands: tuple[Node, ...], partials: tuple[float, ...]) -> None:
     """The chain rule for one result: add its gradient, times each partial, to the operand's."""
-    for operand, partial in zip(result.operands, result.partials, strict=True):
+    for operand, partial in zip(operands, partials, strict=True):
         operand.grad += partial * result.grad
 
 

@@ -16,8 +16,7 @@ import copy
 from collections.abc import Callable
 from typing import Any
 
-from .arguments import shown
-from .by_hand import function_of
+from .by_hand import ByHand
 from .conditions import Choice, Condition, Walked, sources, whole_order
 
 __all__ = ["copied", "deep_copy", "filled", "flat", "notes_of"]
@@ -30,11 +29,8 @@ def flat(node: Walked, reference: Callable[[Any], Any]) -> tuple[Any, ...]:
     """
     if isinstance(node, Condition):
         return node.truth, node.relation, list(map(reference, node.operands))
-    if function_of(node):
-        raise TypeError(
-            f"{shown(node)} cannot be copied or saved: its `_backward` is a function of the "
-            "program's own, which would go on adding to the gradients of the original"
-        )
+    if isinstance(node.operation, ByHand):
+        node.operation.__reduce__()  # which refuses, if it cannot be copied
     choice = isinstance(node.operation, Choice)
     operation = list(map(reference, sources(node))) if choice else node.operation
     operands = list(map(reference, node.operands))

@@ -102,6 +102,7 @@ class Value(Arithmetic["Value"]):
         return (left, *right) if right.__class__ is tuple else (left, right)
 
     _prev = _children = operands  # what micrograd and microgpt call them
+    _local_grads = partials
 
     # --- Forward: compute, and record -----------------------------------------------------------
     # Spelled out, five times as fast as by `_apply`. The others are a line each in what we inherit.
@@ -175,20 +176,22 @@ class Value(Arithmetic["Value"]):
             check_gradients(topological_order(self), seed)
         results, earlier = self._set_back()
         self.grad += seed
-        for node in reversed(results):  # each result hands its gradient on to its operands
-            left, right, upstream = node._left, node._right, node.grad
-            if right.__class__ is not tuple:
-                left.grad += node._left_partial * upstream  # type: ignore[union-attr]
-                right.grad += node._right_partial * upstream
-            elif node._left_partial is None:  # computed by hand
-                node._backward()
-            else:
-                left.grad += node._left_partial * upstream  # type: ignore[union-attr]
-                if right:
-                    for operand, partial in zip(right, node._right_partial, strict=True):
-                        operand.grad += partial * upstream
-        for leaf, gradient in earlier:  # in one addition: a second pass doubles it exactly
-            leaf.grad += gradient
+        try:
+            for node in reversed(results):  # each result hands its gradient on to its operands
+                left, right, upstream = node._left, node._right, node.grad
+                if right.__class__ is not tuple:
+                    left.grad += node._left_partial * upstream  # type: ignore[union-attr]
+                    right.grad += node._right_partial * upstream
+                elif node._left_partial is None:  # computed by hand
+                    node._backward()
+                else:
+                    left.grad += node._left_partial * upstream  # type: ignore[union-attr]
+                    if right:
+                        for operand, partial in zip(right, node._right_partial, strict=True):
+                            operand.grad += partial * upstream
+        finally:
+            for leaf, gradient in earlier:  # in one addition: a second pass doubles it exactly
+                leaf.grad += gradient
 
     def _set_back(self) -> tuple[list[Value], list[tuple[Value, float]]]:
         """Set all gradients to 0; return the results in topological order, and what leaves had."""

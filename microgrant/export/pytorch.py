@@ -99,16 +99,19 @@ class _TorchWriter:
         if words == [""]:
             return [layer]
         activations = [getattr(self.nn, word or "Identity")() for word in words]
-        return [layer, activations[0] if len(words) == 1 else self.each(activations)]
+        if len(words) == 1:
+            return [layer, activations[0]]
+        # Of a number for each neuron, or of a channel of rows and columns, with a batch or without.
+        return [layer, self.each(activations, -3 if kind is self.nn.Conv2d else -1)]
 
-    def each(self, activations: list[Any]) -> Any:
-        """A layer that has an activation for each neuron, along the axis behind that of rows."""
+    def each(self, activations: list[Any], axis: int) -> Any:
+        """A layer that has an activation for each neuron, along an axis."""
         torch = self.torch
 
         class Activations(torch.nn.ModuleList):  # type: ignore[misc, name-defined]
             def forward(self, sums: Any) -> Any:
-                columns = sums.split(1, dim=1)
-                return torch.cat([f(x) for f, x in zip(self, columns, strict=True)], dim=1)
+                columns = sums.split(1, dim=axis)
+                return torch.cat([f(x) for f, x in zip(self, columns, strict=True)], dim=axis)
 
         return Activations(activations)
 

@@ -22,7 +22,7 @@ from __future__ import annotations
 import math
 import operator
 import pickle
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache, reduce
 from functools import partial as bind
@@ -591,16 +591,14 @@ def of_many(name: str, count: int) -> Operation:
     if count == 2:
         return two
 
-    def shared(m: Any, out: Any, operands: Sequence[Any], rest: Sequence[Any]) -> tuple[Any, ...]:
-        most = [chosen(x, out) for x in operands]
-        ties = reduce(operator.add, [m.alike(each, 1.0, 0.0) for each in most])
-        return tuple(map(m.alike, most, [m.div(1.0, ties)] * count, rest))
-
     def partials(m: Any, out: Any, *operands: Any) -> tuple[Any, ...]:
-        return shared(m, out, operands, [m.alike(left(x, out), 0.0, out) for x in operands])
+        most = [chosen(x, out) for x in operands]
+        share = m.div(1.0, reduce(operator.add, [m.alike(each, 1.0, 0.0) for each in most]))
+        rest = [m.alike(left(x, out), 0.0, out) for x in operands]  # nan at nan
+        return tuple(map(m.alike, most, [share] * count, rest))
 
     def textbook(m: Any, out: Any, *operands: Any) -> tuple[Any, ...]:
-        return shared(m, out, operands, [0.0] * count)
+        return tuple(m.where(chosen(x, out), 1.0, 0.0) for x in operands)  # without a tie
 
     places = [f"{{{place}}}" for place in range(count)]
     listed = ", ".join(places)

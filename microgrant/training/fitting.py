@@ -42,6 +42,7 @@ from .runners import (
     gradients_kept,
     in_mode,
     laid_out,
+    leaves_of,
     runner_for,
 )
 
@@ -174,6 +175,7 @@ def fit(
         course = _Course(settings, rows, held_rows, (held or train)[1], learner)
         if resume is not None:
             course.resume(resume.state if isinstance(resume, History) else resume)
+        leaves += leaves_of(task.penalty_now())
         with gradients_kept({*leaves} - {*learner.parameters}):
             return course.run(runner_for(task, rows + held_rows, target), target, progress)
 
@@ -302,7 +304,7 @@ class _Course:
         if not isinstance(self.runner, CompiledRunner):
             return False
         self._put(self.done["parameters"])
-        reason = disagreement(self.runner, self.rows + self.held, spread=0)
+        reason = disagreement(self.runner, self.rows + self.held, many=0)
         if not reason:
             self.agreed = self.done
             return False
@@ -382,7 +384,8 @@ class _Course:
         loss = self.runner.step(rows, f"{self.settings.seed} noise {number}")
         if not math.isfinite(loss):
             raise self._diverged(f"the loss is {loss}")
-        if all(p.grad is NO_GRADIENT for p in optimizer.parameters):
+        # Later, a loss that reaches its goal may do without: of a hinge by hand, nothing is left.
+        if number == 0 and all(p.grad is NO_GRADIENT for p in optimizer.parameters):
             raise ValueError(
                 "the loss does not depend on any parameter: was the .data of a Value taken?"
             )

@@ -34,13 +34,14 @@ from ..nn.module import values_in
 from .examples import Examples, Form, Rows, Shape, arranged, as_list, flattened, shape_of
 
 __all__ = ["CompiledRunner", "EagerRunner", "Loss", "Model", "Penalty", "Runner", "Task"]
-__all__ += ["disagreement", "gradients_kept", "in_mode", "laid_out", "runner_for"]
+__all__ += ["disagreement", "gradients_kept", "in_mode", "laid_out", "leaves_of", "runner_for"]
 
 Model: TypeAlias = Callable[[Any], Any]
 Loss: TypeAlias = Callable[[Any, Any], Value]
 Penalty: TypeAlias = Callable[[Sequence[Value]], Value]
 
 PROBES, CLOSE = 5, 1e-9  # examples on which a compiled model has to agree with Python, and how far
+COLUMNS = 4  # of an example's numbers, whose extremes are among these
 FEW = 16  # how many of the smallest targets, and of the largest, a loss has a look at
 
 
@@ -75,7 +76,7 @@ def laid_out(
     model: Model, loss: Loss, examples: Examples, held: Examples | None
 ) -> tuple[Form, list[list[float]], list[list[float]], list[Value]]:
     """The form of the examples, their rows, and the rows of those for validation; and the leaves
-    that the first of them, or the model, was found to be made of."""
+    that the model was found to be made of, by a look at a few of them."""
     xs, ys = examples
     form = Form.of(xs[0])
     [row] = form.rows(xs[:1])
@@ -91,10 +92,16 @@ def laid_out(
         for target in different[:FEW] + different[FEW:][-FEW:]:
             with suppress(AttributeError):  # a loss of one's own may ask for what a Value has
                 results.append(loss(outputs, arranged([*target], form.y or ())))
-    order = whole_order(*values_in([outputs, results]))
-    leaves = [x for x in order if isinstance(x, Value) and x.operation is None]
+        for i in sorted(spread(rows, PROBES)):
+            results.append(model(form.arranged(list(map(Value, rows[i])))[0]))
     own = model.parameters() if isinstance(model, Module) else []
-    return form, rows, held_rows, [*own, *leaves]
+    return form, rows, held_rows, own + leaves_of([outputs, results])
+
+
+def leaves_of(results: Any) -> list[Value]:
+    """The leaves that the Values in nested lists depend on."""
+    order = whole_order(*values_in(results))
+    return [x for x in order if isinstance(x, Value) and x.operation is None]
 
 
 @dataclass(frozen=True)
@@ -266,18 +273,17 @@ def runner_for(task: Task, rows: list[list[float]], target: str) -> Runner:
     return eager if reason else compiled
 
 
-def disagreement(compiled: CompiledRunner, rows: list[list[float]], spread: int = PROBES) -> str:
+def disagreement(compiled: CompiledRunner, rows: list[list[float]], many: int = PROBES) -> str:
     """Where a compiled model differs from Python on a few examples, in a sentence; nothing if they
     agree.
 
-    spread: how many examples from all over the rows are among them. So are extreme ones, where a
+    many: how many examples from all over the rows are among them. So are extreme ones, where a
         threshold is passed first.
 
     Python may decide by numbers in ways that no graph shows: by their `.data`, by a counter, by
     random numbers of its own.
     """
-    places = {i * (len(rows) - 1) // max(spread - 1, 1) for i in range(spread)}
-    probes = [rows[i] for i in sorted(places | extremes(rows))]
+    probes = [rows[i] for i in sorted(spread(rows, many) | extremes(rows))]
     expected, computed = (all_numbers(x, probes) for x in (EagerRunner(compiled.task), compiled))
     # What nearly cancels, as errors do at the end of a training, is rounding and no more.
     parameters = (p.data for p in compiled.task.parameters)
@@ -294,9 +300,15 @@ def disagreement(compiled: CompiledRunner, rows: list[list[float]], spread: int 
     return ""
 
 
+def spread(rows: list[list[float]], many: int) -> set[int]:
+    """So many places, from the first to the last."""
+    return {i * (len(rows) - 1) // max(many - 1, 1) for i in range(many)}
+
+
 def extremes(rows: list[list[float]]) -> set[int]:
-    """Where the first number of an example, and the last, are smallest and largest."""
-    columns = ([(row[i], place) for place, row in enumerate(rows)] for i in (0, -1))
+    """Where each of the first few numbers of an example, and the last, is smallest and largest."""
+    places = {*range(min(COLUMNS, len(rows[0]))), len(rows[0]) - 1}
+    columns = ([(row[i], place) for place, row in enumerate(rows)] for i in sorted(places))
     return {place for column in columns for _, place in (min(column), max(column))}
 
 

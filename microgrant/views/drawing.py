@@ -139,6 +139,7 @@ class _Picture:
         self.links = list(links(self.things, graph.operands, self.things))
         ranks = sum(spans(self.links)) * (2 if circuit else 1)
         self.excess = ranks - len(set(self.things.values()))
+        self.derivatives: dict[int, list[tuple[float, str]]] = {}
         boxes = dict.fromkeys(box for path in graph.paths for box in path[: levels + 1])
         self.identifiers = {box: f"m{count}" for count, box in enumerate(boxes)}
 
@@ -268,8 +269,7 @@ class _Picture:
     def _use(self, place: int, use: int) -> dict[str, str]:
         """An edge from an operand: the local derivative, and × upstream where backward has been."""
         graph, result = self.graph, self.graph.order[place]
-        local = local_derivatives(result, result.grad or 0.0)[use]
-        rule = graph.rules(result)[use]
+        local, rule = self._derivatives(place)[use]
         words = f"∂{graph.called[result]}/∂{graph.called[result.operands[use]]} = {rule}"
         if words.rpartition(" = ")[2] != number(local):
             words += f" = {number(local)}"
@@ -281,6 +281,14 @@ class _Picture:
                 attributes["label"] = f" {number(local)} × {upstream} "
                 attributes["fontcolor"] = self.colours["gradient"]
         return attributes | {"tooltip": in_attribute(words)}
+
+    def _derivatives(self, place: int) -> list[tuple[float, str]]:
+        """The local derivatives of a result, in numbers and words."""
+        if place not in self.derivatives:
+            result = self.graph.order[place]
+            numbers = local_derivatives(result, result.grad or 0.0)
+            self.derivatives[place] = list(zip(numbers, self.graph.rules(result), strict=True))
+        return self.derivatives[place]
 
 
 def _open_levels(graph: Graph, collapse: bool | int | None) -> int:

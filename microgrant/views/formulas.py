@@ -82,7 +82,10 @@ class _Writer:
         if isinstance(x, Condition):
             return self.condition(x)
         if not isinstance(x, Value):
-            return float(x)
+            try:
+                return float(x)
+            except OverflowError:  # an integer that no float can hold
+                return Term(f"{str(x)[:9]}…")
         known = self.operand_of(x)
         if known is not None:
             return known

@@ -29,6 +29,7 @@ from microgrant import (
     topological_order,
     where,
 )
+from microgrant.engine.by_hand import nothing
 from microgrant.losses import mean_squared_error
 from microgrant.nn import Neuron
 from microgrant.optim import SGD
@@ -169,8 +170,43 @@ def test_a_leaf_hands_nothing_on() -> None:
     x.grad = 1.0
     x._backward()
     assert x.grad == 1.0
-    with pytest.raises(ValueError, match=r"a leaf has nothing .* say what it was computed from"):
-        x._backward = lambda: None
+    x._backward = lambda: None  # as constructors of micrograd's kind say it
+    (x * 3).backward()
+    assert x.grad == 4.0
+    with pytest.raises(TypeError, match="a function without arguments, but got NoneType None"):
+        (x * 3)._backward = None  # type: ignore[assignment]
+
+
+def test_a_backward_can_be_wrapped() -> None:
+    for make in (lambda a: a * 3, lambda a: where(a > 0, a * 3, a), exp, lambda a: product(a, a)):
+        a = Value(2.0)
+        out, plain = make(a), make(twin := Value(2.0))
+        seen: list[float] = []
+        original = out._backward
+
+        def logged(out: Value = out, original: Any = original, seen: list[float] = seen) -> None:
+            seen.append(out.grad)
+            original()
+
+        out._backward = logged
+        out.backward()
+        plain.backward()
+        assert seen == [1.0]
+        assert a.grad == twin.grad
+
+
+def test_gradients_are_kept_when_a_backward_raises() -> None:
+    w = Value(2.0)
+    w.grad = 5.0
+    out = Value(2.0, (w,), "broken")
+
+    def _backward() -> None:
+        raise RuntimeError("on purpose")
+
+    out._backward = _backward
+    with pytest.raises(RuntimeError, match="on purpose"):
+        out.backward()
+    assert w.grad == 5.0
 
 
 def test_without_recording_there_is_nothing_to_hand_on() -> None:
@@ -183,7 +219,7 @@ def test_the_first_nan_is_found_in_what_was_computed_by_hand() -> None:
     x = Value(-1.0, "x")
     with (
         detect_anomaly(),
-        pytest.raises(AnomalyError, match=r"by_hand\(x = -1.0\) is nan, made by"),
+        pytest.raises(AnomalyError, match=r"log\(x = -1.0\) is nan, made by"),
     ):
         Value(math.nan, (x,), "log")
     assert math.isnan(Value(math.nan, (x,), "log").data)
@@ -342,7 +378,8 @@ def test_an_operand_used_twice_counts_once() -> None:
 def test_it_is_written_as_a_call_or_with_the_sign_between() -> None:
     a, b = Value(2.0, "a"), Value(3.0, "b")
     for sign, operands, text, latex in (
-        ("pow", (a, b), "pow(a, b) = pow(2, 3)", r"\circ\left(a, b\right)"),
+        ("pow", (a, b), "pow(a, b) = pow(2, 3)", r"\operatorname{pow}\left(a, b\right)"),
+        ("my_op", (a,), "my_op(a) = my_op(2)", r"\operatorname{my\_op}\left(a\right)"),
         ("^", (a, b), "a ^ b = 2 ^ 3", r"a \circ b"),
         ("!", (a,), "!(a) = !(2)", r"\circ\left(a\right)"),
         ("}", (a, b), "a } b = 2 } 3", r"a \circ b"),
@@ -451,8 +488,10 @@ def test_what_was_computed_by_hand_is_let_go_at_once() -> None:
         x = Value(0.5)
         gone = [weakref.ref(y) for y in (product(x, x), Value(1.0, (x,), "step"))]
         y = product(x, x) * 2
-        gone += [weakref.ref(y), weakref.ref(y.operands[0].operation)]
-        del y
+        named = exp(x)
+        gone += [weakref.ref(y), weakref.ref(named.operation)]
+        named._backward = nothing  # without the cycle that the function of the program closes
+        del y, named
         assert [reference() for reference in gone] == [None] * 4
     finally:
         gc.enable()

@@ -854,6 +854,9 @@ def test_comparisons_with_numpy() -> None:
     assert x < numpy.float64(3)
     assert numpy.float64(3) > x
     assert x == numpy.int64(2)
+    assert not Value(0.1) == numpy.float32(0.1)  # noqa: SIM201
+    assert Value(0.1) < numpy.float32(0.1)
+    assert not Value(2.0**53) >= numpy.int64(2**53 + 1)
     assert (x < numpy.array([1.0, 3.0])).tolist() == [False, True]
     assert (numpy.array([1.0, 2.0]) == x).tolist() == [False, True]
     assert (numpy.array([Value(2.0), x]) == x).tolist() == [False, True]

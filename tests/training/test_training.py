@@ -367,9 +367,9 @@ class AlwaysDropping(Deciding):
 @pytest.mark.parametrize(
     ("make", "why"),
     [
-        (Deciding, r"on \d examples, the compiled graph of the first gives .* where Python gives"),
+        (Deciding, r"on \d+ examples, the compiled graph of the first gives .* where Python gives"),
         (Comparing, r"a decision was made on Values of this graph \(.*test_training.py, line \d+"),
-        (Shaky, r"on \d examples, .* or draw random numbers of its own\?"),
+        (Shaky, r"on \d+ examples, .* or draw random numbers of its own\?"),
         (AlwaysDropping, "noise"),
     ],
 )
