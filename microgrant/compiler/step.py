@@ -130,9 +130,7 @@ class Compiled:
         )
         # What an operator made a leaf of, such as the 2 of 2 * x, cannot be changed by anybody.
         changing = {*self._inputs, *self._parameters}
-        self._frozen = [
-            (x, x._data) for x in leaves if x not in changing and not hasattr(x, "_constant")
-        ]
+        self._frozen = [(x, x._data) for x in leaves if x not in changing and not x._constant]
         self._check_leaves(leaves)
         self._run = self._machine(self._outputs)
 
@@ -355,7 +353,7 @@ def checked_leaves(name: str, given: Any) -> list[Value]:
                 f"{which(name, place, x)} was computed by {x.operation.name}: give the leaves "
                 "that it was computed from"
             )
-        if hasattr(x, "_constant"):
+        if x._constant:
             raise ValueError(
                 f"{which(name, place, x)} is a constant of the graph: make it a Value of its own"
             )

@@ -28,12 +28,12 @@ V = TypeVar("V", bound=Node)  # Value itself, which stands on this module
 class Arithmetic(Operators["V | float", "V", Condition], Generic[V]):
     """What a `Value` inherits."""
 
-    __slots__ = ("_constant",)
+    __slots__ = ()
     data: float
     grad: float
     operation: Operation | None
+    label = ""
     # What others note on a Value; not set until they do.
-    _constant: bool  # it is a number that an operator made a leaf of, such as the 2 of 2 * x
     _decided_at: str  # the line of an `if`, or the like, that depended on this
     _made_at: str  # the line that made this node, inside detect_anomaly()
     _scope: tuple[Any, ...]  # the calls of modules that returned this node

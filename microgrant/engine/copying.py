@@ -34,8 +34,7 @@ def flat(node: Walked, reference: Callable[[Any], Any]) -> tuple[Any, ...]:
     choice = isinstance(node.operation, Choice)
     operation = list(map(reference, sources(node))) if choice else node.operation
     operands = list(map(reference, node.operands))
-    constant = hasattr(node, "_constant")
-    return node.data, node.grad, node.label, operation, operands, node.partials, constant
+    return node.data, node.grad, operation, operands, node.partials, node._constant
 
 
 def notes_of(node: Walked) -> dict[str, Any]:
@@ -51,15 +50,13 @@ def filled(blank: Any, row: tuple[Any, ...], resolve: Callable[[Any], Any]) -> A
     if len(row) == 3:
         truth, relation, operands = row
         return Condition(truth, relation, *map(resolve, operands))
-    data, grad, label, operation, operands, partials, constant = row
+    data, grad, operation, operands, partials, constant = row
     if isinstance(operation, list):
         operation = Choice(*map(resolve, operation))
-    blank._data, blank.grad, blank.label = data, grad, label
-    blank.operation, blank._left, blank._right = None, None, ()
+    blank._data, blank.grad = data, grad
+    blank.operation, blank._left, blank._right = None, None, None if constant else ()
     if operation is not None:
         blank._record(operation, tuple(map(resolve, operands)), partials)
-    if constant:
-        blank._constant = True
     return blank
 
 

@@ -156,7 +156,7 @@ def _matters(choice: Choice) -> bool:
         for branch in () if choice.alike else choice.branches:
             if isinstance(branch.operation, Choice):
                 stack.append(branch.operation)
-            elif not hasattr(branch, "_constant"):
+            elif not branch._constant:
                 return True
     return False
 

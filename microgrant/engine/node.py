@@ -44,6 +44,10 @@ class Node(Protocol):
         """Note what it was computed by, and from what."""
 
     @property
+    def _constant(self) -> bool:
+        """Whether an operator made it of a number."""
+
+    @property
     def _backward(self) -> Callable[[], Any]:
         """What hands its gradient on."""
 

@@ -55,8 +55,8 @@ class Value(Arithmetic["Value"]):
     # Two operands stand in two slots: a tuple would be one object more for the garbage collector to
     # look at, which took half of a step's time. Else `_right` is a tuple, of all but the first.
     __slots__ = (
-        "__dict__", "__weakref__",  # for what you note on a Value, and what we note on few
-        "_data", "_left", "_left_partial", "_right", "_right_partial", "grad", "label", "operation",
+        "__dict__", "__weakref__",  # for what you note on a Value, and what few have: a label
+        "_data", "_left", "_left_partial", "_right", "_right_partial", "grad", "operation",
     )  # fmt: skip
 
     def __init__(
@@ -67,7 +67,8 @@ class Value(Arithmetic["Value"]):
             label, _children = _children, ()
         self._data: float = data if data.__class__ is float else as_number(data)
         self.grad: float = NO_GRADIENT
-        self.label: str = label if label.__class__ is str else as_label(label)
+        if label.__class__ is not str or label:
+            self.label = as_label(label)
         self.operation: Operation | None = None
         self._left: Value | None = None
         self._right: Any = ()
@@ -115,7 +116,7 @@ class Value(Arithmetic["Value"]):
         if open_blocks:  # of no_grad() or detect_anomaly()
             return self._apply(ADD, self, other)
         out = new(Value)
-        out._data, out.grad, out.label = self._data + other._data, NO_GRADIENT, ""
+        out._data, out.grad = self._data + other._data, NO_GRADIENT
         out.operation, out._left, out._right = ADD, self, other
         out._left_partial = out._right_partial = 1.0
         return out
@@ -128,7 +129,7 @@ class Value(Arithmetic["Value"]):
         if open_blocks:
             return self._apply(MUL, self, other)
         out = new(Value)
-        out._data, out.grad, out.label = self._data * other._data, NO_GRADIENT, ""
+        out._data, out.grad = self._data * other._data, NO_GRADIENT
         out.operation, out._left, out._right = MUL, self, other
         out._left_partial, out._right_partial = other._data, self._data
         return out
@@ -146,13 +147,18 @@ class Value(Arithmetic["Value"]):
         numbers = [value._data for value in values]
         data = operation.forward(*numbers)
         out = new(Value)
-        out._data, out.grad, out.label = data, NO_GRADIENT, ""
+        out._data, out.grad = data, NO_GRADIENT
         if open_blocks and inside("detect_anomaly"):
             out._made_at = check_value(operation, values, data)
         if open_blocks and inside("no_grad"):
             return Value(data)
         out._record(operation, values, operation.partials(FLOATS, data, *numbers))
         return out
+
+    @property
+    def _constant(self) -> bool:
+        """Whether an operator made this leaf of a number, such as the 2 of 2 * x."""
+        return self._right is None
 
     def _record(self, operation: Operation, operands: Any, partials: Any) -> None:
         """Note what this was computed by, and from what: tuples; of None, if only a `_backward` of
@@ -253,5 +259,5 @@ def as_value(x: Number) -> Value:
     if isinstance(x, Value):
         return x
     constant = Value(x)
-    constant._constant = True
+    constant._right = None
     return constant

@@ -260,7 +260,7 @@ def record_of(graph: Graph, mistake: str | None = None) -> Record:
 def _node(graph: Graph, value: Value) -> Node:
     operation, name = value.operation, graph.called[value]
     if operation is None:
-        constant = hasattr(value, "_constant") and not value.label and name == number(value._data)
+        constant = value._constant and not value.label and name == number(value._data)
         return Node(name, value._data, "", "", (), (), "", (), constant)
     entry = operation.name, operation.symbol, operation.constants
     operands, rules = graph.operands[graph.places[value]], tuple(graph.rules(value))

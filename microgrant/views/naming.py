@@ -62,7 +62,7 @@ def add_names(order: Sequence[Value], called: dict[Value, str]) -> None:
     for value in order:
         if value in called:
             continue
-        if hasattr(value, "_constant"):
+        if value._constant:
             called[value] = number(value._data)  # constants need not differ
         else:
             called[value] = next(inputs if value.operation is None else results)

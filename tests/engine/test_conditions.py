@@ -515,7 +515,7 @@ def test_a_plain_truth_gives_the_branch_itself() -> None:
     assert where(False, x, y) is where(0, x, y) is where(0.0, x, y) is y
     constant = where(False, x, 5)
     assert (constant.data, constant.operation) == (5.0, None)
-    assert hasattr(constant, "_constant")
+    assert constant._constant
 
 
 @pytest.mark.parametrize("wrong", [[False, True], (), "a", None, {}, 1j, [True]], ids=repr)
@@ -580,7 +580,7 @@ def test_numbers_become_constants() -> None:
     x = Value(2.0)
     choice = choice_of(where(x > 0, 1, 0.0))
     assert [type(b.data) for b in (choice.if_true, choice.if_false)] == [float, float]
-    assert all(hasattr(b, "_constant") for b in (choice.if_true, choice.if_false))
+    assert all(b._constant for b in (choice.if_true, choice.if_false))
     with pytest.raises(TypeError, match="expected one real number"):
         where(x > 0, x, "a")  # type: ignore[arg-type]
 
@@ -763,7 +763,7 @@ def check_twin(y: Value, twin: Value) -> None:
             assert same(x.data, other.data)
             assert (x.label, x._op) == (other.label, other._op)
             assert all(map(same, x.partials, other.partials))
-            assert hasattr(x, "_constant") == hasattr(other, "_constant")
+            assert x._constant == other._constant
             assert decided_at(x) == decided_at(other)
         assert [places[0][id(s)] for s in conditions.sources(x)] == [
             places[1][id(s)] for s in conditions.sources(other)

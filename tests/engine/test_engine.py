@@ -1193,10 +1193,10 @@ def test_constants_are_told_from_what_goes_in() -> None:
     x = Value(2.0)
     y = 3 * x
     constant = y._prev[0]
-    assert hasattr(constant, "_constant")
-    assert not hasattr(x, "_constant")
+    assert constant._constant
+    assert not x._constant
     for twin in (copy.deepcopy(y), pickle.loads(pickle.dumps(y))):
-        assert [hasattr(node, "_constant") for node in twin._prev] == [True, False]
+        assert [node._constant for node in twin._prev] == [True, False]
 
 
 @pytest.mark.parametrize(
