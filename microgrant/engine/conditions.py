@@ -166,9 +166,13 @@ class Condition:
     __rand__, __ror__, __rxor__ = __and__, __or__, __xor__
 
     def __eq__(self, other: object) -> Any:
+        if isinstance(other, Sameness):
+            return other._refuse()
         return ~(self ^ other) if isinstance(other, (Condition, bool)) else int(self) == other
 
     def __ne__(self, other: object) -> Any:
+        if isinstance(other, Sameness):
+            return other._refuse()
         return self ^ other if isinstance(other, (Condition, bool)) else int(self) != other
 
     def __hash__(self) -> int:

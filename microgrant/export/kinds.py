@@ -81,7 +81,9 @@ def _fits(x: Any) -> bool:
     if isinstance(x, RNN):
         return _is_of(x.cell, RNNCell) and (x.truncate is None or _whole(x.truncate))
     if isinstance(x, MLP):
-        return _listed(x.layers) and x.layers[0].nin == x.nin
+        widths = [x.nin, *(len(layer.neurons) for layer in x.layers)]
+        fit = (layer.nin == width for layer, width in zip(x.layers, widths, strict=False))
+        return _listed(x.layers) and all(fit)
     if isinstance(x, Sequential):
         return not x.modules or _listed(x.modules)
     if isinstance(x, (MaxPool2d, MeanPool2d)):

@@ -304,7 +304,7 @@ class _Course:
         if not isinstance(self.runner, CompiledRunner):
             return False
         self._put(self.done["parameters"])
-        reason = disagreement(self.runner, self.rows + self.held, many=0)
+        reason = disagreement(self.runner, self.rows + self.held)
         if not reason:
             self.agreed = self.done
             return False

@@ -92,7 +92,7 @@ def laid_out(
         for target in different[:FEW] + different[FEW:][-FEW:]:
             with suppress(AttributeError):  # a loss of one's own may ask for what a Value has
                 results.append(loss(outputs, arranged([*target], form.y or ())))
-        for i in sorted(spread(rows, PROBES)):
+        for i in sorted(spread(rows)):
             results.append(model(form.arranged(list(map(Value, rows[i])))[0]))
     own = model.parameters() if isinstance(model, Module) else []
     return form, rows, held_rows, own + leaves_of([outputs, results])
@@ -273,17 +273,15 @@ def runner_for(task: Task, rows: list[list[float]], target: str) -> Runner:
     return eager if reason else compiled
 
 
-def disagreement(compiled: CompiledRunner, rows: list[list[float]], many: int = PROBES) -> str:
+def disagreement(compiled: CompiledRunner, rows: list[list[float]]) -> str:
     """Where a compiled model differs from Python on a few examples, in a sentence; nothing if they
     agree.
 
-    many: how many examples from all over the rows are among them. So are extreme ones, where a
-        threshold is passed first.
-
-    Python may decide by numbers in ways that no graph shows: by their `.data`, by a counter, by
-    random numbers of its own.
+    They are from all over the rows, and extreme ones, where a threshold is passed first. Python may
+    decide by numbers in ways that no graph shows: by their `.data`, by a counter, by random numbers
+    of its own.
     """
-    probes = [rows[i] for i in sorted(spread(rows, many) | extremes(rows))]
+    probes = [rows[i] for i in sorted(spread(rows) | extremes(rows))]
     expected, computed = (all_numbers(x, probes) for x in (EagerRunner(compiled.task), compiled))
     # What nearly cancels, as errors do at the end of a training, is rounding and no more.
     parameters = (p.data for p in compiled.task.parameters)
@@ -300,9 +298,9 @@ def disagreement(compiled: CompiledRunner, rows: list[list[float]], many: int = 
     return ""
 
 
-def spread(rows: list[list[float]], many: int) -> set[int]:
-    """So many places, from the first to the last."""
-    return {i * (len(rows) - 1) // max(many - 1, 1) for i in range(many)}
+def spread(rows: list[list[float]]) -> set[int]:
+    """A few places, from the first to the last."""
+    return {i * (len(rows) - 1) // (PROBES - 1) for i in range(PROBES)}
 
 
 def extremes(rows: list[list[float]]) -> set[int]:

@@ -438,6 +438,9 @@ def test_a_choice_between_values_that_are_the_same_is_refused() -> None:
         lambda: (a == b) & (a > 0),
         lambda: (a > 0) | (a != b),
         lambda: (a == b) ^ True,
+        lambda: where((a > 0) == (a == b), 1.0, 2.0),
+        lambda: (a > 0) != (a == b),
+        lambda: (a == b) == (a > 0),
     ):
         with pytest.raises(TypeError, match=advice):
             wrong()
