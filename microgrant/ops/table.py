@@ -31,7 +31,6 @@ from typing import Any, TypeAlias
 
 from . import vectors
 from .numbers import number
-from .vectors import SMALLEST_NORMAL
 
 __all__ = ["FLOATS", "MANY", "OPERATIONS", "Operation", "Rule", "clip", "of_many", "power"]
 
@@ -233,7 +232,7 @@ def further_sigmoid(m: Any, out: Any, x: Any) -> tuple[Any]:
 
 def power_rule(m: Any, out: Any, a: Any, b: Any) -> tuple[Any, Any]:
     # Below 0.5, b - 1 is rounded, which shows where the base is very large or small.
-    extreme = (m.abs(a) < SMALLEST_NORMAL) | (m.abs(a) == inf) | (b == -inf)
+    extreme = (a == 0) | (m.abs(a) == inf) | (b == -inf)
     plain = (b >= 0.5) | (extreme & (out <= inf))
     by_a = m.alike(plain, b * m.pow(a, b - 1), m.div(b * out, a))
     # Where the function is flat, 0·a⁻¹ and out·log(0) would be nan.
@@ -545,7 +544,7 @@ def _power(exponent: float) -> Operation:
             return (2.0 * x,)
         if not rounded:
             return plain(m, out, x)
-        lost = (m.abs(x) < SMALLEST_NORMAL) | (m.abs(x) == inf)
+        lost = (x == 0) | (m.abs(x) == inf)
         return (m.alike(lost, exponent * m.pow(x, lower), m.div(exponent * out, x)),)
 
     shown = number(exponent)
