@@ -118,7 +118,7 @@ BEYOND: dict[str, list[Any]] = {
     "sqrt": [-1.0, -1e-300, -inf],
     "sin": [inf],
     "cos": [-inf],
-    "pow": [(-2.0, 0.5), (-1e-300, -0.5), (nan, 1.5), (2.0, nan), (-2.0, nan)],
+    "pow": [(-2.0, 0.5), (-1e-300, -0.5), (nan, 1.5), (2.0, nan), (-2.0, nan), (-2.0, 1e-17)],
 }
 # Sums of products of their operands: derivatives of these are finite, whatever the operands are.
 POLYNOMIALS = ("add", "sub", "mul", "div", "neg")

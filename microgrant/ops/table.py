@@ -22,7 +22,7 @@ from __future__ import annotations
 import math
 import operator
 import pickle
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache, reduce
 from functools import partial as bind
@@ -572,6 +572,7 @@ def _power(exponent: float) -> Operation:
     )
 
 
+READABLE = 4  # operands of which one can read how they share
 MANY = {"maximum": (">", operator.ge, operator.lt), "minimum": ("<", operator.le, operator.gt)}
 """The operations that take any number of operands: for each the sign that says which of two it
 chooses, and the relations to the result of those that are chosen, and of the others."""
@@ -590,14 +591,18 @@ def of_many(name: str, count: int) -> Operation:
     if count == 2:
         return two
 
-    def partials(m: Any, out: Any, *operands: Any) -> tuple[Any, ...]:
+    def shared(m: Any, out: Any, operands: Sequence[Any], rest: Sequence[Any]) -> tuple[Any, ...]:
         most = [chosen(x, out) for x in operands]
         share = m.div(1.0, reduce(operator.add, [m.alike(each, 1.0, 0.0) for each in most]))
-        rest = [m.alike(left(x, out), 0.0, out) for x in operands]  # nan at nan
         return tuple(map(m.alike, most, [share] * count, rest))
 
+    def partials(m: Any, out: Any, *operands: Any) -> tuple[Any, ...]:
+        return shared(m, out, operands, [m.alike(left(x, out), 0.0, out) for x in operands])
+
     def textbook(m: Any, out: Any, *operands: Any) -> tuple[Any, ...]:
-        return tuple(m.where(chosen(x, out), 1.0, 0.0) for x in operands)  # without a tie
+        if count <= READABLE:
+            return shared(m, out, operands, [0.0] * count)
+        return tuple(m.alike(chosen(x, out), 1.0, 0.0) for x in operands)  # where there is no tie
 
     places = [f"{{{place}}}" for place in range(count)]
     listed = ", ".join(places)

@@ -29,7 +29,7 @@ from microgrant import (
     topological_order,
     where,
 )
-from microgrant.engine.by_hand import nothing
+from microgrant.engine.by_hand import local_derivatives, nothing
 from microgrant.losses import mean_squared_error
 from microgrant.nn import Neuron
 from microgrant.optim import SGD
@@ -361,6 +361,11 @@ def test_what_is_explained_is_what_was_added() -> None:
     assert " 1 × inf " in draw(bounded).source
     bounded.grad = 5.0
     assert (x.grad, bounded.grad) == (1.0, 5.0)  # nobody's gradient was touched
+
+
+def test_of_what_the_table_computes_the_local_derivatives_are_the_recorded_ones() -> None:
+    y = Value(3.0) * 1e200
+    assert local_derivatives(y, 1e200) == y.partials == (1e200, 3.0)
 
 
 def test_an_operand_used_twice_counts_once() -> None:

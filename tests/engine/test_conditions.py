@@ -144,6 +144,15 @@ def test_a_number_is_compared_as_it_is(number: float) -> None:
     assert condition.right is number
 
 
+@every_relation
+def test_a_condition_is_compared_as_1_or_0(relation: str) -> None:
+    compare, x = RELATIONS[relation], Value(1.0)
+    for truth in (True, False):
+        condition = compare(x, Value(2.0) > (1 if truth else 3))
+        assert condition.truth is compare(1.0, float(truth))
+        assert type(condition.right) is float
+
+
 def test_what_cannot_be_compared_is_left_to_the_other_side() -> None:
     x = Value(1.0)
     assert x.__eq__("a") is x.__lt__(None) is x.__ge__(1j) is NotImplemented  # type: ignore[operator]
@@ -208,6 +217,14 @@ def test_and_or_keep_their_operands() -> None:
     assert (~a).left is a
     assert (~a).right is None
     assert (a & True).right is True
+    for combined, truth in (
+        (True & a, True),
+        (True & b, False),
+        (False | b, False),
+        (True ^ a, False),
+    ):
+        assert type(combined) is Condition
+        assert combined.truth is truth
 
 
 def test_beside_numbers_a_condition_is_a_number() -> None:
@@ -219,7 +236,13 @@ def test_beside_numbers_a_condition_is_a_number() -> None:
     assert (truth == 2) is False
     assert (truth != 2.0) is True
     assert ["no", "yes"][truth] == "yes"  # type: ignore[call-overload]
-    for wrong in (lambda: truth & "a", lambda: truth & 3, lambda: truth + "a"):
+    for wrong in (
+        lambda: truth & "a",
+        lambda: truth & 3,
+        lambda: truth | "a",
+        lambda: truth ^ "a",
+        lambda: truth + "a",
+    ):
         with pytest.raises(TypeError):
             wrong()
 
@@ -481,6 +504,25 @@ def test_what_was_not_taken_keeps_the_gradient_that_it_had() -> None:
     assert (a.grad, b.grad) == (4.0, 2.0)
 
 
+def test_a_branch_that_was_not_taken_is_walked_through_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    visited: list[Value] = []
+
+    def counting(x: Value) -> tuple[Value, ...]:
+        visited.append(x)
+        return original(x)
+
+    original = conditions.branches
+    monkeypatch.setattr(conditions, "branches", counting)
+    x = y = Value(2.0)
+    for _ in range(10):
+        y = y + y  # 1024 ways lead to x
+    where(x < 0, y, 1.0).backward()
+    assert len(visited) == 11
+    assert {*visited} == {*topological_order(y)}
+
+
 def test_an_optimiser_moves_what_was_not_taken() -> None:
     """As PyTorch does with its dense zeros, and as a compiled step does."""
     x, y = Value(-1.0, "x"), Value(1.0, "y")
@@ -550,6 +592,7 @@ def test_a_condition_is_recorded(at: float) -> None:
     assert choice.if_true is a
     assert choice.if_false is b
     assert topological_order(y) == [taken, y]
+    assert vars(y) == {}
     y.backward()
     assert taken.grad == y.grad == 1.0
     assert x.grad is NO_GRADIENT
@@ -736,6 +779,14 @@ def test_a_choice_between_constants_decides_nothing() -> None:
     assert slope.data == 3.0
     assert decided_at(x) is None
     assert with_data(slope, {x: 0.5}) == 2.0
+
+
+def test_a_choice_among_choices_decides_if_one_of_them_is_no_constant() -> None:
+    x, z = Value(2.0), Value(1.0)
+    inner = where(x > 1, 3.0, x * 2)
+    slope = grad(where(z > 0, inner, 0.0) * x, x, create_graph=True)
+    assert slope.data == 3.0
+    assert decided_at(z) is not None
 
 
 def test_a_choice_that_would_now_be_another_is_no_longer_differentiated() -> None:

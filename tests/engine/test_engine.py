@@ -17,6 +17,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Generator
+from fractions import Fraction
 from itertools import pairwise
 from typing import Any
 
@@ -392,6 +393,7 @@ def test_no_grad_looks_for_no_anomaly() -> None:
     with no_grad():
         assert math.isnan((x.log() * 0).data)
         infinite.backward()
+        assert math.isnan(grad(infinite, x))
     assert math.isnan(x.grad)
 
 
@@ -523,8 +525,9 @@ def test_an_anomaly_of_the_backward_pass_names_everything_and_touches_no_gradien
         product = root * y
         with pytest.raises(AnomalyError) as caught:
             product.backward()
-        with pytest.raises(AnomalyError):
+        with pytest.raises(AnomalyError) as of_grad:
             grad(product, x)
+        assert str(of_grad.value) == str(caught.value)
     assert str(caught.value) == (
         "the gradient of sqrt(x = 0.0) with respect to x = 0.0 is "
         f"upstream 1.0 × local inf = inf, made by {__file__}, line {line}"
@@ -583,7 +586,8 @@ def test_an_operation_of_one_operand() -> None:
     y.backward()
     assert (y.data, y._op, y._prev) == (math.exp(-0.25), "gaussian", (x,))
     assert x.grad == -math.exp(-0.25)
-    assert gaussian.__name__ == "gaussian"
+    assert gaussian.__name__ == gaussian.__qualname__ == "gaussian"
+    assert "gaussian" in (gaussian.__doc__ or "")
 
 
 def test_an_operation_of_two_operands() -> None:
@@ -653,8 +657,13 @@ def test_a_rule_written_with_math_serves_first_derivatives_only() -> None:
 
 
 def test_a_wrong_number_of_operands() -> None:
-    with pytest.raises(TypeError, match="gaussian takes 1 operand, but got 2"):
+    say = r"gaussian takes 1 operand, but got 2: say define\(…, arity=2\)"
+    with pytest.raises(TypeError, match=say):
         gaussian(1.0, 2.0)
+    with pytest.raises(TypeError, match="gaussian takes 1 operand, but got 0"):
+        gaussian()
+    with pytest.raises(TypeError, match="hypotenuse takes 2 operands, but got 3"):
+        hypotenuse(1.0, 2.0, 3.0)
     with pytest.raises(TypeError, match="fused takes 3 operands, but got 0"):
         fused()
     with pytest.raises(TypeError, match="mul takes 2 operands, but got 1"):
@@ -688,8 +697,8 @@ def test_a_name_that_the_table_has_already(name: str) -> None:
         define(name, lambda x: x, lambda m, out, x: (1.0,))
 
 
-@pytest.mark.parametrize("name", ["", "two words", "1st", "a-b", "<b>"], ids=repr)
-def test_a_name_that_is_no_name(name: str) -> None:
+@pytest.mark.parametrize("name", ["", "two words", "1st", "a-b", "<b>", 3, None], ids=repr)
+def test_a_name_that_is_no_name(name: Any) -> None:
     with pytest.raises(ValueError, match="is a Python identifier, but got"):
         define(name, lambda x: x, lambda m, out, x: (1.0,))
 
@@ -701,6 +710,15 @@ def test_an_operation_has_an_operand(arity: int) -> None:
 
 
 # --- Being a good Python number -----------------------------------------------------------------
+
+
+class Scalar:
+    """A number of a library that knows nothing of numbers.Number, as a tensor of PyTorch's is."""
+
+    ndim = 0
+
+    def __init__(self, number: float) -> None:
+        self.item = lambda: number
 
 
 @every_operator
@@ -759,6 +777,14 @@ def test_functions_of_numpy_are_recorded(name: str) -> None:
     assert x in y._prev
     (in_array,) = getattr(numpy, name)(numpy.array([x]))
     assert in_array.data == y.data
+
+
+@every_operator
+@pytest.mark.parametrize("number", [Fraction(1, 2), Scalar(0.5)], ids=lambda x: type(x).__name__)
+def test_numbers_of_other_libraries_on_both_sides(operate: Callable[..., Any], number: Any) -> None:
+    x = Value(3.0)
+    assert operate(x, number).data == operate(3.0, 0.5)
+    assert operate(number, x).data == operate(0.5, 3.0)
 
 
 WRONG = ["a", "", None, 1j, [1.0], (1.0,), {}, object()]
@@ -824,6 +850,12 @@ def test_maximum_and_minimum_take_numbers(name: str) -> None:
         getattr(x, name)("a")
 
 
+def test_a_bound_of_clip_may_be_left_out_or_be_both() -> None:
+    x = Value(0.5)
+    assert [x.clip(low=1.0).data, x.clip(high=0.25).data, x.clip().data] == [1.0, 0.25, 0.5]
+    assert x.clip(2, 2).data == 2.0
+
+
 @pytest.mark.parametrize("bounds", [(1, 0), (math.nan, 1), (0, math.nan)], ids=repr)
 def test_bounds_of_clip_are_in_order(bounds: tuple[float, float]) -> None:
     with pytest.raises(ValueError, match="clip needs low <= high"):
@@ -880,6 +912,11 @@ def test_equal_values_are_two_in_a_set() -> None:
     a, b = Value(1.0), Value(1.0)
     assert len({a, b, a}) == 2
     assert {a: "a", b: "b"}[a] == "a"
+
+
+def test_a_sign_that_changes_nothing_records_nothing() -> None:
+    x = Value(3.0)
+    assert +x is x
 
 
 def test_truth() -> None:

@@ -6,9 +6,12 @@ a reference to compare with fails here.
 
 from __future__ import annotations
 
+import copy
 import inspect
+import itertools
 import math
 import operator
+import pickle
 import random
 import re
 import struct
@@ -18,9 +21,9 @@ from typing import Any
 import pytest
 from graphs import OPERATORS
 
-from microgrant import Value, apply, grad, no_grad
+from microgrant import Value, apply, grad, no_grad, topological_order
 from microgrant.engine import VALUES
-from microgrant.ops import FLOATS, OPERATIONS, Operation, clip, power, words
+from microgrant.ops import FLOATS, OPERATIONS, Operation, clip, of_many, power, table, words
 
 mpmath = pytest.importorskip("mpmath", reason="mpmath is not installed")
 
@@ -131,6 +134,11 @@ def test_signs_are_told_apart() -> None:
     assert len({entry.symbol for entry in ENTRIES}) == len(ENTRIES)
 
 
+@every_entry
+def test_an_entry_is_its_own_copy(entry: Operation) -> None:
+    assert copy.copy(entry) is copy.deepcopy(entry) is pickle.loads(pickle.dumps(entry)) is entry
+
+
 # --- On floats ----------------------------------------------------------------------------------
 
 
@@ -170,6 +178,21 @@ def test_textbook_rule_equals_the_computing_rule(entry: Operation) -> None:
         out = entry.forward(*point)
         computed = entry.partials(FLOATS, out, *point)
         assert entry.textbook(FLOATS, out, *point) == pytest.approx(computed, rel=1e-13)
+
+
+PIECEWISE = [
+    *(e for e in ENTRIES if e.name in ("relu", "abs", "maximum", "minimum", "clip")),
+    *(of_many(name, 3) for name in ("maximum", "minimum")),
+]
+
+
+@pytest.mark.parametrize("entry", PIECEWISE, ids=repr)
+def test_textbook_rule_has_the_cases_of_the_computing_rule(entry: Operation) -> None:
+    assert entry.textbook is not None
+    for point in itertools.product((-2.0, -1.0, 0.0, 1.0, 2.0, 3.0), repeat=entry.arity):
+        out = entry.forward(*point)
+        computed = entry.partials(FLOATS, out, *point)
+        assert entry.textbook(FLOATS, out, *point) == computed, point
 
 
 # --- On Values ----------------------------------------------------------------------------------
@@ -285,6 +308,24 @@ def test_an_operation_with_one_constant_is_made_once() -> None:
     assert power(2.0) is power(2.0)
     assert clip(0.0, 1.0) is clip(0.0, 1.0)
     assert (Value(3.0) ** 2).operation is power(2.0)
+
+
+def test_a_constant_exponent_stays_one_in_derivatives() -> None:
+    x = Value(3.0)
+    slope = grad(x**4, x, create_graph=True)
+    assert [node._op for node in topological_order(slope) if node._op] == ["**3", "*", "*"]
+
+
+def test_minus_zero_as_an_exponent_is_zero(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also if it comes first, and is not found among those that are made."""
+    monkeypatch.setattr(table, "_power", table._power.__wrapped__)
+    assert (power(-0.0).symbol, repr(power(-0.0).constants)) == ("**0", "(0.0,)")
+
+
+def test_constants_are_floats() -> None:
+    assert repr(power(2).constants + clip(-1, 2).constants + clip(0, 3).constants) == (
+        "(2.0, -1.0, 2.0, 0.0, 3.0)"
+    )
 
 
 def test_exponents_and_bounds_show_in_the_sign() -> None:

@@ -25,6 +25,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from microgrant.ops import FLOATS, OPERATIONS, Operation, clip, of_many, power
+from microgrant.ops.numbers import aligned
 from microgrant.ops.words import TARGETS, TERMS, Term, derivative, forward, number, spell
 
 inf, nan = math.inf, math.nan
@@ -93,6 +94,17 @@ def test_a_number_is_right_to_four_digits(value: float) -> None:
         assert "e" not in shown
     if abs(value) >= 1e5 or 0 < abs(value) < 9.99e-4:
         assert "e" in shown
+
+
+def test_lines_in_columns() -> None:
+    lines = [["epoch", "loss"], ["1", "0.25"], ["10"], ["100", "0.125", "best", "so far"]]
+    assert aligned(lines).split("\n") == [
+        "epoch   loss",
+        "    1   0.25",
+        "   10",
+        "  100  0.125  best  so far",
+    ]
+    assert aligned([]) == ""
 
 
 # --- Derivatives in words -----------------------------------------------------------------------
@@ -335,6 +347,11 @@ def test_parentheses_around_powers(meaning: str) -> None:
     assert read(from_latex(spell(POWERS[meaning], "latex")), names) == meant
 
 
+def test_a_power_written_as_an_operator() -> None:
+    a, b = Term("a"), Term("b")
+    assert [spell(a**3), spell(a**b), spell(2**b)] == ["a³", "a^b", "2^b"]
+
+
 def test_no_two_signs_stand_side_by_side_unless_they_can_be_told_apart() -> None:
     a, b = Term("a"), Term("b")
     assert spell(a - -b) == "a − (−b)"
@@ -343,6 +360,53 @@ def test_no_two_signs_stand_side_by_side_unless_they_can_be_told_apart() -> None
     assert spell(TERMS.neg(-a)) == "−(−a)"
     assert spell(Term(power(2.0), (-3.0,))) == "(−3)²"
     assert spell(a * -3.0) == "a × −3"
+
+
+def test_no_more_parentheses_than_needed() -> None:
+    a, b, c = map(Term, "abc")
+    assert [spell(Term(power(2.0), (x,))) for x in (3.0, 0.0, a)] == ["3²", "0²", "a²"]
+    assert [spell(TERMS.pow(x, b), "python") for x in (0.5, 0.0)] == ["0.5 ** b", "0.0 ** b"]
+    assert spell(TERMS.pow(0.5, b)) == "0.5^b"
+    assert spell(a - b - c, "python") == "a - b - c"
+    assert spell(TERMS.pow(a, b + c), "latex") == "{a}^{b + c}"
+    assert spell((a > b) & (b > c)) == "a > b and b > c"
+    assert spell(((a > b) | (b > c)) & (a < c), "python") == "(a > b or b > c) and a < c"
+    assert spell(TERMS.pow(TERMS.pow(a, 3), 2), "javascript") == "Math.pow(Math.pow(a, 3), 2)"
+    assert derivative("abs", "out", ["a"]) == ["1 if a > 0 else −1 if a < 0 else 0"]
+
+
+def test_a_sum_in_a_sum() -> None:
+    """A program would round it differently without its parentheses; for people they say nothing."""
+    inner = Term("a") + (Term("b") + Term("c"))
+    assert [spell(inner, target) for target in ("text", "latex")] == ["a + b + c"] * 2
+    assert [spell(inner, target) for target in ("python", "javascript")] == ["a + (b + c)"] * 2
+    assert spell(Term("a") * -3.0, "latex") == r"a \cdot \left(-3\right)"
+
+
+CONDITIONS = {
+    "text": "a if a ≥ b and not (a ≤ b or b ≠ c) else b",
+    "python": "a if a >= b and not (a <= b or b != c) else b",
+    "latex": r"\begin{cases} a & a \ge b \land \lnot \left(a \le b \lor b \ne c\right) "
+    r"\\ b & \text{otherwise} \end{cases}",
+    "javascript": "a >= b && !(a <= b || b !== c) ? a : b",
+}
+NESTED = {
+    "text": "(a if b > c else b) if a > b else b if a < c else c",
+    "python": "(a if b > c else b) if a > b else b if a < c else c",
+    "latex": r"\begin{cases} \begin{cases} a & b > c \\ b & \text{otherwise} \end{cases} & a > b "
+    r"\\ \begin{cases} b & a < c \\ c & \text{otherwise} \end{cases} & \text{otherwise} "
+    r"\end{cases}",
+    "javascript": "a > b ? (b > c ? a : b) : a < c ? b : c",
+}
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_cases_in_words(target: str) -> None:
+    a, b, c = map(Term, "abc")
+    condition = (a >= b) & Term("not", ((a <= b) | (b != c),))
+    assert spell(TERMS.where(condition, a, b), target) == CONDITIONS[target]
+    nested = TERMS.where(a > b, TERMS.where(b > c, a, b), TERMS.where(a < c, b, c))
+    assert spell(nested, target) == NESTED[target]
 
 
 def test_a_power_of_an_exponential_in_latex() -> None:
