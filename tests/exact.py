@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
+from functools import reduce
 from itertools import product
 from typing import Any
 
@@ -57,7 +58,7 @@ def falling(x: Any, count: int) -> list[Any]:
         coefficients = [a - i * b for a, b in zip(longer, [mpf(0), *coefficients], strict=True)]
     found = []
     while coefficients:
-        found.append(mpmath.polyval(coefficients, x))
+        found.append(reduce(lambda total, c: total * x + c, coefficients))  # Horner's rule
         degree = len(coefficients) - 1
         coefficients = [(degree - k) * c for k, c in enumerate(coefficients[:-1])]
     return [*found, mpf(0), mpf(0), mpf(0), mpf(0)]
