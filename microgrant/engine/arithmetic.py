@@ -32,7 +32,7 @@ class Arithmetic(Operators["V | float", "V", Condition], Generic[V]):
     data: float
     grad: float
     operation: Operation | None
-    label = ""
+    label = ""  # until it is given one
     # What others note on a Value; not set until they do.
     _decided_at: str  # the line of an `if`, or the like, that depended on this
     _made_at: str  # the line that made this node, inside detect_anomaly()

@@ -73,15 +73,19 @@ class ByHand(Operation):
         """Why it can be neither compiled nor differentiated but once, and what to do."""
         return ADVICE.format(self.symbol)
 
-    def __reduce__(self) -> tuple[Callable[..., ByHand], tuple[Any, ...]]:
-        if self.function is None:
-            return _given, (self.symbol, self.arity)
-        if self.function is not nothing:
+    def check_copied(self) -> None:
+        """A TypeError, if a copy of the result would not be one."""
+        if self.function not in (None, nothing):
             raise TypeError(
                 f"a result computed by hand ({self.symbol}) cannot be copied or saved: its "
                 "`_backward` is a function of the program's own, which would go on adding to the "
                 "gradients of the original"
             )
+
+    def __reduce__(self) -> tuple[Callable[..., ByHand], tuple[Any, ...]]:
+        self.check_copied()
+        if self.function is None:
+            return _given, (self.symbol, self.arity)
         return ByHand, (self.symbol, self.arity, nothing)
 
 

@@ -30,7 +30,7 @@ def flat(node: Walked, reference: Callable[[Any], Any]) -> tuple[Any, ...]:
     if isinstance(node, Condition):
         return node.truth, node.relation, list(map(reference, node.operands))
     if isinstance(node.operation, ByHand):
-        node.operation.__reduce__()  # which refuses, if it cannot be copied
+        node.operation.check_copied()
     choice = isinstance(node.operation, Choice)
     operation = list(map(reference, sources(node))) if choice else node.operation
     operands = list(map(reference, node.operands))
