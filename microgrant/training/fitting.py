@@ -140,7 +140,8 @@ def fit(
     compared with Python on a few examples, those with the smallest and the largest numbers among
     them: at the beginning, after epochs 1, 2, 4, 32, 256 and so on, and at the end. Where they
     differ, a `TargetWarning` says so, and Python goes on from where they last agreed; where
-    "native" or "python" was asked for, a `DecisionError` does.
+    "native" or "python" was asked for, a `DecisionError` does. A decision that matters only in
+    between, or for other examples, is not seen: `where` decides in the graph, for all of them.
 
     The parameters that are trained are left without a gradient; all others keep what they had.
 
