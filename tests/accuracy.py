@@ -25,7 +25,7 @@ import mpmath
 from exact import EXACT, true
 
 from microgrant import Value, apply, compile, grad
-from microgrant.ops import OPERATIONS, Operation, clip, of_many, power
+from microgrant.ops import OPERATIONS, Operation, clip, elu, leaky_relu, of_many, power
 
 inf, nan = math.inf, math.nan
 Point = tuple[float, ...]
@@ -39,6 +39,9 @@ ENTRIES: list[Operation] = [
     *OPERATIONS.values(),
     *map(power, EXPONENTS),
     *(clip(low, high) for low, high in BOUNDS),
+    leaky_relu(0.01),
+    elu(1.0),
+    elu(1.5),
     of_many("maximum", 3),
     of_many("minimum", 3),
 ]
@@ -60,7 +63,8 @@ def above(x: float) -> float:
 
 # --- Where to look ------------------------------------------------------------------------------
 
-HALF = math.atanh(math.sqrt(0.5))
+ROOT = math.sqrt(0.5)
+HALF = math.atanh(ROOT)
 BEGINNINGS: dict[str, list[Any]] = {
     "relu": [0.0, -0.0, SMALLEST, -SMALLEST],
     "abs": [0.0, -0.0, SMALLEST, -SMALLEST],
@@ -71,6 +75,19 @@ BEGINNINGS: dict[str, list[Any]] = {
     "sigmoid": [0.0, 1.0, below(1.0), -1.0, below(-1.0)],
     "softplus": [0.0, 1.0, below(1.0), -1.0, below(-1.0)],
     "div": [(1.0, 0.0), (-2.0, 0.0)],
+    "log2": [0.0, 1.0, below(1.0), above(1.0)],
+    "log10": [0.0, 1.0, below(1.0), above(1.0)],
+    "asin": [0.0, 1.0, -1.0, below(1.0), ROOT, above(ROOT)],
+    "acos": [0.0, 1.0, -1.0, below(1.0), ROOT, above(ROOT)],
+    "acosh": [above(1.0)],
+    "atanh": [0.0, 1.0, -1.0, below(1.0), ROOT, above(ROOT)],
+    "atan2": [(0.0, 1.0), (0.0, -1.0), (1.0, 0.0), (-1.0, -0.0)],
+    "hypot": [(0.0, 2.0), (-2.0, 0.0)],
+    "gelu": [0.0, -1.0, above(-1.0)],
+    "sign": [0.0],
+    "floor": [0.0, 1.0, below(1.0), -1.0],
+    "leaky_relu": [0.0, SMALLEST, -SMALLEST],
+    "elu": [0.0, SMALLEST, -SMALLEST],
     "maximum": [(1.0, 1.0), (0.0, -0.0), (-2.0, below(-2.0)), (1.0, above(1.0)), (inf, inf)],
     "minimum": [(1.0, 1.0), (0.0, -0.0), (-2.0, below(-2.0)), (1.0, above(1.0)), (inf, inf)],
     "pow": [
@@ -116,10 +133,22 @@ BEYOND: dict[str, list[Any]] = {
     "log": [-1.0, -1e-300, -inf],
     "log1p": [-2.0, below(-1.0), -inf],
     "sqrt": [-1.0, -1e-300, -inf],
+    "log2": [-1.0, -1e-300, -inf],
+    "log10": [-1.0, -1e-300, -inf],
+    "tan": [inf, -inf],
+    "asin": [above(1.0), -2.0, inf],
+    "acos": [above(1.0), -2.0, inf],
+    "acosh": [below(1.0), 0.0, -1.0, -2.0, -1e16, -inf],
+    "atanh": [above(1.0), -2.0, inf],
+    "mod": [(nan, 1.0), (1.0, nan), (1.0, 0.0), (inf, 2.0)],
     "sin": [inf],
     "cos": [-inf],
     "pow": [(-2.0, 0.5), (-1e-300, -0.5), (nan, 1.5), (2.0, nan), (-2.0, nan), (-2.0, 1e-17)],
 }
+# Their derivatives pass through 0, and close to that no relative error is promised. Of these two,
+# already the first does, here:
+ZEROS = {"gelu": -0.7517915247, "silu": -1.2784645428}
+CROSSING = ("atan2", "hypot", *ZEROS)
 # Sums of products of their operands: derivatives of these are finite, whatever the operands are.
 POLYNOMIALS = ("add", "sub", "mul", "div", "neg")
 
@@ -188,8 +217,8 @@ def true_by(entry: Operation, path: Path, point: Point) -> Any:
     return true(entry, tuple(path.count(place) for place in range(entry.arity)), point)
 
 
-def error(computed: float, exact: Any) -> float:
-    """Relative to the truth; inf where the kind of number is another."""
+def error(computed: float, exact: Any, least: float = LEAST) -> float:
+    """Relative to the truth, or to `least`; inf where the kind of number is another."""
     if mpmath.isnan(exact):
         return 0.0 if computed != computed else inf
     if abs(exact) > LARGEST:
@@ -197,12 +226,12 @@ def error(computed: float, exact: Any) -> float:
     if not math.isfinite(computed):
         same_sign = computed == math.copysign(inf, mpmath.sign(exact))
         return 0.0 if abs(exact) > MOST and same_sign else inf
-    return float(abs(mpmath.mpf(computed) - exact) / max(abs(exact), LEAST))
+    return float(abs(mpmath.mpf(computed) - exact) / max(abs(exact), least))
 
 
 def in_ulps(computed: float, exact: Any) -> float:
-    """In units of the last place of the truth; 0 where that is no normal number."""
-    if mpmath.isnan(exact) or not 2.0**-1022 <= abs(exact) <= LARGEST:
+    """In units of the last place of the truth; 0 where that is nearly no normal number, or none."""
+    if mpmath.isnan(exact) or not LEAST <= abs(exact) <= LARGEST:
         return 0.0
     if not math.isfinite(computed):
         return inf
@@ -217,15 +246,27 @@ def worst_errors(entry: Operation, kind: str) -> list[tuple[float, Any]]:
             if len(path) > 1 and not representable(entry, point):
                 continue
             exact = true_by(entry, path, point)
-            found = error(x.data, exact), (point, path, x.data)
+            if vanishes(entry, path, point):
+                continue
+            least = 0.01 if entry.name in CROSSING and kind == REGULAR else LEAST
+            found = error(x.data, exact, least), (point, path, x.data)
             if entry.name == "pow" and point[0] == 0 and mpmath.isinf(exact) and x.data != x.data:
                 continue  # 0 to the power of b, again by b: inf, or nan where it is 0·inf
             worst[len(path)] = max(worst[len(path)], found, key=lambda pair: pair[0])
     return worst
 
 
+def vanishes(entry: Operation, path: Path, point: Point) -> bool:
+    """Whether a derivative passes through 0 there, so that all of its digits are rounding."""
+    if entry.name == "silu":
+        return len(path) == 3 and abs(point[0]) < 1e-6
+    return entry.name == "atan2" and len(path) > 1 and abs(point[0]) == abs(point[1])
+
+
 def representable(entry: Operation, point: Point) -> bool:
-    """Whether what a ** b is made of on its way to the third derivative are normal numbers."""
+    """Whether what it is made of on the way to the third derivative are normal numbers."""
+    if entry.name in ("atan2", "hypot", "mod"):  # there are cubes of the numbers
+        return all(1e-90 < abs(x) < 1e90 for x in point)
     if entry.name != "pow" or point[0] == 0 or point[0] != point[0]:
         return True
     value = abs(entry.forward(*point))
@@ -248,7 +289,8 @@ def drawn(entry: Operation, count: int) -> list[Point]:
                 point = 2.0 ** rng.uniform(-1000, 1000), point[1]
             if mpmath.isnan(true(entry, (0,) * entry.arity, point)):
                 point = tuple(map(abs, point))
-        found.append(point)
+        if entry.name not in ZEROS or abs(point[0] - ZEROS[entry.name]) > 0.25:
+            found.append(point)
     return found
 
 

@@ -68,7 +68,7 @@ def random_choices(seed: int) -> ChoiceProgram:
             name = rng.choice(("add", "sub", "mul", "maximum", "minimum", "where"))
             operands = tuple(rng.sample(unused, 2))
         else:
-            name = rng.choice((*SAFE, *4 * ("where",), *2 * ("power", "clip")))
+            name = rng.choice((*SAFE, *8 * ("where",), *4 * ("power", "clip")))
             operands = tuple(
                 rng.choice(unused) if rng.random() < 0.4 else rng.randrange(len(slots))
                 for _ in range(taken_by(name))

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
+from fractions import Fraction
 from functools import reduce
 from itertools import product
 from typing import Any
@@ -23,6 +24,7 @@ from typing import Any
 import mpmath
 from graphs import mpmath_spelling
 from mpmath import mpf
+from mpmath.libmp import to_rational
 
 from microgrant.ops import Operation
 
@@ -170,6 +172,84 @@ def _clip(orders: Orders, x: Any, low: Any, high: Any) -> Any:
     return min(max(x, low), high) if n == 0 else mpf(n == 1 and low <= x <= high)
 
 
+def _in_turn(*derivatives: Callable[..., Any]) -> Callable[..., Any]:
+    """From a function and its first three derivatives, by its operand."""
+    return lambda orders, x: derivatives[orders[0]](x)
+
+
+def _arc(
+    function: Callable[..., Any], constant: int, square: int, power: float, sign: int = 1
+) -> Callable[..., Any]:
+    """Of an inverse function: its slope is ±uᵖ, where u is ±1 ± x²."""
+
+    def compute(orders: Orders, x: Any) -> Any:
+        (n,) = orders
+        u, p = constant + square * x * x, mpf(power)
+        if u < 0 or (function is mpmath.acosh and x < 1):
+            return mpmath.nan
+        if n == 0:
+            return function(x)
+        inner = u + 2 * square * (p - 1) * x * x
+        factor = sign * (1, 2 * square * p * x, 2 * square * p * inner)[n - 1]
+        return factor * u ** (p - n + 1) if u else mpmath.sign(factor) * mpmath.inf
+
+    return compute
+
+
+def _mod(orders: Orders, a: Any, b: Any) -> Any:
+    if b == 0 or mpmath.isinf(a):
+        return mpmath.nan
+    # However many digits it takes.
+    times, rest = divmod(*(Fraction(*to_rational(x._mpf_)) for x in (a, b)))
+    value = mpf(rest.numerator) / rest.denominator
+    return {(0, 0): value, (1, 0): mpf(1), (0, 1): mpf(-times)}.get(orders, mpf(0))
+
+
+def _atan2(orders: Orders, y: Any, x: Any) -> Any:
+    """The imaginary part of the derivatives of log(x + iy)."""
+    n = sum(orders)
+    if n == 0:
+        return mpmath.atan2(y, x)
+    if x == y == 0:
+        return mpf(0)
+    z = (-1) ** (n - 1) * math.factorial(n - 1) / mpmath.mpc(x, y) ** n
+    return (z * mpmath.mpc(0, 1) ** orders[0]).imag
+
+
+def _hypot(orders: Orders, a: Any, b: Any) -> Any:
+    if orders[0] < orders[1]:
+        return _hypot(orders[::-1], b, a)
+    r = mpmath.hypot(a, b)
+    if r == 0 or orders == (0, 0):
+        return r
+    return {
+        (1, 0): lambda: a / r,
+        (1, 1): lambda: -a * b / r**3,
+        (2, 0): lambda: b**2 / r**3,
+        (2, 1): lambda: b * (2 * a**2 - b**2) / r**5,
+        (3, 0): lambda: -3 * a * b**2 / r**5,
+    }[orders]()
+
+
+def erfc(x: Any) -> Any:
+    return mpmath.erfc(x) if abs(x) < 1e4 else mpf(2 * (x < 0))  # it overflows in mpmath
+
+
+def _erf(orders: Orders, x: Any) -> Any:
+    bell = 2 * mpmath.exp(-x * x) / mpmath.sqrt(mpmath.pi)
+    return (mpmath.erf(x), bell, -2 * x * bell, (4 * x * x - 2) * bell)[orders[0]]
+
+
+def _gelu(orders: Orders, x: Any) -> Any:
+    bell, below = mpmath.npdf(x), erfc(-x / mpmath.sqrt(2)) / 2
+    return (x * below, below + x * bell, (2 - x * x) * bell, (x**3 - 4 * x) * bell)[orders[0]]
+
+
+def _silu(orders: Orders, x: Any) -> Any:
+    (n,) = orders
+    return x * _sigmoid(orders, x) + (n * _sigmoid((n - 1,), x) if n else 0)
+
+
 EXACT: dict[str, Callable[..., Any]] = {
     "add": lambda orders, a, b: mpf(sum(orders) == 1) if any(orders) else a + b,
     "sub": lambda orders, a, b: (
@@ -192,6 +272,38 @@ EXACT: dict[str, Callable[..., Any]] = {
     "cos": lambda orders, x: (mpmath.cos(x), -mpmath.sin(x), -mpmath.cos(x), mpmath.sin(x))[
         orders[0]
     ],
+    "log2": lambda orders, x: _log(orders, x) / mpmath.log(2),
+    "log10": lambda orders, x: _log(orders, x) / mpmath.log(10),
+    "exp2": lambda orders, x: mpmath.power(2, x) * mpmath.log(2) ** orders[0],
+    "tan": _in_turn(
+        mpmath.tan,
+        lambda x: mpmath.sec(x) ** 2,
+        lambda x: 2 * mpmath.tan(x) * mpmath.sec(x) ** 2,
+        lambda x: (2 + 6 * mpmath.tan(x) ** 2) * mpmath.sec(x) ** 2,
+    ),
+    "asin": _arc(mpmath.asin, 1, -1, -0.5),
+    "acos": _arc(mpmath.acos, 1, -1, -0.5, sign=-1),
+    "atan": _arc(mpmath.atan, 1, 1, -1),
+    "atan2": _atan2,
+    "sinh": _in_turn(mpmath.sinh, mpmath.cosh, mpmath.sinh, mpmath.cosh),
+    "cosh": _in_turn(mpmath.cosh, mpmath.sinh, mpmath.cosh, mpmath.sinh),
+    "asinh": _arc(mpmath.asinh, 1, 1, -0.5),
+    "acosh": _arc(mpmath.acosh, -1, 1, -0.5),
+    "atanh": _arc(mpmath.atanh, 1, -1, -1),
+    "erf": _erf,
+    "erfc": lambda orders, x: -_erf(orders, x) if any(orders) else erfc(x),
+    "gelu": _gelu,
+    "silu": _silu,
+    "hypot": _hypot,
+    "mod": _mod,
+    "sign": _polynomial(mpmath.sign),
+    "floor": _polynomial(mpmath.floor),
+    "leaky_relu": lambda orders, x, slope: (1 if x > 0 else slope) * mpf((x, 1, 0, 0)[orders[0]]),
+    "elu": lambda orders, x, alpha: (
+        mpf((x, 1, 0, 0)[orders[0]])
+        if x > 0
+        else alpha * (mpmath.exp(x) if any(orders) else mpmath.expm1(x))
+    ),
     "tanh": _tanh,
     "sigmoid": _sigmoid,
     "softplus": _softplus,

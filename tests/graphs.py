@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any
 
+import microgrant
 from microgrant.engine import Value, topological_order
 from microgrant.ops import FLOATS, OPERATIONS
 
@@ -30,6 +31,7 @@ OPERATORS: dict[str, Callable[..., Any]] = {
     "mul": operator.mul,
     "div": operator.truediv,
     "neg": operator.neg,
+    "mod": operator.mod,
     "pow": operator.pow,
     "abs": abs,
 }
@@ -44,12 +46,34 @@ SAFE: dict[str, Callable[..., bool]] = {
     "neg": lambda x: True,
     "pow": lambda a, b: 0.2 < a < 5 and abs(b) < 3,
     "exp": lambda x: abs(x) < 3,
+    # Off the jump, where rounding would decide.
+    "mod": lambda a, b: abs(b) > 0.2 and 0.01 < abs(a / b) % 1 < 0.99 and abs(a / b) < 50,
     "log": lambda x: x > 0.2,
+    "log2": lambda x: x > 0.2,
+    "log10": lambda x: x > 0.2,
+    "exp2": lambda x: abs(x) < 3,
     "log1p": lambda x: x > -0.8,
     "expm1": lambda x: abs(x) < 3,
     "sqrt": lambda x: x > 0.2,
     "sin": lambda x: True,
     "cos": lambda x: True,
+    "tan": lambda x: abs(FLOATS.cos(x)) > 0.3,
+    "asin": lambda x: abs(x) < 0.9,
+    "acos": lambda x: abs(x) < 0.9,
+    "atan": lambda x: True,
+    "atan2": lambda a, b: FLOATS.hypot(a, b) > 0.2 and (b > 0 or abs(a) > 1e-6),
+    "sinh": lambda x: abs(x) < 3,
+    "cosh": lambda x: abs(x) < 3,
+    "asinh": lambda x: True,
+    "acosh": lambda x: x > 1.2,
+    "atanh": lambda x: abs(x) < 0.9,
+    "erf": lambda x: abs(x) < 3,
+    "erfc": lambda x: abs(x) < 3,
+    "gelu": lambda x: abs(x) < 3,
+    "silu": lambda x: True,
+    "hypot": lambda a, b: FLOATS.hypot(a, b) > 0.2,
+    "sign": lambda x: abs(x) > 1e-6,
+    "floor": lambda x: 0.01 < x % 1 < 0.99,
     "tanh": lambda x: True,
     "sigmoid": lambda x: True,
     "softplus": lambda x: True,
@@ -126,19 +150,8 @@ def run(program: Program, leaves: Sequence[Any], spelling: Spelling) -> list[Any
     return slots[len(leaves) + len(program.constants) :]
 
 
-def _method(name: str) -> Callable[..., Any]:
-    """A method of Value; a constant on the left of maximum and minimum changes sides."""
-
-    def call(first: Any, *others: Any) -> Any:
-        if isinstance(first, Value):
-            return getattr(first, name)(*others)
-        return getattr(others[0], name)(first)
-
-    return call
-
-
 MICROGRANT: dict[str, Callable[..., Any]] = {
-    name: OPERATORS.get(name) or _method(name) for name in SAFE
+    name: OPERATORS.get(name) or getattr(microgrant, name) for name in SAFE
 }
 
 
@@ -148,9 +161,14 @@ def torch_spelling(torch: Any) -> Spelling:
     def tensor(x: Any) -> Any:
         return x if isinstance(x, torch.Tensor) else torch.tensor(x, dtype=torch.float64)
 
-    unary = ("exp", "log", "log1p", "expm1", "sqrt", "sin", "cos", "tanh", "sigmoid", "relu")
+    unary = "exp exp2 expm1 log log2 log10 log1p sqrt sin cos tan asin acos atan sinh cosh tanh"
+    unary += " asinh acosh atanh erf erfc sigmoid relu sign floor"
     return OPERATORS | {
-        **{name: getattr(torch, name) for name in unary},
+        **{name: getattr(torch, name) for name in unary.split()},
+        **{name: getattr(torch.nn.functional, name) for name in ("gelu", "silu")},
+        "mod": lambda a, b: torch.remainder(tensor(a), tensor(b)),
+        "atan2": lambda a, b: torch.atan2(tensor(a), tensor(b)),
+        "hypot": lambda a, b: torch.hypot(tensor(a), tensor(b)),
         # Its softplus is x itself from a threshold of 20 on, which is wrong by 2e-9 there.
         "softplus": lambda x: torch.nn.functional.softplus(x, threshold=700),
         # float / tensor is computed as float * (1 / tensor), with two roundings.
@@ -162,10 +180,16 @@ def torch_spelling(torch: Any) -> Spelling:
 
 def mpmath_spelling(mpmath: Any) -> Spelling:
     """The operations in mpmath, at whatever precision it works in."""
-    unary = ("exp", "log", "log1p", "expm1", "sqrt", "sin", "cos", "tanh")
+    unary = "exp expm1 log log1p log10 sqrt sin cos tan asin acos atan atan2 sinh cosh tanh"
+    unary += " asinh acosh atanh erf erfc hypot floor sign"
     return OPERATORS | {
-        **{name: getattr(mpmath, name) for name in unary},
+        **{name: getattr(mpmath, name) for name in unary.split()},
         "pow": mpmath.power,
+        "log2": lambda x: mpmath.log(x, 2),
+        "exp2": lambda x: mpmath.power(2, x),
+        "gelu": lambda x: x * mpmath.erfc(-x / mpmath.sqrt(2)) / 2,
+        "silu": lambda x: x / (1 + mpmath.exp(-x)),
+        "mod": lambda a, b: a - b * mpmath.floor(a / b),
         "sigmoid": lambda x: 1 / (1 + mpmath.exp(-x)),
         "softplus": lambda x: mpmath.log1p(mpmath.exp(x)),
         "relu": lambda x: max(x, mpmath.mpf(0)),

@@ -200,7 +200,7 @@ def test_a_function_of_the_table_is_called_by_name(name: str) -> None:
 
 
 def test_every_operation_can_be_written() -> None:
-    signs = ["a + b", "a - b", "a * b", "a / b", "-a", "a ** b"]
+    signs = ["a + b", "a - b", "a * b", "a / b", "-a", "a % b", "a ** b"]
     written = {evaluate(text, dict.fromkeys(names(text), 2.0)).operation.name for text in signs}
     assert written | {operation.name for operation in FUNCTIONS.values()} == set(OPERATIONS)
     assert not written & set(FUNCTIONS)
@@ -396,8 +396,8 @@ def test_300_printed_trees_read_back(data: st.DataObject, tree: Any) -> None:
         ("|x|", 0, "write 'abs()' instead of '|'"),
         ("y = x + 1", 2, "'=' has no place in an expression"),
         ("x == 1", 2, "'=' has no place in an expression"),
-        ("x < 1", 2, "'<' has no place among numbers, names, functions, + - * / ** and ( )"),
-        ("x % 2", 2, "'%' has no place"),
+        ("x < 1", 2, "'<' has no place among numbers, names, functions, + - * / % ** and ( )"),
+        ("x & 2", 2, "'&' has no place"),
         ("'x'", 0, "''' has no place"),
         ("x; y", 1, "';' has no place"),
         ("x\x1b[31m", 1, "'\\x1b' has no place"),

@@ -41,9 +41,9 @@ PACKAGES = (
 )
 # Inside of a package, a module may import those that stand before it.
 ROOMS = {
-    "ops": "numbers vectors operators table words",
+    "ops": "numbers functions rules vectors operators table words",
     "engine": "node modes conditions arguments by_hand copying arithmetic value"
-    " derivatives jacobians checking pickling",
+    " derivatives functions jacobians checking pickling",
     "nn": "arguments activations module neurons images noise sequences",
     "compiler": "program source llvm tables machine targets step",
     "views": "formulas naming graph style events rendering drawing latex "
@@ -209,7 +209,7 @@ def test_what_is_public_has_a_docstring(name: str) -> None:
 def test_what_is_public_is_listed_once(name: str) -> None:
     module = importlib.import_module(name)
     names = public_names(module)
-    assert names
+    assert names or "nothing to call here" in (module.__doc__ or "")
     assert len(set(names)) == len(names)
     assert [name for name in names if not hasattr(module, name)] == []
 

@@ -35,9 +35,17 @@ INSTRUCTIONS = {
     name: operation.native
     for name, operation in OPERATIONS.items()
     if operation.native and isinstance(operation.native, str)
-} | {"round": "llvm.rint", "copysign": "llvm.copysign"}
-# Made of other operations like the rest, but called: their text is long.
-CALLED = ("exp", "expm1", "log", "log1p")
+} | {"round": "llvm.rint", "copysign": "llvm.copysign", "fmod": "frem"}
+# Made of other operations like the rest, but called: their text is long. Some call others in turn.
+CALLED: dict[str, tuple[str, ...]] = {
+    "atan2": (),
+    "erf": ("erfc", "exp"),
+    "erfc": ("exp",),
+    "exp": (),
+    "expm1": (),
+    "log": (),
+    "log1p": ("log",),
+}
 PRIMITIVES = frozenset({*INSTRUCTIONS, *CALLED})
 TWO_OPERANDS = ("llvm.pow", "llvm.copysign")
 ALIGNMENT = 64  # of the memory, in bytes: the size of the longest vectors
@@ -162,17 +170,18 @@ def called_function(name: str, width: int) -> str:
     """The text of exp and its like, from the same rule that the table has for them."""
     kind = Kind(width)
     program = Program(PRIMITIVES)
-    x = program.leaf("parameter", 0)
-    result = program.expanded(name, x)
-    lines = [f"define internal {kind.number} @{name}.{kind.suffix}({kind.number} %x) #0 {{"]
-    names: dict[int, str] = {x.index: "%x"}
+    operands = [program.leaf("parameter", place) for place in range(OPERATIONS[name].arity)]
+    result = program.expanded(name, *operands)
+    given = ", ".join(f"{kind.number} %x{x.index}" for x in operands)
+    lines = [f"define internal {kind.number} @{name}.{kind.suffix}({given}) #0 {{"]
+    names: dict[int, str] = {x.index: f"%x{x.index}" for x in operands}
     for register in needed([result]):
         if register.operation == "constant":
             names[register.index] = kind.constant(register.operands[0])
         elif not register.leaf:
             names[register.index] = f"%r{register.index}"
-            operands = [names[o.index] for o in register.operands]
-            lines += instruction(kind, register, operands, fused=True)
+            used = [names[o.index] for o in register.operands]
+            lines += instruction(kind, register, used, fused=True)
     return "\n".join([*lines, f"ret {kind.number} {names[result.index]}", "}"])
 
 
@@ -343,7 +352,7 @@ class Writer:
             for x in self.computed
             if x.operation in CALLED
         }
-        return found | {("log", width) for name, width in found if name == "log1p"}
+        return found | {(other, width) for name, width in found for other in CALLED[name]}
 
     def free_vector(self) -> int:
         """A place of the workspace that nothing needs any more, or a new one."""

@@ -54,8 +54,8 @@ FOLDED: dict[str, Callable[..., Any]] = {
     "copysign": math.copysign,
     **{operation.name: operation.forward for operation in OPERATIONS.values()},
 }
-# What the elementary functions ask of the layout of a float.
-LAYOUT = ("round", "power_of_two", "exponent", "mantissa")
+# What native rules ask beside that of the layout of a float, and of the processor.
+LAYOUT = ("round", "power_of_two", "exponent", "mantissa", "fmod")
 LEAVES = ("constant", "parameter", "input")
 
 
@@ -143,12 +143,11 @@ class Program:
         self._by_id: dict[int, Register] = {}  # by the id of a Value or a condition
         self._computed: dict[tuple[Any, ...], Register] = {}  # by operation and operands
         functions = {name: bind(self.emit, name) for name in (*FOLDED, *LAYOUT)}
+        functions["alike"] = functions["where"]
         # What a rule finds in `m`. In the rules of derivatives, a power whose exponent is known is
         # one of the family of powers; how those are computed is said by their native rules.
         self._native = SimpleNamespace(**functions)
-        self._rules = SimpleNamespace(
-            **functions | {"pow": self.power, "alike": functions["where"]}
-        )
+        self._rules = SimpleNamespace(**functions | {"pow": self.power})
 
     def close(self) -> None:
         """Let go of the registers, which refer back to the program: so nothing is left behind."""
@@ -175,7 +174,7 @@ class Program:
         simplified = self._simplified(operation, operands)
         if simplified is not None:
             return simplified
-        if operation in self.primitives or operation not in OPERATIONS:
+        if operation in self.primitives:
             return self._instruction(operation, operands)
         return self.expanded(operation, *operands)
 
@@ -197,7 +196,8 @@ class Program:
 
     def expanded(self, operation: str | Operation, *operands: Register) -> Register:
         """An operation as its native rule makes it of others; else an instruction of that name."""
-        native = (OPERATIONS[operation] if isinstance(operation, str) else operation).native
+        entry = OPERATIONS.get(operation) if isinstance(operation, str) else operation
+        native = entry and entry.native
         if not callable(native):
             return self._instruction(operation, operands)
         result: Register = native(self._native, *operands)

@@ -29,7 +29,7 @@ PRIMITIVES = frozenset(OPERATIONS)
 # Python's own signs for these raise errors where IEEE 754 has an answer: here they are calls.
 TOTAL = {
     name: Operation(name, OPERATIONS[name].forward, OPERATIONS[name].partials, domain=((0, 1),) * 2)
-    for name in ("div", "pow")
+    for name in ("div", "mod", "pow")
 }
 SIGNS = ("add", "sub", "mul", "neg")  # spelled by Python's own signs
 LONGEST = 6  # operations in a line

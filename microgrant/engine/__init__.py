@@ -6,6 +6,7 @@ With this package you can
 - differentiate the result:                     loss.backward(); print(w.grad)
 - differentiate without touching `.grad`:       grad(loss, [w, b])
 - have many derivatives at once:                jacobian(outputs, inputs), hessian(loss, [w, b])
+- use functions that are no methods:            functions.atan(x), functions.gelu(x)
 - take one branch of two:                       where(x > 0, x.log(), 0.0)
 - record nothing, or look for the first nan:    with no_grad(): …; with detect_anomaly(): …
 - add an operation of your own, and check it:   define("gaussian", …); gradcheck(gaussian, [0.5])

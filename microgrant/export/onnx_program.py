@@ -28,8 +28,8 @@ from .onnx_graph import OnnxGraph, Tensor
 __all__ = ["nested", "recorded"]
 
 EXAMPLES, FAR = 5, 1e-9  # how often what is recorded is tried, and how close it is to come
-ALIKE = "add sub mul div neg abs pow exp log sqrt sin tanh where and or not"
-WORDS = {name: name.capitalize() for name in ALIKE.split()}
+ALIKE = "add sub mul div neg abs pow exp log sqrt sin tanh floor where and or not"
+WORDS = {name: name.capitalize() for name in ALIKE.split()} | {"fmod": "Mod"}
 WORDS |= {"<": "Less", "<=": "LessOrEqual", ">": "Greater", ">=": "GreaterOrEqual", "==": "Equal"}
 """What ONNX calls an operation. The others of the table are made of these, as in native code."""
 
@@ -43,9 +43,21 @@ def cos(m: Any, x: Any) -> Any:
     return 1.0 - 2.0 * half * half
 
 
+def copysign(m: Any, x: Any, sign: Any) -> Any:
+    below = (sign < 0) | (m.div(1.0, sign) < 0)  # or it is -0
+    return m.where(below, -m.abs(x), m.abs(x))
+
+
 # Those that native code makes of the digits of a number, or asks the processor for. ONNX does have
 # a cosine, but few versions of onnxruntime have it for doubles.
-SPELLED: dict[str, Callable[..., Any]] = {"expm1": expm1, "cos": cos}
+SPELLED: dict[str, Callable[..., Any]] = {
+    "expm1": expm1,
+    "cos": cos,
+    "copysign": copysign,
+    "exp2": lambda m, x: m.pow(2.0, x),
+    "log2": lambda m, x: m.log(x) * (1 / math.log(2)),
+    "log10": lambda m, x: m.log(x) * (1 / math.log(10)),
+}
 
 
 class OnnxProgram(Program):
@@ -151,7 +163,8 @@ def _written(
         elif operation == "!=":
             name = graph.add("Not", graph.add("Equal", *(names[x.index] for x in operands)))
         elif operation in WORDS:
-            name = graph.add(WORDS[operation], *(names[x.index] for x in operands))
+            options = {"fmod": 1} if operation == "fmod" else {}
+            name = graph.add(WORDS[operation], *(names[x.index] for x in operands), **options)
         elif isinstance(operation, str):
             raise TypeError(
                 f"ONNX has no word for the operation {operation!r}: add it to WORDS in "

@@ -68,6 +68,12 @@ class Operators(Generic[Operand, Result, Truth]):
     def __rtruediv__(self, other: Operand) -> Result:
         return self._operate("div", other, self)
 
+    def __mod__(self, other: Operand) -> Result:
+        return self._operate("mod", self, other)
+
+    def __rmod__(self, other: Operand) -> Result:
+        return self._operate("mod", other, self)
+
     def __pow__(self, other: Operand) -> Result:
         return self._operate("pow", self, other)
 

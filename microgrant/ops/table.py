@@ -4,7 +4,7 @@ With this module you can
 
 - compute an operation on floats, as IEEE 754 has it: ``OPERATIONS["log"].forward(0.0)`` is -inf;
 - run the rule of its derivative on floats, on `Value`s or on text: `Operation.partials`;
-- make the two operations that carry a constant: ``power(3)`` and ``clip(0, 1)``;
+- make those that carry constants: ``power(3)``, ``clip(0, 1)``, ``leaky_relu(0.01)``, ``elu(1)``;
 - make those that take any number of operands: ``of_many("maximum", 3)``.
 
 A rule is called as ``partials(m, out, *operands)`` and returns one partial derivative for each
@@ -29,10 +29,11 @@ from functools import partial as bind
 from types import SimpleNamespace
 from typing import Any, TypeAlias
 
-from . import vectors
+from . import functions, rules, vectors
 from .numbers import number
 
-__all__ = ["FLOATS", "MANY", "OPERATIONS", "Operation", "Rule", "clip", "of_many", "power"]
+__all__ = ["FLOATS", "MANY", "OPERATIONS", "Operation", "Rule", "clip", "elu", "leaky_relu"]
+__all__ += ["of_many", "power"]
 
 inf, nan = math.inf, math.nan
 
@@ -107,185 +108,6 @@ class Operation:
         return lookup, (self.name,)
 
 
-# --- Forward functions, total where Python's math module raises -------------------------------
-
-
-def divide(a: float, b: float) -> float:
-    try:
-        return a / b
-    except ZeroDivisionError:
-        return nan if a == 0 or a != a else math.copysign(inf, a) * math.copysign(1.0, b)
-
-
-def raise_to(a: float, b: float) -> float:
-    try:
-        return math.pow(a, b)
-    except OverflowError:
-        magnitude = inf
-    except ValueError:  # zero to a negative power, or a negative base to a fraction
-        magnitude = inf if a == 0 else nan
-    odd = math.isfinite(b) and abs(math.fmod(b, 2)) == 1
-    negative = odd and math.copysign(1.0, a) < 0
-    return -magnitude if negative else magnitude
-
-
-def exp(x: float) -> float:
-    try:
-        return math.exp(x)
-    except OverflowError:
-        return inf
-
-
-def expm1(x: float) -> float:
-    try:
-        return math.expm1(x)
-    except OverflowError:
-        return inf
-
-
-def log(x: float) -> float:
-    return math.log(x) if x > 0 else -inf if x == 0 else nan
-
-
-def log1p(x: float) -> float:
-    return math.log1p(x) if x > -1 else -inf if x == -1 else nan
-
-
-def sqrt(x: float) -> float:
-    return math.sqrt(x) if x >= 0 else nan
-
-
-def sin(x: float) -> float:
-    return math.sin(x) if math.isfinite(x) else nan
-
-
-def cos(x: float) -> float:
-    return math.cos(x) if math.isfinite(x) else nan
-
-
-def sigmoid(x: float) -> float:
-    if x >= 0:
-        return 1.0 / (1.0 + math.exp(-x))
-    e = exp(x)  # written with the exponential that cannot overflow
-    return e / (1.0 + e)
-
-
-def softplus(x: float) -> float:
-    return max(x, 0.0) + math.log1p(math.exp(-abs(x))) if x == x else nan
-
-
-def relu(x: float) -> float:
-    return 0.0 if x < 0 else x  # nan is not below 0, and stays
-
-
-def maximum(a: float, b: float) -> float:
-    return b if b > a or b != b else a
-
-
-def minimum(a: float, b: float) -> float:
-    return b if b < a or b != b else a
-
-
-# --- Parts of rules: derivatives with cases ---------------------------------------------------
-# What is left in the end is nan, which is neither above nor below. There the result is nan, and
-# `out` says so in derivatives of every order.
-
-
-def step(m: Any, x: Any, out: Any) -> Any:
-    return m.alike(x > 0, 1.0, m.alike(x <= 0, 0.0, out))
-
-
-def sign(m: Any, x: Any, out: Any) -> Any:
-    return m.alike(x > 0, 1.0, m.alike(x < 0, -1.0, m.alike(x == 0, 0.0, out)))
-
-
-def share(m: Any, a: Any, b: Any, out: Any) -> Any:
-    """What the larger operand gets: all, nothing, or half at a tie."""
-    return m.alike(a > b, 1.0, m.alike(a < b, 0.0, m.alike(a <= b, 0.5, out)))
-
-
-def textbook_share(m: Any, a: Any, b: Any) -> Any:
-    return m.where(a > b, 1.0, m.where(a < b, 0.0, 0.5))
-
-
-def not_negative(m: Any, x: Any, out: Any) -> Any:
-    """x itself, where a logarithm has a derivative, or else the logarithm, nan."""
-    return m.where(x >= 0, x, out)
-
-
-def tanh_slope(m: Any, out: Any, x: Any) -> Any:
-    # 1 - out² loses every digit where out has rounded to 1.
-    return 4.0 * m.sigmoid(2.0 * x) * m.sigmoid(-2.0 * x)
-
-
-def further_tanh(m: Any, out: Any, x: Any) -> tuple[Any]:
-    # Near 0, the derivative of that is a difference which loses the digits of -2x.
-    square = out * out
-    return (m.alike(square < 0.5, 1.0 - square, tanh_slope(m, out, x)),)
-
-
-def further_sigmoid(m: Any, out: Any, x: Any) -> tuple[Any]:
-    half = m.tanh(0.5 * x)  # out is (1 + half) / 2
-    square = half * half
-    return (m.alike(square < 0.5, 0.25 - 0.25 * square, out * m.sigmoid(-x)),)
-
-
-def power_rule(m: Any, out: Any, a: Any, b: Any) -> tuple[Any, Any]:
-    # Below 0.5, b - 1 is rounded, which shows where the base is very large or small.
-    extreme = (a == 0) | (m.abs(a) == inf) | (b == -inf)
-    plain = (b >= 0.5) | (extreme & (out <= inf))
-    by_a = m.alike(plain, b * m.pow(a, b - 1), m.div(b * out, a))
-    # Where the function is flat, 0·a⁻¹ and out·log(0) would be nan.
-    return m.where(b == 0, 0.0, by_a), m.where((a == 0) & (b >= 0), 0.0, out * m.log(a))
-
-
-def further_power(m: Any, out: Any, a: Any, b: Any) -> tuple[Any, Any]:
-    zero = a == 0
-    # 0ᵇ·log(0) is 0·inf. Near 0, -log(a) grows without end, but more slowly than any power of 1/a:
-    # a power in its place, small enough, has the limits of all further derivatives.
-    by_b = m.where(zero & (b > 0), -m.pow(a, b * (1 - 2.0**-40)), out * m.log(a))
-    # Of the b in b·0ᵇ⁻¹, which is 0 or inf, only the sign counts; inf - inf must not come of it.
-    # And the slope of a root at 0 is inf, as that of 0ᵇ⁻¹ is by b, from 1 on.
-    times = m.where(zero & (b < 2), m.where(b > 0, 1.0, -1.0), b)
-    by_a = m.where(zero & (b == 1), b - m.sqrt(b - 1), times) * m.pow(a, b - 1)
-    # At (0, 0) both are 0, as in PyTorch; what follows from there is inf or nan.
-    origin = zero & (b == 0)
-    by_a = m.alike(out <= inf, by_a, out)  # nan, also where b - 1 is rounded to a whole number
-    return m.where(origin, m.sqrt(b) * out, by_a), m.where(origin, m.sqrt(a + b), by_b)
-
-
-# --- Forward functions for whole vectors, which cannot branch ---------------------------------
-
-
-def native_sigmoid(m: Any, x: Any) -> Any:
-    e = m.exp(-m.abs(x))
-    upper = m.div(1.0, 1.0 + e)
-    return m.where(x >= 0, upper, e * upper)
-
-
-def native_softplus(m: Any, x: Any) -> Any:
-    return m.where(x > 0, x, 0.0) + m.log1p(m.exp(-m.abs(x)))
-
-
-def native_tanh(m: Any, x: Any) -> Any:
-    t = m.expm1(-2.0 * m.abs(x))
-    return m.copysign(m.div(t, t + 2.0), x)
-
-
-def native_power(m: Any, x: Any, exponent: float) -> Any:
-    """By multiplication where that rounds twice or less, and by the square root for halves."""
-    if exponent in (-1, -2):
-        return native_power(m, m.div(1.0, x), -exponent)
-    if exponent == -0.5:
-        return m.div(1.0, native_power(m, x, 0.5))
-    if exponent == 0.5:  # the power of -0 is 0, and that of -inf is inf
-        return m.where(x == -inf, inf, m.sqrt(x + 0.0))
-    if exponent in (1, 2, 3, 4):
-        square = x * x
-        return (x, square, square * x, square * square)[int(exponent) - 1]
-    return m.pow(x, exponent)
-
-
 # --- The table --------------------------------------------------------------------------------
 
 TINY = 0.05  # keeps sample points off a kink or a pole
@@ -299,6 +121,12 @@ def _spelled(
     JavaScript as in Python, where nothing else is said."""
     given = {"text": text, "python": python, "latex": latex, "javascript": javascript or python}
     return {target: template for target, template in given.items() if template}
+
+
+def _called(latex: str, javascript: str, operands: int = 1) -> dict[str, str]:
+    """How an operation is written that is a call everywhere."""
+    listed = ", ".join(f"{{{i}}}" for i in range(operands))
+    return _spelled(latex=rf"{latex}\left({listed}\right)", javascript=f"{javascript}({listed})")
 
 
 _TABLE = (
@@ -335,12 +163,33 @@ _TABLE = (
     Operation(
         name="div",
         symbol="/",
-        forward=divide,
+        forward=functions.divide,
         partials=lambda m, out, a, b: (m.div(1.0, b), -m.div(out, b)),
         domain=(ANY, RIGHT),
         spelling=_spelled(text="{0} / {1}", python="{0} / {1}", latex=r"\frac{{{0}}}{{{1}}}"),
         precedence=PRODUCT,
         native="fdiv",
+    ),
+    Operation(
+        name="mod",
+        symbol="%",
+        forward=functions.modulo,
+        partials=lambda m, out, a, b: (
+            m.alike(out <= inf, 1.0, out),
+            -rules.quotient(m, a, b, out),
+        ),
+        textbook=lambda m, out, a, b: (1.0, -m.floor(m.div(a, b))),
+        domain=((1.3, 1.7), (0.9, 1.2)),
+        spelling=_spelled(
+            text="{0} % {1}",
+            python="{0} % {1}",
+            latex=r"{0} \bmod {1}",
+            # Its own % has the sign of what is divided.
+            javascript="({1} === 0 ? NaN : {0} % {1} === 0 ? ({1} < 0 ? -0 : 0)"
+            " : {0} % {1} < 0 === {1} < 0 ? {0} % {1} : {0} % {1} + {1})",
+        ),
+        precedence=PRODUCT,
+        native=rules.native_modulo,
     ),
     Operation(
         name="neg",
@@ -353,10 +202,10 @@ _TABLE = (
     Operation(
         name="pow",
         symbol="**",
-        forward=raise_to,
-        partials=power_rule,
+        forward=functions.raise_to,
+        partials=rules.power_rule,
         textbook=lambda m, out, a, b: (b * m.pow(a, b - 1), out * m.log(a)),
-        further=further_power,
+        further=rules.further_power,
         domain=(POSITIVE, ANY),
         spelling=_spelled(
             text="{0}^{1}",
@@ -371,24 +220,24 @@ _TABLE = (
     ),
     Operation(
         name="exp",
-        forward=exp,
+        forward=functions.exp,
         partials=lambda m, out, x: (out,),
         spelling=_spelled(latex="e^{{{0}}}", javascript="Math.exp({0})"),
         native=vectors.exp,
     ),
     Operation(
         name="log",
-        forward=log,
-        partials=lambda m, out, x: (m.div(1.0, not_negative(m, x, out)),),
+        forward=functions.log,
+        partials=lambda m, out, x: (m.div(1.0, rules.not_negative(m, x, out)),),
         textbook=lambda m, out, x: (m.div(1.0, x),),
         domain=(POSITIVE,),
-        spelling=_spelled(latex=r"\ln\left({0}\right)", javascript="Math.log({0})"),
+        spelling=_called(r"\ln", "Math.log"),
         native=vectors.log,
     ),
     Operation(
         name="log1p",
-        forward=log1p,
-        partials=lambda m, out, x: (m.div(1.0, not_negative(m, 1.0 + x, out)),),
+        forward=functions.log1p,
+        partials=lambda m, out, x: (m.div(1.0, rules.not_negative(m, 1.0 + x, out)),),
         textbook=lambda m, out, x: (m.div(1.0, 1.0 + x),),
         domain=((-0.9, 3.0),),
         spelling=_spelled(latex=r"\ln\left(1 + {0}\right)", javascript="Math.log1p({0})"),
@@ -396,7 +245,7 @@ _TABLE = (
     ),
     Operation(
         name="expm1",
-        forward=expm1,
+        forward=functions.expm1,
         partials=lambda m, out, x: (m.exp(x),),
         textbook=lambda m, out, x: (out + 1.0,),
         spelling=_spelled(latex=r"\left(e^{{{0}}} - 1\right)", javascript="Math.expm1({0})"),
@@ -404,7 +253,7 @@ _TABLE = (
     ),
     Operation(
         name="sqrt",
-        forward=sqrt,
+        forward=functions.sqrt,
         partials=lambda m, out, x: (m.div(0.5, out),),
         textbook=lambda m, out, x: (m.div(1.0, 2.0 * out),),
         domain=(POSITIVE,),
@@ -413,17 +262,101 @@ _TABLE = (
     ),
     Operation(
         name="sin",
-        forward=sin,
+        forward=functions.sin,
         partials=lambda m, out, x: (m.cos(x),),
-        spelling=_spelled(latex=r"\sin\left({0}\right)", javascript="Math.sin({0})"),
+        spelling=_called(r"\sin", "Math.sin"),
         native="llvm.sin",
     ),
     Operation(
         name="cos",
-        forward=cos,
+        forward=functions.cos,
         partials=lambda m, out, x: (-m.sin(x),),
-        spelling=_spelled(latex=r"\cos\left({0}\right)", javascript="Math.cos({0})"),
+        spelling=_called(r"\cos", "Math.cos"),
         native="llvm.cos",
+    ),
+    Operation(
+        name="log2",
+        forward=functions.log2,
+        partials=lambda m, out, x: (m.div(1 / math.log(2), rules.not_negative(m, x, out)),),
+        textbook=lambda m, out, x: (m.div(1.0, x * math.log(2)),),
+        domain=(POSITIVE,),
+        spelling=_called(r"\log_{{2}}", "Math.log2"),
+        native="llvm.log2",
+    ),
+    Operation(
+        name="log10",
+        forward=functions.log10,
+        partials=lambda m, out, x: (m.div(1 / math.log(10), rules.not_negative(m, x, out)),),
+        textbook=lambda m, out, x: (m.div(1.0, x * math.log(10)),),
+        domain=(POSITIVE,),
+        spelling=_called(r"\log_{{10}}", "Math.log10"),
+        native="llvm.log10",
+    ),
+    Operation(
+        name="exp2",
+        forward=functions.exp2,
+        partials=lambda m, out, x: (out * math.log(2),),
+        spelling=_spelled(latex="2^{{{0}}}", javascript="Math.pow(2, {0})"),
+        native="llvm.exp2",
+    ),
+    Operation(
+        name="tan",
+        forward=functions.tan,
+        partials=lambda m, out, x: (1.0 + out * out,),
+        domain=((-1.4, 1.4),),
+        spelling=_called(r"\tan", "Math.tan"),
+        native=lambda m, x: m.div(m.sin(x), m.cos(x)),
+    ),
+    Operation(
+        name="asin",
+        forward=functions.asin,
+        partials=lambda m, out, x: (m.div(1.0, m.sqrt(rules.one_minus_square(m, x))),),
+        textbook=lambda m, out, x: (m.div(1.0, m.sqrt(1.0 - x * x)),),
+        domain=((-0.95, 0.95),),
+        spelling=_called(r"\arcsin", "Math.asin"),
+        native=lambda m, x: m.atan2(x, m.sqrt((1.0 - x) * (1.0 + x))),
+    ),
+    Operation(
+        name="acos",
+        forward=functions.acos,
+        partials=lambda m, out, x: (m.div(-1.0, m.sqrt(rules.one_minus_square(m, x))),),
+        textbook=lambda m, out, x: (m.div(-1.0, m.sqrt(1.0 - x * x)),),
+        domain=((-0.95, 0.95),),
+        spelling=_called(r"\arccos", "Math.acos"),
+        native=lambda m, x: m.atan2(m.sqrt((1.0 - x) * (1.0 + x)), x),
+    ),
+    Operation(
+        name="atan",
+        forward=math.atan,
+        partials=lambda m, out, x: (m.div(1.0, 1.0 + x * x),),
+        spelling=_called(r"\arctan", "Math.atan"),
+        native=lambda m, x: m.atan2(x, 1.0),
+    ),
+    Operation(
+        name="atan2",
+        forward=math.atan2,
+        partials=lambda m, out, y, x: (
+            rules.turning(m, x, m.hypot(x, y), out),
+            -rules.turning(m, y, m.hypot(x, y), out),
+        ),
+        textbook=lambda m, out, y, x: (m.div(x, x * x + y * y), -m.div(y, x * x + y * y)),
+        domain=(ANY, RIGHT),
+        spelling=_called(r"\operatorname{{atan2}}", "Math.atan2", operands=2),
+        native=vectors.atan2,
+    ),
+    Operation(
+        name="sinh",
+        forward=functions.sinh,
+        partials=lambda m, out, x: (m.cosh(x),),
+        spelling=_called(r"\sinh", "Math.sinh"),
+        native=rules.native_sinh,
+    ),
+    Operation(
+        name="cosh",
+        forward=functions.cosh,
+        partials=lambda m, out, x: (m.sinh(x),),
+        spelling=_called(r"\cosh", "Math.cosh"),
+        native=rules.native_cosh,
     ),
     # tanh′ = 1 − out² and σ′ = out·(1 − out) lose every digit where out has rounded to 1.
     Operation(
@@ -431,38 +364,88 @@ _TABLE = (
         forward=math.tanh,
         partials=lambda m, out, x: (4.0 * m.sigmoid(2.0 * x) * m.sigmoid(-2.0 * x),),
         textbook=lambda m, out, x: (1.0 - out * out,),
-        further=further_tanh,
-        spelling=_spelled(latex=r"\tanh\left({0}\right)", javascript="Math.tanh({0})"),
-        native=native_tanh,
+        further=rules.further_tanh,
+        spelling=_called(r"\tanh", "Math.tanh"),
+        native=rules.native_tanh,
+    ),
+    Operation(
+        name="asinh",
+        forward=math.asinh,
+        partials=lambda m, out, x: (m.div(1.0, m.hypot(1.0, x)),),
+        textbook=lambda m, out, x: (m.div(1.0, m.sqrt(1.0 + x * x)),),
+        spelling=_called(r"\operatorname{{arsinh}}", "Math.asinh"),
+        native=rules.native_asinh,
+    ),
+    Operation(
+        name="acosh",
+        forward=functions.acosh,
+        partials=lambda m, out, x: (rules.acosh_slope(m, x, out),),
+        textbook=lambda m, out, x: (m.div(1.0, m.sqrt(x * x - 1.0)),),
+        domain=((1.1, 3.0),),
+        spelling=_called(r"\operatorname{{arcosh}}", "Math.acosh"),
+        native=rules.native_acosh,
+    ),
+    Operation(
+        name="atanh",
+        forward=functions.atanh,
+        partials=lambda m, out, x: (
+            m.alike(m.abs(x) <= 1, m.div(1.0, rules.one_minus_square(m, x)), out),
+        ),
+        textbook=lambda m, out, x: (m.div(1.0, 1.0 - x * x),),
+        domain=((-0.95, 0.95),),
+        spelling=_called(r"\operatorname{{artanh}}", "Math.atanh"),
+        native=rules.native_atanh,
+    ),
+    Operation(
+        name="erf",
+        forward=math.erf,
+        partials=lambda m, out, x: (
+            m.alike(m.abs(x) >= 40, 0.0, rules.BELL * rules.bell(m, x, 1.0)),
+        ),
+        textbook=lambda m, out, x: (rules.BELL * m.exp(-(x * x)),),
+        domain=((-2.0, 2.0),),
+        spelling=_called(r"\operatorname{{erf}}", "erf"),
+        native=vectors.erf,
+    ),
+    Operation(
+        name="erfc",
+        forward=math.erfc,
+        partials=lambda m, out, x: (
+            m.alike(m.abs(x) >= 40, -0.0, -rules.BELL * rules.bell(m, x, 1.0)),
+        ),
+        textbook=lambda m, out, x: (-rules.BELL * m.exp(-(x * x)),),
+        domain=((-2.0, 2.0),),
+        spelling=_called(r"\operatorname{{erfc}}", "erfc"),
+        native=vectors.erfc,
     ),
     Operation(
         name="sigmoid",
-        forward=sigmoid,
+        forward=functions.sigmoid,
         partials=lambda m, out, x: (out * m.sigmoid(-x),),
         textbook=lambda m, out, x: (out * (1.0 - out),),
-        further=further_sigmoid,
+        further=rules.further_sigmoid,
         spelling=_spelled(
             latex=r"\sigma\left({0}\right)",
             javascript="({0} >= 0 ? 1 / (1 + Math.exp(-{0}))"
             " : Math.exp({0}) / (1 + Math.exp({0})))",
         ),
-        native=native_sigmoid,
+        native=rules.native_sigmoid,
     ),
     Operation(
         name="softplus",
-        forward=softplus,
+        forward=functions.softplus,
         partials=lambda m, out, x: (m.sigmoid(x),),
         spelling=_spelled(
             latex=r"\ln\left(1 + e^{{{0}}}\right)",
             javascript="(({0} > 0 ? {0} : 0) + Math.log1p(Math.exp(-Math.abs({0}))))",
         ),
-        native=native_softplus,
+        native=rules.native_softplus,
     ),
     Operation(
         name="relu",
         symbol="ReLU",
-        forward=relu,
-        partials=lambda m, out, x: (step(m, x, out),),
+        forward=functions.relu,
+        partials=lambda m, out, x: (rules.step(m, x, out),),
         textbook=lambda m, out, x: (m.where(x > 0, 1.0, 0.0),),
         domain=(RIGHT,),
         spelling=_spelled(
@@ -471,9 +454,36 @@ _TABLE = (
         native=lambda m, x: m.where(x < 0, 0.0, x),
     ),
     Operation(
+        name="gelu",
+        symbol="GELU",
+        forward=lambda x: rules.gelu(FLOATS, x),
+        partials=lambda m, out, x: (rules.gelu_slope(m, x, out),),
+        textbook=lambda m, out, x: (
+            0.5 * m.erfc(-rules.ROOT_OF_HALF * x) + rules.NORMAL_BELL * x * m.exp(-0.5 * (x * x)),
+        ),
+        domain=((-2.0, 2.0),),
+        spelling=_spelled(
+            latex=r"\operatorname{{GELU}}\left({0}\right)",
+            javascript=f"({{0}} < -40 ? -0 : 0.5 * {{0}} * erfc({-rules.ROOT_OF_HALF!r} * {{0}}))",
+        ),
+        native=rules.gelu,
+    ),
+    Operation(
+        name="silu",
+        symbol="SiLU",
+        forward=lambda x: rules.silu(FLOATS, x),
+        partials=lambda m, out, x: (rules.silu_slope(m, x, out),),
+        textbook=lambda m, out, x: (m.sigmoid(x) * (1.0 + x * (1.0 - m.sigmoid(x))),),
+        spelling=_spelled(
+            latex=r"\operatorname{{SiLU}}\left({0}\right)",
+            javascript="({0} < -800 ? -0 : {0} / (1 + Math.exp(-{0})))",
+        ),
+        native=rules.silu,
+    ),
+    Operation(
         name="abs",
         forward=abs,
-        partials=lambda m, out, x: (sign(m, x, out),),
+        partials=lambda m, out, x: (rules.sign(m, x, out),),
         textbook=lambda m, out, x: (m.where(x > 0, 1.0, m.where(x < 0, -1.0, 0.0)),),
         domain=(LEFT,),
         spelling=_spelled(
@@ -482,11 +492,43 @@ _TABLE = (
         native="llvm.fabs",
     ),
     Operation(
+        name="sign",
+        forward=functions.sign,
+        partials=lambda m, out, x: (rules.flat(m, x, out),),
+        textbook=lambda m, out, x: (0.0,),
+        domain=(LEFT,),
+        spelling=_spelled(
+            latex=r"\operatorname{{sign}}\left({0}\right)", javascript="(Math.sign({0}) + 0)"
+        ),
+        native=rules.native_sign,
+    ),
+    Operation(
+        name="floor",
+        forward=functions.floor,
+        partials=lambda m, out, x: (rules.flat(m, x, out),),
+        textbook=lambda m, out, x: (0.0,),
+        domain=((0.05, 0.95),),
+        spelling=_spelled(latex=r"\left\lfloor {0} \right\rfloor", javascript="Math.floor({0})"),
+        native="llvm.floor",
+    ),
+    Operation(
+        name="hypot",
+        forward=lambda a, b: math.hypot(a, b),
+        partials=lambda m, out, a, b: (rules.lean(m, a, b, out), rules.lean(m, b, a, out)),
+        textbook=lambda m, out, a, b: (m.div(a, out), m.div(b, out)),
+        domain=(LEFT, RIGHT),
+        spelling=_called(r"\operatorname{{hypot}}", "Math.hypot", operands=2),
+        native=rules.native_hypot,
+    ),
+    Operation(
         name="maximum",
         symbol="max",
-        forward=maximum,
-        partials=lambda m, out, a, b: (share(m, a, b, out), share(m, b, a, out)),
-        textbook=lambda m, out, a, b: (textbook_share(m, a, b), textbook_share(m, b, a)),
+        forward=functions.maximum,
+        partials=lambda m, out, a, b: (rules.share(m, a, b, out), rules.share(m, b, a, out)),
+        textbook=lambda m, out, a, b: (
+            rules.plain_share(m, a, b),
+            rules.plain_share(m, b, a),
+        ),
         domain=(LEFT, RIGHT),
         spelling=_spelled(
             latex=r"\max\left({0}, {1}\right)",
@@ -497,9 +539,12 @@ _TABLE = (
     Operation(
         name="minimum",
         symbol="min",
-        forward=minimum,
-        partials=lambda m, out, a, b: (share(m, b, a, out), share(m, a, b, out)),
-        textbook=lambda m, out, a, b: (textbook_share(m, b, a), textbook_share(m, a, b)),
+        forward=functions.minimum,
+        partials=lambda m, out, a, b: (rules.share(m, b, a, out), rules.share(m, a, b, out)),
+        textbook=lambda m, out, a, b: (
+            rules.plain_share(m, b, a),
+            rules.plain_share(m, a, b),
+        ),
         domain=(LEFT, RIGHT),
         spelling=_spelled(
             latex=r"\min\left({0}, {1}\right)",
@@ -560,7 +605,7 @@ def _power(exponent: float) -> Operation:
     return Operation(
         name="power",
         symbol=f"**{repr(exponent).removesuffix('.0')}",
-        forward=lambda x: raise_to(x, exponent),
+        forward=lambda x: functions.raise_to(x, exponent),
         partials=partials,
         textbook=plain if rounded else None,
         further=plain if rounded else None,
@@ -568,7 +613,7 @@ def _power(exponent: float) -> Operation:
         spelling=spelling,
         precedence=POWER,
         constants=(exponent,),
-        native=lambda m, x: native_power(m, x, exponent),
+        native=lambda m, x: rules.native_power(m, x, exponent),
     )
 
 
@@ -667,6 +712,64 @@ def _clip(low: float, high: float, *signs: float) -> Operation:
     )
 
 
+def leaky_relu(slope: float) -> Operation:
+    """x above 0, and `slope` times x below.
+
+    >>> leaky_relu(0.01).forward(-2.0), leaky_relu(0.01).partials(FLOATS, -0.02, -2.0)
+    (-0.02, (0.01,))
+    """
+    return _leaky_relu(float(slope) + 0.0)
+
+
+@lru_cache(maxsize=256)
+def _leaky_relu(slope: float) -> Operation:
+    return Operation(
+        name="leaky_relu",
+        symbol=f"LeakyReLU {number(slope)}",
+        forward=lambda x: x if x > 0 or x != x else slope * x,
+        partials=lambda m, out, x: (m.alike(x > 0, 1.0, m.alike(x <= 0, slope, out)),),
+        textbook=lambda m, out, x: (m.where(x > 0, 1.0, slope),),
+        domain=(LEFT,),
+        spelling=_spelled(
+            text=f"leaky_relu({{0}}, {number(slope)})",
+            python=f"leaky_relu({{0}}, {slope!r})",
+            latex=rf"\operatorname{{{{LeakyReLU}}}}\left({{0}}, {_latex(slope)}\right)",
+            javascript=f"({{0}} > 0 ? {{0}} : {_javascript(slope)} * {{0}})",
+        ),
+        constants=(slope,),
+        native=lambda m, x: m.where(x > 0, x, slope * x),
+    )
+
+
+def elu(alpha: float) -> Operation:
+    """x above 0, and alpha·(exp(x) − 1) below.
+
+    >>> elu(1.0).forward(2.0), elu(1.0).partials(FLOATS, 2.0, 2.0)
+    (2.0, (1.0,))
+    """
+    return _elu(float(alpha) + 0.0)
+
+
+@lru_cache(maxsize=256)
+def _elu(alpha: float) -> Operation:
+    return Operation(
+        name="elu",
+        symbol="ELU" if alpha == 1 else f"ELU {number(alpha)}",
+        forward=lambda x: x if x > 0 else alpha * functions.expm1(x),
+        partials=lambda m, out, x: (m.alike(x > 0, 1.0, alpha * m.exp(x)),),
+        textbook=lambda m, out, x: (m.where(x > 0, 1.0, out + alpha),),
+        domain=(LEFT,),
+        spelling=_spelled(
+            text=f"elu({{0}}, {number(alpha)})",
+            python=f"elu({{0}}, {alpha!r})",
+            latex=rf"\operatorname{{{{ELU}}}}\left({{0}}, {_latex(alpha)}\right)",
+            javascript=f"({{0}} > 0 ? {{0}} : {_javascript(alpha)} * Math.expm1({{0}}))",
+        ),
+        constants=(alpha,),
+        native=lambda m, x: m.where(x > 0, x, alpha * m.expm1(x)),
+    )
+
+
 def detach() -> Operation:
     """x itself, taken for a constant: no gradient flows back through it.
 
@@ -689,6 +792,8 @@ _DETACH = Operation(
 FAMILIES: dict[str, Callable[..., Operation]] = {
     "power": power,
     "clip": clip,
+    "leaky_relu": leaky_relu,
+    "elu": elu,
     "detach": detach,
     **{name: bind(of_many, name) for name in MANY},
 }
@@ -710,7 +815,7 @@ def _superscript(exponent: str) -> str:
     return "^" + exponent
 
 
-FLOATS = SimpleNamespace(
+FLOATS: SimpleNamespace = SimpleNamespace(
     where=lambda condition, yes, no: yes if condition else no,
     alike=lambda condition, yes, no: yes if condition else no,
     **{operation.name: operation.forward for operation in _TABLE},

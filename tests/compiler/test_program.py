@@ -352,7 +352,9 @@ def test_a_target_is_given_what_it_computes(target: str) -> None:
 @pytest.mark.parametrize("name", llvm.CALLED)
 def test_what_native_code_calls_is_made_of_instructions(name: str) -> None:
     program = Program(llvm.PRIMITIVES)
-    registers = needed([program.expanded(name, program.leaf("parameter", 0))])
+    places = range(OPERATIONS[name].arity)
+    operands = [program.leaf("parameter", place) for place in places]
+    registers = needed([program.expanded(name, *operands)])
     allowed = {*llvm.INSTRUCTIONS, *llvm.CALLED, *LAYOUT, *RELATIONS, *LEAVES}
     assert {x.operation for x in registers} <= allowed | {"where", "and", "or", "not"}
     assert name not in operations(registers)

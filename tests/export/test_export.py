@@ -447,7 +447,7 @@ def test_every_operation_is_written(name: str, run: Callable[..., Any]) -> None:
     random.seed(5)
     pairs = [[x, y] for x in UNUSUAL for y in (UNUSUAL if arity == 2 else [1.0])]
     pairs += [drawn(2) for _ in range(50)]
-    if name in ("sin", "cos"):  # whose huge arguments each library reduces as well as it can
+    if name in ("sin", "cos", "tan"):  # whose huge arguments each library reduces as well as it can
         pairs = [[x, y] for x, y in pairs if not abs(x) > 1e6 or math.isinf(x)]
     expected = [numbers(model(pair)) for pair in pairs]
     found = run(model, [(2,)], [[pair] for pair in pairs])

@@ -17,13 +17,13 @@ import microgrant
 
 ROW = """
     Operation(
-        name="atan",
+        name="angle",
         forward=math.atan,
         partials=lambda m, out, x: (m.div(1.0, 1.0 + x * x),),
         {more}
     ),
 """
-WORDS = 'spelling=_spelled(latex="…", javascript="Math.atan({0})"), native="llvm.atan",'
+WORDS = 'spelling=_spelled(latex="…", javascript="Math.atan({0})"), native=lambda m, x: m.atan(x),'
 BEGINNING = """
 import math, warnings
 from microgrant import TargetWarning, Value, apply, compile, explain
@@ -31,15 +31,15 @@ from microgrant.export import to_onnx
 from microgrant.nn import Module
 from microgrant.ops import OPERATIONS, words
 
-def atan(x):
-    return apply(OPERATIONS["atan"], x)
+def angle(x):
+    return apply(OPERATIONS["angle"], x)
 
 class Angle(Module):
     def forward(self, x):
-        return atan(x[0])
+        return angle(x[0])
 
 x, w = Value(0.5, "x"), Value(2.0, "w")
-y = atan(w * x)
+y = angle(w * x)
 """
 
 
@@ -79,13 +79,13 @@ y.backward()
 print(y.data == math.atan(1.0), w.grad == 0.25)
 step = compile(y, [x], [w], target="python")
 print(step.value_and_grad([2.0], [[0.5]])[0] == y.data)
-print(words.forward("atan", ["x"]), words.forward("atan", ["x"], "latex"))
-print(*words.derivative("atan", "out", ["x"]))
+print(words.forward("angle", ["x"]), words.forward("angle", ["x"], "latex"))
+print(*words.derivative("angle", "out", ["x"]))
 """
     assert run("", program) == [
         "True True",
         "True",
-        r"atan(x) \operatorname{atan}(x)",
+        r"angle(x) \operatorname{angle}(x)",
         "1 / (1 + x²)",
     ]
 
@@ -113,13 +113,13 @@ tried(lambda: to_onnx(Angle(), "angle.onnx", (1,)))
 tried(lambda: explain(y).save("step.html"))
 """
     assert run("", TRIED + program) == [
-        "ValueError: the operation 'atan' has no native= in its row of the table: its target is "
+        "ValueError: the operation 'angle' has no native= in its row of the table: its target is "
         '"python", or "auto"',
-        "python TargetWarning: the operation 'atan' has no native= in its row of the table, so "
+        "python TargetWarning: the operation 'angle' has no native= in its row of the table, so "
         "this runs as Python",
-        "TypeError: ONNX has no word for the operation 'atan': add it to WORDS in "
+        "TypeError: ONNX has no word for the operation 'angle': add it to WORDS in "
         "microgrant/export/onnx_program.py, or to SPELLED there what it is made of",
-        "ValueError: JavaScript has no word for the operation 'atan': add javascript= to the "
+        "ValueError: JavaScript has no word for the operation 'angle': add javascript= to the "
         "spelling in its row of the table",
     ]
 
@@ -132,7 +132,7 @@ def test_a_row_with_its_words_reaches_every_target(
 step = compile(y, [x], [w], target="native")
 loss, [gradient] = step.value_and_grad([2.0], [[0.5]])
 print(abs(loss - y.data) < 1e-15, gradient)
-print(words.forward("atan", ["x"], "javascript"))
+print(words.forward("angle", ["x"], "javascript"))
 tried(lambda: explain(y).save("step.html"))
 """
     assert run(WORDS, TRIED + program) == ["True 0.25", "Math.atan(x)", "done"]

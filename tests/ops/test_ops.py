@@ -19,11 +19,23 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from graphs import OPERATORS
+from graphs import OPERATORS, mpmath_spelling
 
+import microgrant
 from microgrant import Value, apply, grad, no_grad, topological_order
 from microgrant.engine import VALUES
-from microgrant.ops import FLOATS, OPERATIONS, Operation, clip, of_many, power, table, words
+from microgrant.ops import (
+    FLOATS,
+    OPERATIONS,
+    Operation,
+    clip,
+    elu,
+    leaky_relu,
+    of_many,
+    power,
+    table,
+    words,
+)
 
 mpmath = pytest.importorskip("mpmath", reason="mpmath is not installed")
 
@@ -33,29 +45,22 @@ ENTRIES = [
     *OPERATIONS.values(),
     *(power(n) for n in EXPONENTS),
     *(clip(low, high) for low, high in BOUNDS),
+    leaky_relu(0.01),
+    elu(1.5),
 ]
 UNIT = 2.0**-53
 POINTS = 20
 
-# How mpmath computes what the table computes: its own function of the same name, unless given.
+# How mpmath computes what the table computes.
 REFERENCES: dict[str, Callable[..., Any]] = {
-    "add": operator.add,
-    "sub": operator.sub,
-    "mul": operator.mul,
-    "div": operator.truediv,
-    "neg": operator.neg,
-    "pow": mpmath.power,
-    "sigmoid": lambda x: 1 / (1 + mpmath.exp(-x)),
-    "softplus": lambda x: mpmath.log(1 + mpmath.exp(x)),
-    "relu": lambda x: x if x > 0 else mpmath.mpf(0),
-    "abs": abs,
-    "maximum": max,
-    "minimum": min,
+    **mpmath_spelling(mpmath),
     "power": lambda x, n: mpmath.power(x, n),
     "clip": lambda x, low, high: max(low, min(high, x)),
+    "leaky_relu": lambda x, slope: x if x > 0 else slope * x,
+    "elu": lambda x, alpha: x if x > 0 else alpha * mpmath.expm1(x),
 }
 
-# How one writes an operation on Values: the method of the same name, unless given.
+# How one writes an operation on Values: the method or function of the same name, unless given.
 WRITTEN: dict[str, Callable[..., Value]] = OPERATORS | {"power": operator.pow}
 
 every_entry = pytest.mark.parametrize("entry", ENTRIES, ids=repr)
@@ -69,7 +74,7 @@ def points(entry: Operation, count: int = POINTS) -> list[tuple[float, ...]]:
 
 
 def reference(entry: Operation) -> Callable[..., Any]:
-    compute = REFERENCES.get(entry.name) or getattr(mpmath, entry.name)
+    compute = REFERENCES[entry.name]
     return lambda *operands: compute(*operands, *map(mpmath.mpf, entry.constants))
 
 
@@ -216,7 +221,8 @@ def test_both_algebras_have_the_same_functions() -> None:
 
 @every_entry
 def test_a_method_or_an_operator_reaches_it(entry: Operation) -> None:
-    written = WRITTEN.get(entry.name) or getattr(Value, entry.name)
+    written = WRITTEN.get(entry.name) or getattr(Value, entry.name, None)
+    written = written or getattr(microgrant, entry.name)
     point = points(entry)[0]
     operands = [Value(x) for x in point]
     result = written(*operands, *entry.constants)
@@ -258,6 +264,8 @@ def test_the_python_spelling_computes_the_same(entry: Operation, textbook: bool)
     functions = {
         **vars(FLOATS),
         "clip": lambda x, low, high: clip(low, high).forward(x),
+        "leaky_relu": lambda x, slope: leaky_relu(slope).forward(x),
+        "elu": lambda x, alpha: elu(alpha).forward(x),
         "inf": math.inf,
         "nan": math.nan,
     }

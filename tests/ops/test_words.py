@@ -17,6 +17,7 @@ import shutil
 import subprocess
 from collections.abc import Callable, Mapping
 from fractions import Fraction
+from importlib.resources import files
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -24,7 +25,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from microgrant.ops import FLOATS, OPERATIONS, Operation, clip, of_many, power
+from microgrant.ops import FLOATS, OPERATIONS, Operation, clip, elu, leaky_relu, of_many, power
 from microgrant.ops.numbers import aligned
 from microgrant.ops.words import TARGETS, TERMS, Term, derivative, forward, number, spell
 
@@ -441,6 +442,7 @@ ENTRIES = [
     *(clip(low, high) for low, high in ((-1.0, 2.0), (0.0, 1.0), (-inf, 1.0), (-2.0, inf))),
     *(clip(low, high) for low, high in ((-0.0, 1.0), (-1.0, -0.0))),
     *(of_many(name, 3) for name in ("maximum", "minimum")),
+    *(leaky_relu(0.01), elu(1.0), elu(1.5)),
 ]
 EDGES = (0.0, -0.0, 1.0, -1.0, inf, -inf, nan, 0.5, -2.0, 30.0, -40.0, 710.0, 1e-320)
 
@@ -465,6 +467,7 @@ def in_javascript(
     """What each case gives at each point, its value and its rules: one process for all cases."""
     # JSON in a page must not end the script, and has no way to write inf and nan.
     program = f"const cases = {json.dumps(cases)};".replace("<", r"\u003c") + RUN
+    program = files("microgrant.views.player").joinpath("special.js").read_text("utf-8") + program
     chromium = shutil.which("chromium") or shutil.which("chromium-browser")
     if node := shutil.which("node"):
         program += "process.stdout.write(JSON.stringify(results));"

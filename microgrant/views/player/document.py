@@ -41,7 +41,8 @@ PLAYER = (
     *("numbers.js", "recompute.js", "sentences.js"),  # know no page, and run without one
     *("steps.js", "picture.js", "values.js", "panels.js", "paper.js", "keys.js", "main.js"),
 )
-"""The files of the script, in the order in which they are joined."""
+"""The files of the script, in the order in which they are joined. (Beside them, special.js is for
+operations that JavaScript lacks.)"""
 
 
 class TooLargeError(ValueError):
@@ -86,7 +87,10 @@ def page_of(graph: Graph, step: Record, title: str = "") -> str:
     _, gradients = step.state(len(step) - 1)
     pictures = [picture(plan, layout, gradients) for layout in layouts]
     style = _palette() + _file("player.css")
-    scripts = {"operations": javascript(spelling.functions), "player": _player()}
+    operations = javascript(spelling.functions)
+    if "erf" in operations:
+        operations += _file("special.js")
+    scripts = {"operations": operations, "player": _player()}
     parts = {
         "policy": _policy(style, *scripts.values()),
         "title": html.escape(title),
