@@ -26,7 +26,7 @@ from itertools import accumulate, takewhile
 from typing import NamedTuple, TypeAlias
 
 from .engine.derivatives import apply
-from .engine.value import Value, as_value
+from .engine.value import Number, Value, as_value
 from .ops.table import CALL, MANY, NEGATION, OPERATIONS, POWER, Operation, of_many, power
 
 __all__ = ["FUNCTIONS", "MAX_DEPTH", "MAX_LENGTH", "MAX_NODES"]
@@ -102,7 +102,7 @@ def names(text: str) -> list[str]:
     return list(_Parser(text).places)
 
 
-def evaluate(text: str, values: Mapping[str, Value | float]) -> Value:
+def evaluate(text: str, values: Mapping[str, Number]) -> Value:
     """The value of an expression, with its graph: one leaf for each variable and each constant.
 
     A number given for a variable becomes a `Value` labelled with the name; a `Value` is used as it
@@ -140,7 +140,7 @@ def evaluate(text: str, values: Mapping[str, Value | float]) -> Value:
     return stack.pop()
 
 
-def _check_values(parser: _Parser, values: Mapping[str, Value | float]) -> None:
+def _check_values(parser: _Parser, values: Mapping[str, Number]) -> None:
     missing = [name for name in parser.places if name not in values]
     unused = []
     for name in values:

@@ -19,7 +19,7 @@ import math
 import numbers
 import operator
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from contextlib import suppress
 from functools import reduce
 from typing import Any, SupportsIndex, TypeAlias
@@ -31,7 +31,7 @@ from .engine.value import Number, Value, as_value
 __all__ = ["binary_cross_entropy", "cross_entropy", "half_squared_error", "hinge", "l1", "l2"]
 __all__ += ["log_softmax", "logsumexp", "mean_squared_error", "softmax"]
 
-Numbers: TypeAlias = "Number | Sequence[Number]"
+Numbers: TypeAlias = Number | Iterable[Number]
 
 
 def mean_squared_error(outputs: Numbers, targets: Numbers) -> Value:
@@ -69,7 +69,7 @@ def binary_cross_entropy(logits: Numbers, targets: Numbers) -> Value:
     return _mean([_binary_cross_entropy(z, t) for z, t in _pairs(logits, targets)])
 
 
-def _binary_cross_entropy(logit: Value, target: Number) -> Value:
+def _binary_cross_entropy(logit: Value, target: Value | float) -> Value:
     # −log σ(z) is softplus(−z), which cannot overflow. The shorter softplus(z) − t·z would lose
     # every digit of a small loss and of its derivative.
     if not isinstance(target, Value):
@@ -80,7 +80,7 @@ def _binary_cross_entropy(logit: Value, target: Number) -> Value:
     return target * (-logit).softplus() + (1 - target) * logit.softplus()
 
 
-def cross_entropy(logits: Sequence[Number], target: SupportsIndex | Sequence[Number]) -> Value:
+def cross_entropy(logits: Iterable[Number], target: SupportsIndex | Iterable[Number]) -> Value:
     """−Σ t·log softmax(z), for one example: a logit z for each class, and which class is right.
 
     target: the number of the right class, from 0 on; or a list with the probability t of each
@@ -152,7 +152,7 @@ def l1(parameters: Iterable[Value]) -> Value:
 # quarter fewer operations, and loses every digit of a small probability.)
 
 
-def softmax(logits: Sequence[Number]) -> list[Value]:
+def softmax(logits: Iterable[Number]) -> list[Value]:
     """exp(z)/Σ exp(z) for each logit z: probabilities, which add up to 1 (Bridle 1990).
 
     Of −inf it is 0. All are nan if all logits are −inf, or one is inf or nan, as in PyTorch.
@@ -165,7 +165,7 @@ def softmax(logits: Sequence[Number]) -> list[Value]:
     return [power / total for power in powers]
 
 
-def log_softmax(logits: Sequence[Number]) -> list[Value]:
+def log_softmax(logits: Iterable[Number]) -> list[Value]:
     """log softmax(z) for each logit z: finite also where the probability is too small for a float.
 
     Of −inf it is −inf. All are nan if all logits are −inf, or one is inf or nan, as in PyTorch.
@@ -178,7 +178,7 @@ def log_softmax(logits: Sequence[Number]) -> list[Value]:
     return [z - log_total for z in shifted]
 
 
-def logsumexp(logits: Sequence[Number]) -> Value:
+def logsumexp(logits: Iterable[Number]) -> Value:
     """log Σ exp(z), a maximum with its corners rounded: its derivatives are softmax(logits).
 
     All −inf make −inf, and inf makes inf, as in PyTorch; the derivatives are nan there.
@@ -195,7 +195,7 @@ def logsumexp(logits: Sequence[Number]) -> Value:
     return _log_total([z - largest for z in values]) + largest
 
 
-def _values(logits: Sequence[Number]) -> list[Value]:
+def _values(logits: Iterable[Number]) -> list[Value]:
     return [as_value(z) for z in _listed("logits", logits)]
 
 
@@ -237,7 +237,7 @@ def _listed(name: str, given: Any) -> list[Any]:
     return listed
 
 
-def _pairs(outputs: Numbers, targets: Numbers) -> list[tuple[Value, Number]]:
+def _pairs(outputs: Numbers, targets: Numbers) -> list[tuple[Value, Value | float]]:
     """Each output as a Value, with its target."""
     of, to = _listed("outputs", outputs), _listed("targets", targets)
     if len(of) != len(to):
@@ -248,7 +248,7 @@ def _pairs(outputs: Numbers, targets: Numbers) -> list[tuple[Value, Number]]:
     ]
 
 
-def _class_or_probabilities(target: Any, classes: int) -> int | list[Number]:
+def _class_or_probabilities(target: Any, classes: int) -> int | list[Value | float]:
     """The number of a class, or a probability for each class."""
     with suppress(TypeError):  # which is what a list, an array or a float is to this
         right = operator.index(target)

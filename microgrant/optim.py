@@ -18,7 +18,7 @@ import math
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, ClassVar, TypeAlias
 
-from .engine.arguments import as_number, shown, whole_number
+from .engine.arguments import RealNumber, as_number, shown, whole_number
 from .engine.value import NO_GRADIENT, Value
 from .ops.table import clip
 
@@ -43,11 +43,11 @@ class Optimizer:
     MEMORY: ClassVar[Mapping[str, float]] = {}
 
     def __init__(
-        self, parameters: Iterable[Value], learning_rate: float, weight_decay: float = 0.0
+        self, parameters: Iterable[Value], learning_rate: RealNumber, weight_decay: RealNumber = 0.0
     ) -> None:
-        self.parameters = _leaves(parameters)
+        self.parameters: list[Value] = _leaves(parameters)
         self.learning_rate = learning_rate
-        self.weight_decay = _setting("weight_decay", weight_decay)
+        self.weight_decay: float = _setting("weight_decay", weight_decay)
         self._memory = {name: [0.0] * len(self.parameters) for name in self.MEMORY}
 
     @property
@@ -56,7 +56,7 @@ class Optimizer:
         return self._learning_rate
 
     @learning_rate.setter
-    def learning_rate(self, rate: float) -> None:
+    def learning_rate(self, rate: RealNumber) -> None:
         self._learning_rate = _setting("learning_rate", rate)
 
     def step(self) -> None:
@@ -66,7 +66,7 @@ class Optimizer:
     def zero_grad(self) -> None:
         """Forget the gradients of all parameters: call it between two steps."""
         for parameter in self.parameters:
-            parameter.grad = NO_GRADIENT
+            parameter._grad = NO_GRADIENT
 
     def state(self) -> dict[str, Any]:
         """The settings, and what is remembered of each parameter: plain data, ready for JSON.
@@ -128,16 +128,16 @@ class SGD(Optimizer):
     1.000
     """
 
-    SETTINGS = ("learning_rate", "momentum", "nesterov", "weight_decay")
+    SETTINGS: ClassVar[tuple[str, ...]] = ("learning_rate", "momentum", "nesterov", "weight_decay")
     MEMORY: ClassVar[Mapping[str, float]] = {"velocity": -math.inf}
 
     def __init__(
         self,
         parameters: Iterable[Value],
-        learning_rate: float = 0.01,
-        momentum: float = 0.0,
+        learning_rate: RealNumber = 0.01,
+        momentum: RealNumber = 0.0,
         nesterov: bool = False,
-        weight_decay: float = 0.0,
+        weight_decay: RealNumber = 0.0,
     ) -> None:
         super().__init__(parameters, learning_rate, weight_decay)
         self.momentum = _setting("momentum", momentum, below=1.0)
@@ -150,11 +150,9 @@ class SGD(Optimizer):
         rate, momentum, nesterov = self.learning_rate, self.momentum, self.nesterov
         decay, velocities = self.weight_decay, self._memory["velocity"]
         for i, parameter in enumerate(self.parameters):
-            gradient: Any = parameter.grad
-            if gradient.__class__ is not float:
-                gradient = _number_or_none(gradient)
-                if gradient is None:
-                    continue
+            gradient = parameter._grad
+            if gradient is NO_GRADIENT:
+                continue
             if decay:
                 gradient += decay * parameter._data
             if momentum:
@@ -180,17 +178,17 @@ class Adam(Optimizer):
     1.000
     """
 
-    SETTINGS = ("learning_rate", "betas", "eps", "weight_decay")
+    SETTINGS: ClassVar[tuple[str, ...]] = ("learning_rate", "betas", "eps", "weight_decay")
     MEMORY: ClassVar[Mapping[str, float]] = {"steps": 0.0, "mean": -math.inf, "square": 0.0}
     DECOUPLED: ClassVar[bool] = False  # whether weight decay stays out of the gradient
 
     def __init__(
         self,
         parameters: Iterable[Value],
-        learning_rate: float = 0.001,
-        betas: tuple[float, float] = (0.9, 0.999),
-        eps: float = 1e-8,
-        weight_decay: float = 0.0,
+        learning_rate: RealNumber = 0.001,
+        betas: tuple[RealNumber, RealNumber] = (0.9, 0.999),
+        eps: RealNumber = 1e-8,
+        weight_decay: RealNumber = 0.0,
     ) -> None:
         super().__init__(parameters, learning_rate, weight_decay)
         if not isinstance(betas, (tuple, list)) or len(betas) != 2:
@@ -206,11 +204,9 @@ class Adam(Optimizer):
         steps, means, squares = (self._memory[name] for name in ("steps", "mean", "square"))
         corrected = length = root = 0.0
         for i, parameter in enumerate(self.parameters):
-            gradient: Any = parameter.grad
-            if gradient.__class__ is not float:
-                gradient = _number_or_none(gradient)
-                if gradient is None:
-                    continue
+            gradient = parameter._grad
+            if gradient is NO_GRADIENT:
+                continue
             if decoupled:
                 parameter._data *= kept
             elif decay:
@@ -237,15 +233,15 @@ class AdamW(Adam):
     0.95
     """
 
-    DECOUPLED = True
+    DECOUPLED: ClassVar[bool] = True
 
     def __init__(
         self,
         parameters: Iterable[Value],
-        learning_rate: float = 0.001,
-        betas: tuple[float, float] = (0.9, 0.999),
-        eps: float = 1e-8,
-        weight_decay: float = 0.01,
+        learning_rate: RealNumber = 0.001,
+        betas: tuple[RealNumber, RealNumber] = (0.9, 0.999),
+        eps: RealNumber = 1e-8,
+        weight_decay: RealNumber = 0.01,
     ) -> None:
         super().__init__(parameters, learning_rate, betas, eps, weight_decay)
 
@@ -270,7 +266,14 @@ class RMSprop(Optimizer):
     1.000
     """
 
-    SETTINGS = ("learning_rate", "alpha", "eps", "momentum", "centered", "weight_decay")
+    SETTINGS: ClassVar[tuple[str, ...]] = (
+        "learning_rate",
+        "alpha",
+        "eps",
+        "momentum",
+        "centered",
+        "weight_decay",
+    )
     MEMORY: ClassVar[Mapping[str, float]] = {
         "square": 0.0,
         "mean": -math.inf,
@@ -280,12 +283,12 @@ class RMSprop(Optimizer):
     def __init__(
         self,
         parameters: Iterable[Value],
-        learning_rate: float = 0.01,
-        alpha: float = 0.99,
-        eps: float = 1e-8,
-        momentum: float = 0.0,
+        learning_rate: RealNumber = 0.01,
+        alpha: RealNumber = 0.99,
+        eps: RealNumber = 1e-8,
+        momentum: RealNumber = 0.0,
         centered: bool = False,
-        weight_decay: float = 0.0,
+        weight_decay: RealNumber = 0.0,
     ) -> None:
         super().__init__(parameters, learning_rate, weight_decay)
         self.alpha = _setting("alpha", alpha, below=1.0)
@@ -299,11 +302,9 @@ class RMSprop(Optimizer):
         fresh, centered, decay, sqrt = 1 - alpha, self.centered, self.weight_decay, math.sqrt
         squares, means, velocities = (self._memory[x] for x in ("square", "mean", "velocity"))
         for i, parameter in enumerate(self.parameters):
-            gradient: Any = parameter.grad
-            if gradient.__class__ is not float:
-                gradient = _number_or_none(gradient)
-                if gradient is None:
-                    continue
+            gradient = parameter._grad
+            if gradient is NO_GRADIENT:
+                continue
             if decay:
                 gradient += decay * parameter._data
             squares[i] = square = alpha * squares[i] + fresh * gradient * gradient
@@ -318,7 +319,7 @@ class RMSprop(Optimizer):
             parameter._data -= rate * change
 
 
-def clip_gradients(parameters: Iterable[Value], max_norm: float) -> float:
+def clip_gradients(parameters: Iterable[Value], max_norm: RealNumber) -> float:
     """Scale all gradients by one factor, so that their norm is at most `max_norm`; the norm before.
 
     The norm is the Euclidean norm of all gradients together (Pascanu, Mikolov and Bengio 2013);
@@ -345,7 +346,7 @@ def clip_gradients(parameters: Iterable[Value], max_norm: float) -> float:
     return norm
 
 
-def clip_gradient_values(parameters: Iterable[Value], max_value: float) -> None:
+def clip_gradient_values(parameters: Iterable[Value], max_value: RealNumber) -> None:
     """Bring each gradient into the interval from −max_value to max_value; nan stays nan.
 
     >>> x = Value(3.0)
@@ -447,18 +448,12 @@ def _leaves(parameters: Iterable[Value]) -> list[Value]:
     return leaves
 
 
-def _number_or_none(gradient: Any) -> float | None:
-    """A gradient that is no plain float: none at all, or a number of another library."""
-    return None if gradient is NO_GRADIENT or gradient is None else as_number(gradient)
-
-
 def _gradients(parameters: Iterable[Value]) -> dict[Value, float]:
     """The gradients of those parameters that a backward pass has reached."""
-    gradients = ((parameter, _number_or_none(parameter.grad)) for parameter in _leaves(parameters))
-    return {parameter: gradient for parameter, gradient in gradients if gradient is not None}
+    return {p: p._grad for p in _leaves(parameters) if p._grad is not NO_GRADIENT}
 
 
-def _setting(name: str, number: float, below: float = math.inf) -> float:
+def _setting(name: str, number: RealNumber, below: float = math.inf) -> float:
     number = as_number(number)
     if not 0 <= number < below:
         limit = "" if below == math.inf else f" below {below:g}"
@@ -466,7 +461,7 @@ def _setting(name: str, number: float, below: float = math.inf) -> float:
     return number
 
 
-def _eps(optimizer: Optimizer, eps: float) -> float:
+def _eps(optimizer: Optimizer, eps: RealNumber) -> float:
     eps = _setting("eps", eps)
     if not eps:
         kind = type(optimizer).__name__
@@ -474,7 +469,7 @@ def _eps(optimizer: Optimizer, eps: float) -> float:
     return eps
 
 
-def _bound(name: str, number: float) -> float:
+def _bound(name: str, number: RealNumber) -> float:
     number = as_number(number)
     if not number >= 0:
         raise ValueError(f"{name} is a number from 0 on, but got {number}")

@@ -10,6 +10,8 @@ from typing import NoReturn
 import pytest
 from hypothesis import settings
 
+collect_ignore = ["typed"]  # programs to be checked, some of whose lines are mistakes
+
 # The same cases every time: a failure is about the change at hand, and not about chance.
 settings.register_profile("suite", derandomize=True)
 settings.load_profile("suite")

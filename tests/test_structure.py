@@ -11,7 +11,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
-from typing import get_origin
+from typing import get_origin, get_type_hints
 
 import pytest
 
@@ -212,6 +212,19 @@ def test_what_is_public_is_listed_once(name: str) -> None:
     assert names or "nothing to call here" in (module.__doc__ or "")
     assert len(set(names)) == len(names)
     assert [name for name in names if not hasattr(module, name)] == []
+
+
+@pytest.mark.parametrize("name", PUBLIC_MODULES)
+def test_the_types_of_what_is_public_can_be_looked_up(name: str) -> None:
+    module = importlib.import_module(name)
+    for public in (getattr(module, public_name) for public_name in public_names(module)):
+        if get_origin(public) or not (inspect.isfunction(public) or inspect.isclass(public)):
+            continue
+        members = vars(public).values() if inspect.isclass(public) else ()
+        for x in (public, *members):
+            typed = getattr(x, "fget", None) or getattr(x, "__func__", x)
+            if inspect.isfunction(typed) or typed is public:
+                get_type_hints(typed)
 
 
 def public_names(module: ModuleType) -> list[str]:

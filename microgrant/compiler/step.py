@@ -15,7 +15,7 @@ at once, and many rows on all cores; without it, as the Python text of `source`.
 from __future__ import annotations
 
 from array import array
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from functools import cached_property
 from math import isfinite
 from typing import Any, ClassVar, NoReturn, TypeAlias, overload
@@ -33,7 +33,7 @@ from .targets import machine_for
 
 __all__ = ["DecisionWarning", "Predictor", "Step", "compile"]
 
-Values: TypeAlias = Sequence[Value]
+Values: TypeAlias = Iterable[Value]
 Outputs: TypeAlias = Callable[[Program], list[Register]]
 
 
@@ -46,8 +46,10 @@ def compile(
     outputs: Value, inputs: Values = ..., parameters: None = ..., *, target: str = ...
 ) -> Predictor: ...
 @overload
+def compile(outputs: Value, inputs: Values, parameters: Values, *, target: str = ...) -> Step: ...
+@overload
 def compile(
-    outputs: Value, inputs: Values = ..., parameters: Values = ..., *, target: str = ...
+    outputs: Value, inputs: Values = ..., *, parameters: Values, target: str = ...
 ) -> Step: ...
 @overload
 def compile(
@@ -279,11 +281,10 @@ class Step(Compiled):
         loss, *gradients = self._means(self._run, self._present(), rows).tolist()
         out_of_reach = self._out_of_reach
         for p, gradient in zip(self._parameters, gradients, strict=True):
-            old = p.grad
-            if old is not NO_GRADIENT and old is not None:
-                p.grad = old + gradient
+            if p._grad is not NO_GRADIENT:
+                p._grad += gradient
             elif not out_of_reach or p not in out_of_reach:
-                p.grad = gradient
+                p._grad = gradient
         return loss  # type: ignore[no-any-return]
 
     def value_and_grad(self, parameters: Any, rows: Any = None) -> tuple[float, Buffer]:

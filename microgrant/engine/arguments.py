@@ -2,7 +2,7 @@
 
 With this module you can
 
-- take one real number, of whatever library:     as_number(x)
+- take one real number, of whatever library:     def f(x: RealNumber): as_number(x)
 - take a whole number that is large enough:      whole_number("epochs", epochs)
 - show in a message what came:                   f"expected a Value, but got {shown(x)}"
 - import what is an extra:                       torch = imported("torch", "torch")
@@ -14,11 +14,19 @@ import importlib
 import numbers
 import operator
 from contextlib import suppress
-from typing import Any, SupportsIndex
+from typing import Any, Protocol, SupportsIndex
 
 from .conditions import Condition
 
-__all__ = ["as_label", "as_number", "imported", "shown", "whole_number"]
+__all__ = ["RealNumber", "as_label", "as_number", "imported", "shown", "whole_number"]
+
+
+class RealNumber(Protocol):
+    """What `as_number` takes, for type checkers: a number of Python's, NumPy's or others'."""
+
+    def __float__(self) -> float: ...
+
+    def __hash__(self) -> int: ...  # which an array has not
 
 
 def as_number(x: object) -> float:

@@ -10,11 +10,11 @@ from __future__ import annotations
 import math
 import numbers
 from functools import partial as bind
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from ..ops.operators import Operators
 from ..ops.table import OPERATIONS, Operation, clip, of_many, power
-from .arguments import as_number
+from .arguments import RealNumber, as_number
 from .by_hand import Function, function_of, give_function, hand_on
 from .conditions import Condition, Sameness, compare
 from .copying import copied, deep_copy
@@ -25,7 +25,7 @@ __all__ = ["Arithmetic", "is_operand"]
 V = TypeVar("V", bound=Node)  # Value itself, which stands on this module
 
 
-class Arithmetic(Operators["V | float", "V", Condition], Generic[V]):
+class Arithmetic(Operators["V | RealNumber", "V", Condition], Generic[V]):
     """What a `Value` inherits."""
 
     __slots__ = ()
@@ -113,15 +113,15 @@ class Arithmetic(Operators["V | float", "V", Condition], Generic[V]):
         """log(1 + exp(this)), which never overflows: the smooth relative of ReLU."""
         return self._apply(OPERATIONS["softplus"], self)
 
-    def maximum(self, *others: V | float) -> V:
+    def maximum(self, *others: V | RealNumber) -> V:
         """The largest of this and others; those that tie share the gradient evenly."""
         return self._apply(of_many("maximum", 1 + len(others)), self, *others)
 
-    def minimum(self, *others: V | float) -> V:
+    def minimum(self, *others: V | RealNumber) -> V:
         """The smallest of this and others; those that tie share the gradient evenly."""
         return self._apply(of_many("minimum", 1 + len(others)), self, *others)
 
-    def clip(self, low: float = -math.inf, high: float = math.inf) -> V:
+    def clip(self, low: RealNumber = -math.inf, high: RealNumber = math.inf) -> V:
         """This, kept between two numbers; the derivative is 1 from bound to bound."""
         low, high = as_number(low), as_number(high)
         if not low <= high:
@@ -145,17 +145,19 @@ class Arithmetic(Operators["V | float", "V", Condition], Generic[V]):
     def _backward(self: V, function: Function) -> None:
         give_function(self, function)
 
-    def __float__(self) -> float:
-        """An error: a plain number would lose the gradient in silence, as in ``math.exp(v)``."""
-        raise TypeError(
-            "a Value is no plain number, and made one it would lose its gradient: use its own "
-            "functions, as v.exp() for math.exp(v), or v.data for the number"
-        )
+    if not TYPE_CHECKING:  # so that type checkers see no __float__, and refuse it as well
 
-    __int__ = __trunc__ = __floor__ = __ceil__ = __float__
+        def __float__(self) -> float:
+            """An error: a plain number would lose its gradient in silence, as ``math.exp(v)``."""
+            raise TypeError(
+                "a Value is no plain number, and made one it would lose its gradient: use its own "
+                "functions, as v.exp() for math.exp(v), or v.data for the number"
+            )
 
-    def __round__(self, digits: int | None = None) -> float:
-        return float(self)
+        __int__ = __trunc__ = __floor__ = __ceil__ = __float__
+
+        def __round__(self, digits: int | None = None) -> float:
+            return float(self)
 
     def __repr__(self) -> str:
         return f"Value(data={self.data}, grad={self.grad})"

@@ -151,7 +151,7 @@ def give_function(result: Node, function: Function) -> None:
 def hand_on(result: Node, operands: tuple[Node, ...], partials: tuple[float, ...]) -> None:
     """The chain rule for one result: add its gradient, times each partial, to the operand's."""
     for operand, partial in zip(operands, partials, strict=True):
-        operand.grad += partial * result.grad
+        operand._grad += partial * result._grad
 
 
 def added(result: Node, upstream: float) -> tuple[float, ...]:

@@ -10,12 +10,12 @@ With this module you can
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from numbers import Real
 
 from .arguments import as_number
 from .derivatives import grad
-from .value import Value
+from .value import Number, Value
 
 __all__ = ["GradientError", "gradcheck", "numerical_derivative"]
 
@@ -26,7 +26,7 @@ class GradientError(ValueError):
 
 def gradcheck(
     f: Callable[..., Value],
-    inputs: Sequence[float | Value],
+    inputs: Iterable[Number],
     *,
     tolerance: float = 1e-6,
     order: int = 1,

@@ -60,8 +60,10 @@ class Condition:
 
     def __init__(self, truth: bool, relation: str, left: Any, right: Any = None) -> None:
         """The truth is handed over, since only who compares has the numbers at hand."""
-        self.truth = bool(truth)  # NumPy has a bool of its own
-        self.relation, self.left, self.right = relation, left, right
+        self.truth: bool = bool(truth)  # NumPy has a bool of its own
+        self.relation: str = relation
+        self.left: Any = left
+        self.right: Any = right
         self._decided_at: str  # as in a Value: the line that made a decision on this, if one did
 
     @property
@@ -163,7 +165,9 @@ class Condition:
             return NotImplemented
         return (self | other) & ~(self & other)
 
-    __rand__, __ror__, __rxor__ = __and__, __or__, __xor__
+    __rand__: Callable[[Condition, Any], Condition] = __and__
+    __ror__: Callable[[Condition, Any], Condition] = __or__
+    __rxor__: Callable[[Condition, Any], Condition] = __xor__
 
     def __eq__(self, other: object) -> Any:
         if isinstance(other, Sameness):
@@ -323,11 +327,11 @@ def reach_branches(choices: Iterable[Choice], visited: float) -> None:
     seen: set[Any] = set()
     while stack:
         node = stack.pop()
-        if node.grad is visited or node in seen:
+        if node._grad is visited or node in seen:
             continue
         seen.add(node)
-        if node.operation is None and node.grad is NO_GRADIENT:
-            node.grad = 0.0
+        if node.operation is None and node._grad is NO_GRADIENT:
+            node._grad = 0.0
         stack += branches(node)
 
 

@@ -12,7 +12,7 @@ With this module you can
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial as bind
 from types import SimpleNamespace
 from typing import Any, Literal, overload
@@ -69,14 +69,14 @@ VALUES = SimpleNamespace(
 @overload
 def grad(y: Value, xs: Value, create_graph: Literal[False] = False) -> float: ...
 @overload
-def grad(y: Value, xs: Sequence[Value], create_graph: Literal[False] = False) -> list[float]: ...
+def grad(y: Value, xs: Iterable[Value], create_graph: Literal[False] = False) -> list[float]: ...
 @overload
 def grad(y: Value, xs: Value, create_graph: Literal[True]) -> Value: ...
 @overload
-def grad(y: Value, xs: Sequence[Value], create_graph: Literal[True]) -> list[Value]: ...
+def grad(y: Value, xs: Iterable[Value], create_graph: Literal[True]) -> list[Value]: ...
 @overload
-def grad(y: Value, xs: Value | Sequence[Value], create_graph: bool) -> Any: ...
-def grad(y: Value, xs: Value | Sequence[Value], create_graph: bool = False) -> Any:
+def grad(y: Value, xs: Value | Iterable[Value], create_graph: bool) -> Any: ...
+def grad(y: Value, xs: Value | Iterable[Value], create_graph: bool = False) -> Any:
     """dy/dx for one x or for a list of them; no `.grad` is touched.
 
     With `create_graph` the derivatives are Values with graphs of their own, and can be
@@ -182,7 +182,7 @@ def _gradients(
     return gradients
 
 
-def where(condition: object, if_true: Number, if_false: Number) -> Value:
+def where(condition: Condition | Number, if_true: Number, if_false: Number) -> Value:
     """One of two values; the gradient goes to the one that is taken, and never to the other.
 
     So ``where(x > 0, x.log(), 0.0)`` has the derivative 0, and not nan, at x = 0.

@@ -14,12 +14,12 @@ numbers to record it at: ``hessian(lambda a, b: (a * b).exp(), [0.5, -1.0])``.
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from functools import reduce
 from typing import Any, TypeAlias, TypeGuard
 
 from . import modes
-from .arguments import as_number, shown
+from .arguments import RealNumber, as_number, shown
 from .derivatives import grad
 from .value import Number, Value
 
@@ -48,7 +48,7 @@ def value_and_grad(f: Callable[..., Value]) -> Callable[..., tuple[float, Any]]:
             "of a recorded Value, grad(y, xs) is the gradient, and y.data the value"
         )
 
-    def at(*arguments: Number | Sequence[Number]) -> tuple[float, Any]:
+    def at(*arguments: Number | Collection[Number]) -> tuple[float, Any]:
         if not arguments:
             raise TypeError("the function of value_and_grad needs a number to be differentiated at")
         leaves = [_leaves(x) for x in arguments]
@@ -60,7 +60,7 @@ def value_and_grad(f: Callable[..., Value]) -> Callable[..., tuple[float, Any]]:
     return at
 
 
-def jacobian(outputs: Many, inputs: Sequence[Number]) -> list[list[float]]:
+def jacobian(outputs: Many, inputs: Collection[Number]) -> list[list[float]]:
     """The derivatives of each output, in a row, by each input: one backward pass for each output.
 
     outputs: one Value or several; or a function of as many Values as there are inputs.
@@ -76,7 +76,7 @@ def jacobian(outputs: Many, inputs: Sequence[Number]) -> list[list[float]]:
     return [grad(_one("jacobian", y), leaves) for y in _listed(recorded)]
 
 
-def hessian(output: One, inputs: Sequence[Number]) -> list[list[float]]:
+def hessian(output: One, inputs: Collection[Number]) -> list[list[float]]:
     """All second derivatives of one output: the Jacobian of its gradient, n backward passes.
 
     output: one Value; or a function of as many Values as there are inputs.
@@ -92,7 +92,7 @@ def hessian(output: One, inputs: Sequence[Number]) -> list[list[float]]:
     return jacobian(gradient, leaves)
 
 
-def hvp(output: One, inputs: Sequence[Number], vector: Sequence[float]) -> list[float]:
+def hvp(output: One, inputs: Collection[Number], vector: Collection[RealNumber]) -> list[float]:
     """The product of the Hessian and a vector: about a dozen gradients, however many inputs.
 
     It is the gradient of vector·gradient, and needs no Hessian (Pearlmutter 1994).
@@ -117,14 +117,16 @@ def hvp(output: One, inputs: Sequence[Number], vector: Sequence[float]) -> list[
 # --- What was given: recorded already, or a function to record ----------------------------------
 
 
-def _gradient(name: str, output: One, inputs: Sequence[Number]) -> tuple[list[Value], list[Value]]:
+def _gradient(
+    name: str, output: One, inputs: Collection[Number]
+) -> tuple[list[Value], list[Value]]:
     """The gradient of one output, recorded, and what it is by."""
     recorded, leaves = _recorded(name, output, inputs)
     _refuse_no_grad(name)
     return grad(_one(name, recorded), leaves, create_graph=True), leaves
 
 
-def _recorded(name: str, outputs: Many, inputs: Sequence[Number]) -> tuple[Any, list[Value]]:
+def _recorded(name: str, outputs: Many, inputs: Collection[Number]) -> tuple[Any, list[Value]]:
     """The outputs, of a function too, and what they are to be differentiated by."""
     if not _is_list(inputs) or not len(inputs):
         raise TypeError(f"the inputs of {name} are a list that is not empty, not {shown(inputs)}")

@@ -38,6 +38,7 @@ class Node(Protocol):
     label: str
     operation: Operation | None
     _decided_at: str
+    _grad: float  # what `grad` reads, without the call of a property
     _made_at: str
 
     def _record(self, operation: Operation, operands: Any, partials: Any) -> None:

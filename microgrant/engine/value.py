@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from typing import Any, TypeAlias
 
 from ..ops.table import FLOATS, OPERATIONS, Operation
-from .arguments import as_label, as_number, shown
+from .arguments import RealNumber, as_label, as_number, shown
 from .arithmetic import Arithmetic, is_operand
 from .by_hand import added, record_by_hand
 from .conditions import Choice, reach_branches
@@ -27,7 +27,6 @@ from .node import NO_GRADIENT
 __all__ = ["NO_GRADIENT", "Value", "as_value", "topological_order"]
 
 ADD, MUL = OPERATIONS["add"], OPERATIONS["mul"]
-Number: TypeAlias = "Value | float"
 new = object.__new__  # without __init__, which looks at what a user gave
 
 
@@ -56,19 +55,19 @@ class Value(Arithmetic["Value"]):
     # look at, which took half of a step's time. Else `_right` is a tuple, of all but the first.
     __slots__ = (
         "__dict__", "__weakref__",  # for what you note on a Value, and what few have: a label
-        "_data", "_left", "_left_partial", "_right", "_right_partial", "grad", "operation",
+        "_data", "_grad", "_left", "_left_partial", "_right", "_right_partial", "operation",
     )  # fmt: skip
 
     def __init__(
-        self, data: float, _children: str | Sequence[Value] = (), _op: str | Sequence[float] = "",
-        label: str = "",
+        self, data: RealNumber, _children: str | Sequence[Value] = (),
+        _op: str | Sequence[float] = "", label: str = "",
     ) -> None:  # fmt: skip
         if isinstance(_children, str):  # Value(2.0, "a")
             label, _children = _children, ()
         self._data: float = data if data.__class__ is float else as_number(data)
-        self.grad: float = NO_GRADIENT
+        self._grad: float = NO_GRADIENT
         if label.__class__ is not str or label:
-            self.label = as_label(label)
+            self.label: str = as_label(label)
         self.operation: Operation | None = None
         self._left: Value | None = None
         self._right: Any = ()
@@ -81,8 +80,24 @@ class Value(Arithmetic["Value"]):
         return self._data
 
     @data.setter
-    def data(self, number: float) -> None:
-        self._data = as_number(number)
+    def data(self, number: RealNumber) -> None:
+        self._data = number if number.__class__ is float else as_number(number)
+
+    @property
+    def grad(self) -> float:
+        """The gradient; it reads as 0.0 where there is none yet, and None says that there is none.
+
+        The engine itself goes to `_grad`, and to `_data`: it knows what is in them.
+        """
+        return self._grad
+
+    @grad.setter
+    def grad(self, gradient: RealNumber | None) -> None:
+        if gradient.__class__ is float:
+            self._grad = gradient
+        else:
+            none = gradient is None or gradient is NO_GRADIENT
+            self._grad = NO_GRADIENT if none else as_number(gradient)
 
     @property
     def operands(self) -> tuple[Value, ...]:
@@ -116,7 +131,7 @@ class Value(Arithmetic["Value"]):
         if open_blocks:  # of no_grad() or detect_anomaly()
             return self._apply(ADD, self, other)
         out = new(Value)
-        out._data, out.grad = self._data + other._data, NO_GRADIENT
+        out._data, out._grad = self._data + other._data, NO_GRADIENT
         out.operation, out._left, out._right = ADD, self, other
         out._left_partial = out._right_partial = 1.0
         return out
@@ -129,7 +144,7 @@ class Value(Arithmetic["Value"]):
         if open_blocks:
             return self._apply(MUL, self, other)
         out = new(Value)
-        out._data, out.grad = self._data * other._data, NO_GRADIENT
+        out._data, out._grad = self._data * other._data, NO_GRADIENT
         out.operation, out._left, out._right = MUL, self, other
         out._left_partial, out._right_partial = other._data, self._data
         return out
@@ -147,7 +162,7 @@ class Value(Arithmetic["Value"]):
         numbers = [value._data for value in values]
         data = operation.forward(*numbers)
         out = new(Value)
-        out._data, out.grad = data, NO_GRADIENT
+        out._data, out._grad = data, NO_GRADIENT
         if open_blocks and inside("detect_anomaly"):
             out._made_at = check_value(operation, values, data)
         if open_blocks and inside("no_grad"):
@@ -171,7 +186,7 @@ class Value(Arithmetic["Value"]):
 
     # --- Backward: the chain rule ---------------------------------------------------------------
 
-    def backward(self, grad: float = 1.0) -> None:
+    def backward(self, grad: RealNumber = 1.0) -> None:
         """Add d(self)/d(leaf), times `grad`, to the `.grad` of every leaf that self depends on.
 
         The gradients of interior nodes are computed anew. Those of leaves accumulate, as in
@@ -181,23 +196,23 @@ class Value(Arithmetic["Value"]):
         if open_blocks and inside("detect_anomaly"):
             check_gradients(topological_order(self), seed)
         results, earlier = self._set_back()
-        self.grad += seed
+        self._grad += seed
         try:
             for node in reversed(results):  # each result hands its gradient on to its operands
-                left, right, upstream = node._left, node._right, node.grad
+                left, right, upstream = node._left, node._right, node._grad
                 if right.__class__ is not tuple:
-                    left.grad += node._left_partial * upstream  # type: ignore[union-attr]
-                    right.grad += node._right_partial * upstream
+                    left._grad += node._left_partial * upstream  # type: ignore[union-attr]
+                    right._grad += node._right_partial * upstream
                 elif node._left_partial is None:  # computed by hand
                     node._backward()
                 else:
-                    left.grad += node._left_partial * upstream  # type: ignore[union-attr]
+                    left._grad += node._left_partial * upstream  # type: ignore[union-attr]
                     if right:
                         for operand, partial in zip(right, node._right_partial, strict=True):
-                            operand.grad += partial * upstream
+                            operand._grad += partial * upstream
         finally:
             for leaf, gradient in earlier:  # in one addition: a second pass doubles it exactly
-                leaf.grad += gradient
+                leaf._grad += gradient
 
     def _set_back(self) -> tuple[list[Value], list[tuple[Value, float]]]:
         """Set all gradients to 0; return the results in topological order, and what leaves had."""
@@ -211,7 +226,7 @@ class Value(Arithmetic["Value"]):
             if node is None:  # marks that all operands of the node below it are in place
                 results.append(stack.pop())  # type: ignore[arg-type]
                 continue
-            if node.grad is not zero:
+            if node._grad is not zero:
                 if node._left is not None:
                     stack.append(node)
                     stack.append(None)
@@ -222,11 +237,15 @@ class Value(Arithmetic["Value"]):
                     else:
                         stack.append(node._right)
                     stack.append(node._left)
-                elif node.grad:
-                    earlier.append((node, node.grad))
-                node.grad = zero
+                elif node._grad:
+                    earlier.append((node, node._grad))
+                node._grad = zero
         reach_branches(choices, zero)
         return results, earlier
+
+
+Number: TypeAlias = Value | RealNumber
+"""What an operator takes."""
 
 
 def topological_order(*roots: Value) -> list[Value]:

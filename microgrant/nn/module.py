@@ -19,14 +19,34 @@ import random
 import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeVar
 
 from ..engine.value import NO_GRADIENT, Value
 from .arguments import lists
 
-__all__ = ["Module", "ModuleCall", "Noise"]
+__all__ = ["Module", "ModuleCall", "Noise", "OneOrMany"]
 
 AModule = TypeVar("AModule", bound="Module")
+Returned = TypeVar("Returned", covariant=True)
+
+# What a layer returns: a Value if it has one neuron, or else a list of them. Only who made the
+# layer knows which, so a type checker is told that it is both: `model(x).relu()` and `model(x)[0]`
+# are right, `model(x).rellu()` is not. Any lets `score = score.tanh()` follow `score = model(x)`.
+if TYPE_CHECKING:
+
+    class ValueAndList(Value, list[Value]):  # type: ignore[misc]
+        """There is none: no class can be both."""
+
+    OneOrMany: TypeAlias = ValueAndList | Any
+else:
+    OneOrMany = Value | list[Value]
+
+
+class _HasForward(Protocol[Returned]):
+    """So that the call of a module returns, to a type checker, what its own `forward` does."""
+
+    @property
+    def forward(self) -> Callable[..., Returned]: ...
 
 
 class Noise(Value):
@@ -36,7 +56,7 @@ class Noise(Value):
 
     def __init__(self) -> None:
         super().__init__(random.random(), "noise")
-        self.number = next(self._count)
+        self.number: int = next(self._count)
 
 
 @dataclass(slots=True, eq=False)
@@ -68,15 +88,16 @@ class Module:
     (Value(data=7.0, grad=0.0), ['slope', 'start'])
     """
 
-    training = True
+    training: bool = True
     _words = ""  # for `describe`, with attributes in {}
 
-    def __call__(self, *inputs: Any, **named: Any) -> Any:
+    def __call__(self: _HasForward[Returned], *inputs: Any, **named: Any) -> Returned:
         """`forward`, noting in the Values returned which call of which module they came out of."""
         # As they are before the call: a list of inputs may get its output appended to it.
         given = [value for x in (*inputs, *named.values()) for value in values_in(x)]
         outputs = self.forward(*inputs, **named)
-        call, noted = ModuleCall(weakref.ref(self), tuple(given)), set(given)
+        module: Any = self
+        call, noted = ModuleCall(weakref.ref(module), tuple(given)), set(given)
         for output in values_in(outputs):
             # What was given was not made here, and the note would make it refer to itself.
             if output.operation and output not in noted:
@@ -155,7 +176,7 @@ class Module:
     def zero_grad(self) -> None:
         """Forget the gradients of all parameters: call it between two steps."""
         for parameter in self.parameters():
-            parameter.grad = NO_GRADIENT
+            parameter._grad = NO_GRADIENT
 
     def describe(self) -> str:
         """A few words for a drawing; a subclass may say more than its name, as `Layer` does."""

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from functools import reduce
 from typing import Any
 
@@ -23,7 +23,7 @@ from ..engine.derivatives import apply
 from ..engine.value import Number, Value
 from .activations import activation_named
 from .arguments import inputs_of, one_of
-from .module import Module
+from .module import Module, OneOrMany
 
 __all__ = ["INITS", "MLP", "Layer", "Neuron", "Sequential"]
 
@@ -71,7 +71,7 @@ class Neuron(Module):
         self.w = [Value(random.uniform(-bound, bound)) for _ in range(self.nin)]
         self.b = Value(0.0)
 
-    def forward(self, x: Sequence[Number]) -> Value:
+    def forward(self, x: Iterable[Number]) -> Value:
         """The activation of the weighted sum."""
         total = self.b
         for w, value in zip(self.w, inputs_of(self, x, len(self.w)), strict=True):
@@ -102,7 +102,7 @@ class Layer(Module):
         """Those of each neuron, `nout` among them."""
         return self.neurons[0].settings()
 
-    def forward(self, x: Sequence[Number]) -> Any:
+    def forward(self, x: Iterable[Number]) -> OneOrMany:
         """The outputs of all neurons; without the list around it if there is one."""
         inputs = inputs_of(self, x, self.nin)
         outputs = [neuron(inputs) for neuron in self.neurons]
@@ -151,7 +151,7 @@ class MLP(Module):
     """
 
     def __init__(
-        self, nin: int, nouts: Sequence[int], activation: str = "relu", init: str = "uniform"
+        self, nin: int, nouts: Iterable[int], activation: str = "relu", init: str = "uniform"
     ) -> None:
         try:
             sizes = [nin, *nouts]
@@ -167,7 +167,7 @@ class MLP(Module):
         self.nin, self.nouts = self.layers[0].nin, [layer.nout for layer in self.layers]
         self.activation, self.init = activation, init
 
-    def forward(self, x: Sequence[Number]) -> Any:
+    def forward(self, x: Iterable[Number]) -> OneOrMany:
         """The outputs of the last layer."""
         outputs: Any = inputs_of(self, x, self.nin)
         for layer in self.layers:

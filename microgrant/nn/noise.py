@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..engine.arguments import as_number
+from ..engine.arguments import RealNumber, as_number
 from ..engine.conditions import whole_order
 from ..engine.derivatives import where
 from ..engine.value import Value
@@ -53,8 +53,8 @@ class Dropout(Module):
 
     _words = "Dropout {p:g}"
 
-    def __init__(self, p: float) -> None:
-        self.p = as_number(p)
+    def __init__(self, p: RealNumber) -> None:
+        self.p: float = as_number(p)
         if not 0 <= self.p < 1:
             raise ValueError(f"p, the probability to be dropped, is in [0, 1), but got {p!r}")
         self.noise: list[Noise] = []

@@ -8,7 +8,7 @@ With this module you can
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Any
 
 from ..engine.arguments import shown, whole_number
@@ -41,7 +41,7 @@ class RNNCell(Module):
         both = self.nin + self.nhidden
         self.neurons = [Neuron(both, True, activation, init, nhidden) for _ in range(nhidden)]
 
-    def forward(self, x: Sequence[Number], h: Sequence[Number]) -> list[Value]:
+    def forward(self, x: Iterable[Number], h: Iterable[Number]) -> list[Value]:
         """What the neurons say: the h of the next step."""
         seen = inputs_of(self, x, self.nin) + inputs_of(self, h, self.nhidden, "hidden number")
         return [neuron(seen) for neuron in self.neurons]
@@ -69,7 +69,7 @@ class RNN(Module):
         return {**self.cell.settings(), "truncate": self.truncate}
 
     def forward(
-        self, sequence: Iterable[Any], h: Sequence[Number] | None = None
+        self, sequence: Iterable[Any], h: Iterable[Number] | None = None
     ) -> list[list[Value]]:
         """The hidden numbers after each input; h is what they begin with, or else they are 0."""
         try:

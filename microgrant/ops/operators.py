@@ -10,6 +10,7 @@ it to a program: so one rule of the table runs on all three.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Generic, TypeVar
 
 __all__ = ["Operators"]
@@ -105,4 +106,4 @@ class Operators(Generic[Operand, Result, Truth]):
     def __ne__(self, other: object) -> Truth:  # type: ignore[override]
         return self._compare("!=", self, other)
 
-    __hash__ = object.__hash__
+    __hash__: Callable[..., int] = object.__hash__

@@ -28,8 +28,6 @@ __all__ = ["TARGETS", "TERMS", "Term", "derivative", "forward", "number"]
 TARGETS = ("text", "python", "latex", "javascript")
 CASES, LOGIC, COMPARISON = -2, -1, 0  # bind looser than a sum
 
-Operand: TypeAlias = "Term | float"
-
 
 @dataclass(frozen=True, eq=False)
 class Term(Operators["Term | float", "Term", "Term"]):
@@ -57,6 +55,9 @@ class Term(Operators["Term | float", "Term", "Term"]):
 
     def __or__(self, other: Term) -> Term:
         return Term("or", (self, other))
+
+
+Operand: TypeAlias = Term | float
 
 
 def _maker(operation: Operation) -> Callable[..., Term]:

@@ -204,7 +204,7 @@ class Search:
 
     def __init__(self, trials: Sequence[Trial], maximize: bool, interrupted: bool) -> None:
         sign = -1 if maximize else 1
-        self.trials = sorted(
+        self.trials: list[Trial] = sorted(
             trials, key=lambda t: math.inf if math.isnan(t.score) else sign * t.score
         )
         self.interrupted = interrupted

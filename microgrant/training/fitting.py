@@ -55,7 +55,7 @@ State: TypeAlias = Mapping[str, Any]
 WORTH_COMPILING = 100  # inputs to predict; fewer are done before the compiler is
 # After which epochs what is compiled is compared with Python: at first often, as that is when a
 # model changes most, and then seldom: one example takes Python as long as a few native epochs.
-CHECKS = {1, 2, *(4 * 8**i for i in range(20))}
+CHECKS: set[int] = {1, 2, *(4 * 8**i for i in range(20))}
 FUNCTIONS = {
     "model": "a Module or a function of one input",
     "loss": "a function of outputs and a target, such as losses.cross_entropy",

@@ -40,6 +40,10 @@ from .style import THEMES, in_attribute, in_label, sign
 
 if TYPE_CHECKING:
     from .rendering import Drawing
+else:  # a forward reference, for `typing.get_type_hints`: an import would bring in graphviz
+    import importlib  # noqa: F401
+
+    Drawing = "importlib.import_module('microgrant.views.rendering').Drawing"
 
 __all__ = ["draw"]
 
@@ -251,7 +255,7 @@ class _Picture:
     def _tooltip(self, place: int) -> str:
         value = self.graph.order[place]
         name = self.graph.called[value]
-        gradient = repr(float(value.grad)) if _reached(value) else "not reached yet"
+        gradient = repr(value.grad) if _reached(value) else "not reached yet"
         if isinstance(value.operation, Choice):  # its node does not show what it chose between
             name += f" = {self.graph.formula(value)}"
         return in_attribute(f"{name}: data = {value.data!r}, grad = {gradient}")
@@ -286,7 +290,7 @@ class _Picture:
         """The local derivatives of a result, in numbers and words."""
         if place not in self.derivatives:
             result = self.graph.order[place]
-            numbers = local_derivatives(result, result.grad or 0.0)
+            numbers = local_derivatives(result, result.grad)
             self.derivatives[place] = list(zip(numbers, self.graph.rules(result), strict=True))
         return self.derivatives[place]
 
@@ -331,8 +335,8 @@ def _table(
 
 
 def _reached(value: Value) -> bool:
-    """Whether a backward pass has been here; None is how PyTorch sets a gradient back."""
-    return value.grad is not NO_GRADIENT and value.grad is not None
+    """Whether a backward pass has been here."""
+    return value.grad is not NO_GRADIENT
 
 
 def _gradient(value: Value) -> str:

@@ -24,7 +24,7 @@ from typing import Any
 
 from ..engine.value import Value
 from ..files import write_file
-from .events import Contribution, Record, record_of
+from .events import Contribution, Event, Node, Record, record_of  # noqa: F401, for types
 from .graph import Graph
 from .latex import align
 from .style import speakable

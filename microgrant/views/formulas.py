@@ -25,7 +25,7 @@ __all__ += ["term_of"]
 
 MOST_WRITTEN_OUT = 12  # operations, in what a `where` compares or does not take
 
-OperandOf: TypeAlias = "Callable[[Value], Operand | None]"
+OperandOf: TypeAlias = Callable[[Value], Operand | None]
 
 
 def term_of(value: Value, operand_of: OperandOf) -> Term:

@@ -103,9 +103,12 @@ class Graph:
             kind = type(names).__name__
             raise TypeError(f"names is a dictionary of variables, such as locals(), but got {kind}")
         self.root = root
+        self.order: list[Value]
         self.order, mentioned = order_of(root)
-        self.places = {value: place for place, value in enumerate(self.order)}
-        self.operands = [tuple(self.places[x] for x in value.operands) for value in self.order]
+        self.places: dict[Value, int] = {value: place for place, value in enumerate(self.order)}
+        self.operands: list[tuple[int, ...]] = [
+            tuple(self.places[x] for x in value.operands) for value in self.order
+        ]
         self.names: dict[str, object] = dict(names or {})
         everything = [*self.order, *mentioned]
         if flat:
@@ -114,8 +117,8 @@ class Graph:
         self.own_names: dict[str, str] = {}
         if parameters:
             self._name_parameters()
-        self.called = given_names(everything, self.names)
-        self.given = frozenset(self.called)
+        self.called: dict[Value, str] = given_names(everything, self.names)
+        self.given: frozenset[Value] = frozenset(self.called)
         add_names(self.order, self.called)
 
     def __reduce__(self) -> tuple[type[Graph], tuple[Value, dict[str, object]]]:

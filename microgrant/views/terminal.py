@@ -22,7 +22,7 @@ CLEAR, BOLD, REVERSE, PLAIN = "\x1b[H\x1b[J", "\x1b[1m", "\x1b[7m", "\x1b[0m"
 OTHER_SCREEN, FIRST_SCREEN = "\x1b[?1049h\x1b[?25l", "\x1b[?25h\x1b[?1049l"
 
 # What terminals send for the keys that we know.
-KEYS = {
+KEYS: dict[str, tuple[str, ...]] = {
     "next": ("\x1b[C", "\x1bOC", " ", "n", "\x1b[6~", "\r", "l", "\x1b[B", "\xe0M", "\x00M"),
     "back": ("\x1b[D", "\x1bOD", "p", "\x1b[5~", "\x7f", "h", "\x1b[A", "\xe0K", "\x00K"),
     "first": ("\x1b[H", "\x1bOH", "\x1b[1~", "g", "\xe0G", "\x00G"),

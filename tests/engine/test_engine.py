@@ -1162,9 +1162,32 @@ def test_names_that_micrograd_keeps_in_its_engine() -> None:
 
 def test_a_gradient_of_none_is_no_gradient() -> None:
     x = Value(2.0)
-    x.grad = None  # type: ignore[assignment]
+    x.grad = None  # what PyTorch sets gradients back to
+    assert x.grad is NO_GRADIENT
     (x * x).backward()
     assert x.grad == 4.0
+    x.grad = None
+    x.data -= 0.1 * x.grad
+    assert (x.data, repr(x)) == (2.0, "Value(data=2.0, grad=0.0)")
+    x.grad += 1
+    assert x.grad == 1.0
+
+
+@pytest.mark.parametrize("number", [3, True, Fraction(3, 2)])
+def test_a_gradient_is_a_float(number: Any) -> None:
+    x = Value(1.0)
+    x.grad = number
+    assert type(x.grad) is float
+    assert x.grad == number
+
+
+@pytest.mark.parametrize("wrong", ["0", [0.0], Value(0.0)], ids=repr)
+def test_a_gradient_that_is_no_number_is_an_error(wrong: Any) -> None:
+    x = Value(1.0)
+    x.grad = 2.0
+    with pytest.raises(TypeError, match="expected one real number, but got"):
+        x.grad = wrong
+    assert x.grad == 2.0
 
 
 def test_a_subclass_of_str_is_a_label() -> None:
