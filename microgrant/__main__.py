@@ -87,7 +87,7 @@ def _parser() -> argparse.ArgumentParser:
         "expression",
         type=_text,
         nargs="?",
-        help="arithmetic: numbers, names, + - * / **, parentheses, exp, log, tanh, relu, …",
+        help="arithmetic: numbers, names, + - * / %% **, parentheses, exp, log, tanh, relu, …",
     )
     add("values", type=_text, nargs="*", metavar="NAME=NUMBER", help="the value of a name")
     add(

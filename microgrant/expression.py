@@ -6,7 +6,7 @@ With this module you can
 - ask which values it needs:                    names("tanh(w*x + b)") is ["w", "x", "b"]
 - tell a person what is wrong with it, in one line that points at the place: `ExpressionError`
 
-The language is Python's arithmetic and nothing else: numbers, names, ``+ - * / **``, parentheses,
+The language is Python's arithmetic and nothing else: numbers, names, ``+ - * / % **``, parentheses,
 and the functions of the table (`FUNCTIONS`), with Python's precedence. The parser is our own, so
 that a text from a stranger can do no more than arithmetic.
 
@@ -27,7 +27,18 @@ from typing import NamedTuple, TypeAlias
 
 from .engine.derivatives import apply
 from .engine.value import Number, Value, as_value
-from .ops.table import CALL, MANY, NEGATION, OPERATIONS, POWER, Operation, of_many, power
+from .ops.table import (
+    CALL,
+    MANY,
+    NEGATION,
+    OPERATIONS,
+    POWER,
+    Operation,
+    elu,
+    leaky_relu,
+    of_many,
+    power,
+)
 
 __all__ = ["FUNCTIONS", "MAX_DEPTH", "MAX_LENGTH", "MAX_NODES"]
 __all__ += ["ExpressionError", "evaluate", "names"]
@@ -43,7 +54,7 @@ FUNCTIONS: dict[str, Operation] = {
     for operation in OPERATIONS.values()
     if operation.precedence == CALL
     for word in (operation.name, operation.symbol)  # maximum, and also max
-} | {"ln": OPERATIONS["log"]}
+} | {"ln": OPERATIONS["log"], "leaky_relu": leaky_relu(0.01), "elu": elu(1.0)}
 """What can be called in an expression, by name: the operations that are not written with a sign."""
 
 SIGNS = {
