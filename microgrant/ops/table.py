@@ -725,7 +725,7 @@ def leaky_relu(slope: float) -> Operation:
 def _leaky_relu(slope: float) -> Operation:
     return Operation(
         name="leaky_relu",
-        symbol=f"LeakyReLU {number(slope)}",
+        symbol="LeakyReLU" if slope == 0.01 else f"LeakyReLU {number(slope)}",
         forward=lambda x: x if x > 0 or x != x else slope * x,
         partials=lambda m, out, x: (m.alike(x > 0, 1.0, m.alike(x <= 0, slope, out)),),
         textbook=lambda m, out, x: (m.where(x > 0, 1.0, slope),),
