@@ -21,6 +21,8 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+from .rules import BELL, bell
+
 __all__ = ["atan2", "erf", "erfc", "exp", "expm1", "log", "log1p"]
 
 # ln 2 in two parts; the first has its last 21 bits at zero, so that k·LN2_HIGH is exact.
@@ -35,7 +37,6 @@ LOGARITHM = [2 / n for n in range(3, 23, 2)]
 # atan(t) = t - t³/3 + t⁵/5 - …: what follows the t, divided by t; enough for |t| < 0.24.
 ARC_TANGENT = [(-1) ** n / (2 * n + 1) for n in range(1, 14)]
 # erf(x) = BELL·(x - x³/(1!·3) + x⁵/(2!·5) - …): what follows the x, divided by x.
-BELL = 2 / math.sqrt(math.pi)
 ERROR = [(-1) ** n * BELL / (math.factorial(n) * (2 * n + 1)) for n in range(1, 20)]
 # exp(x²)·erfc(x)·(x + 3.75) for x from 0.5 on, as a polynomial of s = (x - 4.75)/(x + 3.75): what
 # goes through the truth at the 22 zeros of a Chebyshev polynomial (the tests compute it anew).
@@ -163,10 +164,9 @@ def erfc(m: Any, x: Any) -> Any:
     expansions for the error and related functions", Mathematics of Computation 32, 1978."""
     a = m.abs(x)
     a = m.where(a > 40.0, 40.0, a)  # 0 from there on
-    near = 0.0625 * m.floor(16.0 * a + 0.5)  # of few digits, so that its square is exact
     inverse = m.div(1.0, a + 3.75)
     s = (a - 4.75) * inverse
     smooth = (ERROR_TAIL[0] + series(ERROR_TAIL[1:], s)) * inverse
-    tail = m.exp(-near * near) * m.exp(-(a - near) * (a + near)) * smooth
+    tail = bell(m, a, 1.0) * smooth
     within = 1.0 - x * (BELL + series(ERROR, x * x))
     return m.where(a < 0.5, within, m.where(x < 0, 2.0 - tail, tail))
