@@ -24,7 +24,7 @@ from contextlib import suppress
 from functools import reduce
 from typing import Any, SupportsIndex, TypeAlias
 
-from .engine.arguments import as_number, shown
+from .engine.arguments import as_number, listed, shown, unboxed
 from .engine.derivatives import detach
 from .engine.value import Number, Value, as_value
 
@@ -227,14 +227,11 @@ def _mean(terms: list[Value]) -> Value:
 def _listed(name: str, given: Any) -> list[Any]:
     """What was given as a list that is not empty: of one, if it is a number or a Value."""
     if isinstance(given, (Value, numbers.Real)) or getattr(given, "ndim", None) == 0:
-        return [given]
-    try:
-        listed = list(given)
-    except TypeError:
-        raise TypeError(f"{name} are numbers, Values or a list, but got {shown(given)}") from None
-    if not listed:
+        return [unboxed(given)]
+    found = listed(given, f"{name} are numbers, Values or a list, but got")
+    if not found:
         raise ValueError(f"there are no {name}: the list is empty")
-    return listed
+    return list(map(unboxed, found))
 
 
 def _pairs(outputs: Numbers, targets: Numbers) -> list[tuple[Value, Value | float]]:
@@ -250,6 +247,7 @@ def _pairs(outputs: Numbers, targets: Numbers) -> list[tuple[Value, Value | floa
 
 def _class_or_probabilities(target: Any, classes: int) -> int | list[Value | float]:
     """The number of a class, or a probability for each class."""
+    target = unboxed(target)
     with suppress(TypeError):  # which is what a list, an array or a float is to this
         right = operator.index(target)
         if not 0 <= right < classes:

@@ -21,7 +21,7 @@ from math import isfinite
 from typing import Any, ClassVar, NoReturn, TypeAlias, overload
 
 from ..engine import modes
-from ..engine.arguments import shown
+from ..engine.arguments import shown, unboxed
 from ..engine.conditions import whole_order
 from ..engine.value import NO_GRADIENT, Value
 from ..nn import Noise
@@ -76,8 +76,9 @@ def compile(
 
     What Python decided while the graph was recorded stays decided for every row. `relu`,
     `maximum`, `abs`, `clip` and ``where(x > 0, …)`` are part of the graph and decide anew for each
-    row; an ``if x > 0:`` is not, and gets a `DecisionWarning`. It cannot be seen where the number
-    was taken out first, as in ``if x.data > 0:``, nor in how often a loop ran.
+    row; an ``if x > 0:`` is not, and gets a `DecisionWarning`. So does what NumPy chooses in an
+    array of Values: np.where, np.sort, np.maximum of two arrays. A decision cannot be seen where
+    the number was taken out first, as in ``if x.data > 0:``, nor in how often a loop ran.
 
     A ValueError or TypeError says which input is not in the graph, or which parameter is no leaf.
     Parameters that the outputs do not depend on get no gradient, as in `Value.backward`; if none of
@@ -103,6 +104,7 @@ def compile(
     >>> print(f"{first:.2f} {second:.2f}")
     21.00 41.00
     """
+    outputs = unboxed(outputs)
     if isinstance(outputs, Value) and parameters is not None:
         return Step(outputs, inputs, parameters, target)
     return Predictor(outputs, inputs, parameters or (), target)
@@ -275,8 +277,8 @@ class Step(Compiled):
     def __call__(self, rows: Any = None) -> float:
         """The mean loss over the rows; their mean gradient is added to each parameter's `.grad`.
 
-        rows: a table of numbers, one column for each input: a list of lists, an array, a tensor.
-            Nothing, if there are no inputs.
+        rows: a table of numbers, one column for each input: a list of lists, an array, a tensor,
+            a table of pandas or polars. Nothing, if there are no inputs.
         """
         loss, *gradients = self._means(self._run, self._present(), rows).tolist()
         out_of_reach = self._out_of_reach
@@ -367,7 +369,7 @@ def checked_leaves(name: str, given: Any) -> list[Value]:
 def listed_values(name: str, given: Any, wanted: str, wanted_of_each: str = "") -> list[Value]:
     """A list of Values, or an error that says what was wanted."""
     try:
-        values = list(given)
+        values = list(map(unboxed, given))
     except TypeError:
         raise TypeError(f"{wanted}, but got {shown(given)}") from None
     for place, x in enumerate(values):

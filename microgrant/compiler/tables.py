@@ -13,16 +13,15 @@ from __future__ import annotations
 
 import ctypes
 from array import array
-from collections.abc import Iterable, Mapping, Sequence, Set
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from functools import lru_cache
 from itertools import chain
 from typing import Any, TypeAlias
 
-from ..engine.arguments import as_number, shown
-from ..nn.arguments import by_rows
+from ..engine.arguments import as_number, is_table, listed, shown
 
-__all__ = ["Buffer", "address", "as_lists", "as_rows", "empty", "flat", "listed", "table"]
+__all__ = ["Buffer", "address", "as_lists", "as_rows", "empty", "flat", "table"]
 
 Buffer: TypeAlias = Any
 """Floats in one piece: an ndarray of NumPy's, or an array of the standard library's."""
@@ -114,6 +113,15 @@ def as_array(x: Any) -> Any:
         return x  # as it mostly is; what follows would take longer than a small step
     if not (hasattr(x, "__array__") or isinstance(x, memoryview)):
         return None
+    if hasattr(x, "to_list"):  # a column of a table
+        return None
+    if is_table(x):  # where all is well, all at once, and else entry by entry
+        kinds = {str(kind).lower().rstrip("0123456789") for kind in x.dtypes}
+        if kinds <= {"float", "int", "uint", "bool", "boolean"}:
+            with suppress(TypeError, ValueError):  # of an entry that is missing; or it becomes nan
+                numbers = np.asarray(x, np.float64, order="C")
+                return None if np.isnan(numbers).any() else numbers
+        return None
     if isinstance(x, np.ma.MaskedArray) and np.ma.is_masked(x):
         raise ValueError("some numbers of the array are masked: fill them in or leave them out")
     try:
@@ -126,13 +134,6 @@ def as_array(x: Any) -> Any:
     if kind not in "fiub":
         raise TypeError(f"expected real numbers, but got an array of {numbers.dtype}")
     return np.asarray(numbers, np.float64, order="C")
-
-
-def listed(x: Any, what: str) -> list[Any]:
-    """x as a list, or an error: what was wanted, and what came instead."""
-    if isinstance(x, (str, bytes, bytearray, Set, Mapping)) or not isinstance(x, Iterable):
-        raise TypeError(f"{what} {shown(x)}")
-    return list(by_rows(x))
 
 
 def checked(rows: list[Any], columns: Sequence[str]) -> Iterable[list[float]]:

@@ -3,6 +3,8 @@
 With this module you can
 
 - take one real number, of whatever library:     def f(x: RealNumber): as_number(x)
+- take a list, an array or a table, by rows:     as_list(x), listed(x, "xs is a list, but got")
+- take a Value out of an array that is one:      unboxed(x)
 - take a whole number that is large enough:      whole_number("epochs", epochs)
 - show in a message what came:                   f"expected a Value, but got {shown(x)}"
 - import what is an extra:                       torch = imported("torch", "torch")
@@ -13,12 +15,14 @@ from __future__ import annotations
 import importlib
 import numbers
 import operator
+from collections.abc import Iterable, Mapping, Sequence, Set
 from contextlib import suppress
 from typing import Any, Protocol, SupportsIndex
 
-from .conditions import Condition
+from .conditions import Condition, is_node
 
-__all__ = ["RealNumber", "as_label", "as_number", "imported", "shown", "whole_number"]
+__all__ = ["RealNumber", "as_label", "as_list", "as_number", "imported", "is_table", "listed"]
+__all__ += ["shown", "unboxed", "whole_number"]
 
 
 class RealNumber(Protocol):
@@ -50,10 +54,77 @@ def as_number(x: object) -> float:
     elif isinstance(x, complex):
         advice = "take its .real or .imag"
     elif x is None:
-        advice = "is a `return` missing where it comes from?"
+        advice = "is an entry missing, or a `return` where it comes from?"
+    elif type(x).__name__ in ("NAType", "NaTType"):  # of pandas
+        advice = "an entry is missing: fill it in, or leave its row out"
     else:
         advice = "float(x) may make a number of it"
     raise TypeError(f"expected one real number, but got {shown(x)}: {advice}")
+
+
+def unboxed(x: Any) -> Any:
+    """What an array without dimensions holds, such as np.where(v > 0, v, w); all else as it is."""
+    return x.item() if getattr(x, "ndim", 1) == 0 and hasattr(x, "item") else x
+
+
+def as_list(x: Any) -> list[Any] | None:
+    """A list, a tuple, an array, or a table by its rows, as a list; None for a number, and for all
+    else. What it holds are Python's numbers, and so whole numbers stay whole.
+
+    A table of pandas or polars holds numbers (or Values); a TypeError names the column that has
+    another entry.
+
+    >>> as_list((1, 2.5)), as_list(3), as_list("text")
+    ([1, 2.5], None, None)
+    """
+    if isinstance(x, (list, tuple)):
+        return list(x)
+    if isinstance(x, (float, int, str, bytes, bytearray, Condition)) or getattr(x, "ndim", 1) == 0:
+        return None
+    if is_table(x):
+        # To iterate over a table of pandas gives the names of its columns, over one of polars them.
+        columns = getattr(x, "iloc", x)
+        entries = [_column(columns[:, i], name) for i, name in enumerate(x.columns)]
+        return list(zip(*entries, strict=True))
+    if hasattr(x, "to_list"):  # a column of one of them
+        return list(x.to_list())
+    if hasattr(x, "__array__") and not hasattr(x, "tolist"):
+        x = x.__array__()
+    if getattr(getattr(x, "dtype", None), "kind", "") in ("m", "M"):
+        # Times, of which tolist() makes whole numbers.
+        raise TypeError(f"expected real numbers, but got an array of {x.dtype}")
+    if hasattr(x, "tolist"):
+        return list(x.tolist())
+    return list(x) if isinstance(x, Sequence) else None
+
+
+def is_table(x: Any) -> bool:
+    """Whether x is a table of pandas or polars, or of a library that takes after them."""
+    by_place = hasattr(x, "iloc") or hasattr(x, "rows")
+    return by_place and hasattr(x, "__array__") and hasattr(x, "columns")
+
+
+def _column(column: Any, name: object) -> list[Any]:
+    """The entries of a column of a table, if all of them are numbers."""
+    entries: list[Any] = column.to_list()
+    if not {*map(type, entries)} <= {float, int, bool}:
+        for place, x in enumerate(entries):
+            try:
+                _ = is_node(x) or as_number(x)
+            except TypeError as error:
+                raise TypeError(f"column {name!r}, row {place}: {error}") from None
+    return entries
+
+
+def listed(x: Any, what: str) -> list[Any]:
+    """What can be iterated over in an order, as a list; else a TypeError: what was wanted, and what
+    came instead."""
+    if (found := as_list(x)) is not None:
+        return found
+    no_list = isinstance(x, (str, bytes, bytearray, Set, Mapping)) or getattr(x, "ndim", 1) == 0
+    if no_list or not isinstance(x, Iterable):
+        raise TypeError(f"{what} {shown(x)}")
+    return list(x)
 
 
 def as_label(label: object) -> str:

@@ -14,18 +14,19 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from ..ops.operators import Operators
 from ..ops.table import OPERATIONS, Operation, clip, of_many, power
-from .arguments import RealNumber, as_number
+from .arguments import RealNumber, as_number, unboxed
 from .by_hand import Function, function_of, give_function, hand_on
 from .conditions import Condition, Sameness, compare
 from .copying import copied, deep_copy
 from .node import Node
+from .ufuncs import Ufuncs
 
 __all__ = ["Arithmetic", "is_operand"]
 
 V = TypeVar("V", bound=Node)  # Value itself, which stands on this module
 
 
-class Arithmetic(Operators["V | RealNumber", "V", Condition], Generic[V]):
+class Arithmetic(Ufuncs, Operators["V | RealNumber", "V", Condition], Generic[V]):
     """What a `Value` inherits."""
 
     __slots__ = ()
@@ -47,19 +48,19 @@ class Arithmetic(Operators["V | RealNumber", "V", Condition], Generic[V]):
         for x in operands:
             if x.__class__ is not self.__class__ and not is_operand(x):
                 return NotImplemented  # type: ignore[no-any-return]
-        if operation == "pow" and not isinstance(operands[1], Arithmetic):
+        if operation == "pow" and not isinstance(exponent := unboxed(operands[1]), Arithmetic):
             # A constant exponent belongs to the operation; a Value as exponent is an operand.
-            return self._apply(power(as_number(operands[1])), operands[0])
+            return self._apply(power(as_number(exponent)), operands[0])
         return self._apply(OPERATIONS[operation], *operands)
 
     def _compare(self, relation: str, left: Any, right: Any) -> Any:
+        if not isinstance(right, Arithmetic) and right.__class__ not in (float, int):
+            right = unboxed(right)  # NumPy would compare in the precision of its own number
         if relation in ("==", "!=") and isinstance(right, Arithmetic):
             return Sameness((left is right) == (relation == "=="))
         if isinstance(right, Condition):
             right = float(right)
-        elif hasattr(right, "dtype") and getattr(right, "ndim", 1) == 0:
-            right = right.item()  # NumPy would compare in the precision of its own number
-        elif not isinstance(right, (Arithmetic, numbers.Real)):
+        elif not isinstance(right, (Arithmetic, float, int, numbers.Real)):
             return NotImplemented
         return compare(relation, left, right)
 
@@ -121,9 +122,17 @@ class Arithmetic(Operators["V | RealNumber", "V", Condition], Generic[V]):
         """The smallest of this and others; those that tie share the gradient evenly."""
         return self._apply(of_many("minimum", 1 + len(others)), self, *others)
 
-    def clip(self, low: RealNumber = -math.inf, high: RealNumber = math.inf) -> V:
-        """This, kept between two numbers; the derivative is 1 from bound to bound."""
-        low, high = as_number(low), as_number(high)
+    def clip(
+        self, low: RealNumber | None = None, high: RealNumber | None = None, *, out: None = None
+    ) -> V:
+        """This, kept between two numbers; the derivative is 1 from bound to bound.
+
+        None is no bound. (`out` is what np.clip passes on, which is None.)
+        """
+        if out is not None:
+            raise TypeError("clip writes into no array: use what it returns")
+        low = -math.inf if low is None else as_number(low)
+        high = math.inf if high is None else as_number(high)
         if not low <= high:
             raise ValueError(f"clip needs low <= high, but got low={low} and high={high}")
         return self._apply(clip(low, high), self)
@@ -154,7 +163,11 @@ class Arithmetic(Operators["V | RealNumber", "V", Condition], Generic[V]):
                 "functions, as v.exp() for math.exp(v), or v.data for the number"
             )
 
-        __int__ = __trunc__ = __floor__ = __ceil__ = __float__
+        __int__ = __trunc__ = __ceil__ = __float__
+
+        def __floor__(self) -> V:
+            """The largest whole number below, recorded: np.floor of an array asks for it."""
+            return self._apply(OPERATIONS["floor"], self)
 
         def __round__(self, digits: int | None = None) -> float:
             return float(self)

@@ -13,7 +13,7 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 from numbers import Real
 
-from .arguments import as_number
+from .arguments import as_number, unboxed
 from .derivatives import grad
 from .value import Number, Value
 
@@ -81,7 +81,7 @@ def _check(
 
 
 def _result(f: Callable[..., Value], numbers: Sequence[float | Value]) -> Value:
-    result = f(*(x if isinstance(x, Value) else Value(x) for x in numbers))
+    result = unboxed(f(*(x if isinstance(x, Value) else Value(x) for x in numbers)))
     if not isinstance(result, Value):
         raise TypeError(f"gradcheck needs a function that returns one Value, but got {result!r}")
     return result

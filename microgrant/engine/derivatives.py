@@ -20,7 +20,7 @@ from typing import Any, Literal, overload
 from ..ops.table import FAMILIES, FLOATS, OPERATIONS, Operation, Rule
 from ..ops.table import detach as detached
 from . import modes
-from .arguments import as_number, shown
+from .arguments import as_number, shown, unboxed
 from .by_hand import ByHand
 from .conditions import Choice, Condition, Sameness, note_decision
 from .value import Number, Value, as_value, topological_order
@@ -91,8 +91,9 @@ def grad(y: Value, xs: Value | Iterable[Value], create_graph: bool = False) -> A
     >>> second.data, grad(second, x)
     (12.0, 6.0)
     """
+    y, xs = unboxed(y), unboxed(xs)
     try:
-        wanted = [xs] if isinstance(xs, Value) else list(xs)
+        wanted = [xs] if isinstance(xs, Value) else list(map(unboxed, xs))
     except TypeError:
         raise TypeError(f"grad needs a Value or a list of them, but xs is {shown(xs)}") from None
     for name, value in [("y", y), *(("xs", x) for x in wanted)]:
@@ -197,6 +198,7 @@ def where(condition: Condition | Number, if_true: Number, if_false: Number) -> V
     >>> grad(y, [x])
     [0.0]
     """
+    condition = unboxed(condition)
     if isinstance(condition, Sameness):
         raise TypeError(f"where chooses by a comparison of data, but {Sameness.ADVICE}")
     if isinstance(condition, Value):

@@ -16,10 +16,10 @@ from __future__ import annotations
 import operator
 from collections.abc import Callable, Collection, Sequence
 from functools import reduce
-from typing import Any, TypeAlias, TypeGuard
+from typing import Any, TypeAlias
 
 from . import modes
-from .arguments import RealNumber, as_number, shown
+from .arguments import RealNumber, as_list, as_number, shown, unboxed
 from .derivatives import grad
 from .value import Number, Value
 
@@ -105,13 +105,14 @@ def hvp(output: One, inputs: Collection[Number], vector: Collection[RealNumber])
     [2.0, 4.0]
     """
     gradient, leaves = _gradient("hvp", output, inputs)
-    if not _is_list(vector) or len(vector) != len(leaves):
+    along = as_list(vector)
+    if along is None or len(along) != len(leaves):
         raise ValueError(
             f"the vector is to be a list with a number for each of the {len(leaves)} inputs, "
             f"but got {shown(vector)}"
         )
-    along = [slope * as_number(x) for slope, x in zip(gradient, vector, strict=True)]
-    return grad(reduce(operator.add, along), leaves)
+    terms = [slope * as_number(x) for slope, x in zip(gradient, along, strict=True)]
+    return grad(reduce(operator.add, terms), leaves)
 
 
 # --- What was given: recorded already, or a function to record ----------------------------------
@@ -128,21 +129,24 @@ def _gradient(
 
 def _recorded(name: str, outputs: Many, inputs: Collection[Number]) -> tuple[Any, list[Value]]:
     """The outputs, of a function too, and what they are to be differentiated by."""
-    if not _is_list(inputs) or not len(inputs):
+    given = as_list(inputs)
+    if not given:
         raise TypeError(f"the inputs of {name} are a list that is not empty, not {shown(inputs)}")
     if callable(outputs):
         leaves = _leaves(inputs)
         return _call(name, outputs, leaves), leaves
-    for x in inputs:
+    leaves = list(map(unboxed, given))
+    for x in leaves:
         if not isinstance(x, Value):
             raise TypeError(
                 f"the inputs of {name} are the Values that the outputs were recorded from, but got "
                 f"{shown(x)}: to differentiate at numbers, give the function"
             )
-    return outputs, list(inputs)
+    return outputs, leaves
 
 
 def _one(name: str, output: object) -> Value:
+    output = unboxed(output)
     if not isinstance(output, Value):
         raise TypeError(
             f"{name} needs a Value, or a function that returns one, but got {shown(output)}"
@@ -164,16 +168,17 @@ def _refuse_no_grad(name: str) -> None:
         )
 
 
-def _is_list(x: object) -> TypeGuard[Sequence[Any]]:
-    return isinstance(x, Sequence) or getattr(x, "ndim", 0) > 0
-
-
 def _listed(x: Any) -> list[Any]:
-    return list(x) if _is_list(x) else [x]
+    found = as_list(x)
+    return [x] if found is None else found
 
 
 def _leaves(x: Any) -> Any:
     """A new Value for a number, or for each of a list; of a Value, only the number is wanted."""
-    if _is_list(x):
-        return [Value(n.data if isinstance(n, Value) else n) for n in x]
+    found = as_list(x)
+    return _leaf(x) if found is None else list(map(_leaf, found))
+
+
+def _leaf(x: Any) -> Value:
+    x = unboxed(x)
     return Value(x.data if isinstance(x, Value) else x)

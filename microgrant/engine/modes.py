@@ -28,6 +28,7 @@ __all__ = ["AnomalyError", "detect_anomaly", "no_grad"]
 
 # A frame is ours if its file lies anywhere in the package, the folder above this one.
 PACKAGE = os.path.join(os.path.dirname(os.path.dirname(__file__)), "")
+CARRIERS = {"numpy", "pandas", "polars", "scipy"}  # whose arrays and tables may hold Values
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,9 +98,14 @@ def detect_anomaly() -> AbstractContextManager[None]:
 def _users_frame() -> tuple[FrameType, int]:
     """Where the user's program called this package, and how many calls that is above this one."""
     level, frame = 0, sys._getframe(0)
-    while frame.f_back is not None and frame.f_code.co_filename.startswith(PACKAGE):
+    while frame.f_back is not None and not _is_users(frame):
         level, frame = level + 1, frame.f_back
     return frame, level
+
+
+def _is_users(frame: FrameType) -> bool:
+    library = str(frame.f_globals.get("__name__")).partition(".")[0]
+    return not frame.f_code.co_filename.startswith(PACKAGE) and library not in CARRIERS
 
 
 def users_line() -> str:

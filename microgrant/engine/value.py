@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from typing import Any, TypeAlias
 
 from ..ops.table import FLOATS, OPERATIONS, Operation
-from .arguments import RealNumber, as_label, as_number, shown
+from .arguments import RealNumber, as_label, as_number, shown, unboxed
 from .arithmetic import Arithmetic, is_operand
 from .by_hand import added, record_by_hand
 from .conditions import Choice, reach_branches
@@ -256,7 +256,7 @@ def topological_order(*roots: Value) -> list[Value]:
     >>> [node.label or node.operation.name for node in topological_order(c)]
     ['a', 'b', 'mul', 'add']
     """
-    for root in roots:
+    for root in (roots := tuple(map(unboxed, roots))):
         if not isinstance(root, Value):
             raise TypeError(f"topological_order needs Values, but got {shown(root)}")
     order: list[Value] = []
@@ -273,10 +273,17 @@ def topological_order(*roots: Value) -> list[Value]:
     return order
 
 
-def as_value(x: Number) -> Value:
-    """The Value itself, or a new leaf that holds the number: a constant of the program."""
+def as_value(x: Number, constant: bool = True) -> Value:
+    """The Value itself, which may stand in an array without dimensions; or a new leaf that holds
+    the number: a constant of the program, or else one as if the user had made it."""
     if isinstance(x, Value):
         return x
-    constant = Value(x)
-    constant._right = None
-    return constant
+    try:
+        value = Value(x)
+    except TypeError:
+        if isinstance(held := unboxed(x), Value):
+            return held
+        raise
+    if constant:
+        value._right = None
+    return value

@@ -5,7 +5,6 @@ With this module you can
 - take the inputs of neurons:      values = inputs_of(layer, x, layer.nin)
 - take one of a few words:         one_of("init", "he", INITS)
 - see lists where an array stood:  lists(array)
-- see the rows of a table:         by_rows(frame)
 """
 
 from __future__ import annotations
@@ -14,46 +13,38 @@ import numbers
 from collections.abc import Iterable
 from typing import Any
 
-from ..engine.arguments import shown
-from ..engine.conditions import Condition
-from ..engine.value import Value
+from ..engine.arguments import as_list, listed, unboxed
+from ..engine.value import Value, as_value
 
-__all__ = ["as_leaf", "by_rows", "inputs_of", "lists", "one_of"]
+__all__ = ["as_leaf", "inputs_of", "lists", "one_of"]
 
 
 def lists(x: Any) -> Any:
     """Of an array or a table, nested lists; all else as it is."""
-    x = by_rows(x)
-    return x.tolist() if hasattr(x, "tolist") else x
-
-
-def by_rows(x: Any) -> Any:
-    """A table, such as those of pandas, as an array: to iterate over the table itself gives its
-    columns, or their names. All else as it is."""
-    is_table = hasattr(x, "__array__") and not hasattr(x, "tolist")
-    return x.__array__() if is_table and not isinstance(x, Condition) else x
+    found = None if isinstance(x, Value) else as_list(x)
+    return unboxed(x) if found is None else found
 
 
 def as_leaf(x: Any) -> Value:
     """The Value itself, or a new one that holds the number."""
-    return x if isinstance(x, Value) else Value(x)
+    return as_value(x, constant=False)
 
 
 def inputs_of(module: object, x: Any, width: int, what: str = "input") -> list[Value]:
     """The inputs as Values, one for each: a plain number becomes one leaf, used by all neurons."""
     kind = type(module).__name__
-    if isinstance(x, (Value, numbers.Real)):
-        x = [x]  # what a layer of one neuron returns
-    try:
-        given = list(x if isinstance(x, list) else by_rows(x))
-    except TypeError:
-        raise TypeError(f"the {kind} takes a list of numbers, but got {shown(x)}") from None
+    if isinstance(x, list):
+        given = x
+    elif isinstance(x, (Value, numbers.Real)) or getattr(x, "ndim", None) == 0:
+        given = [x]  # what a layer of one neuron returns
+    else:
+        given = listed(x, f"the {kind} takes a list of numbers, but got")
     if len(given) != width:
         expected = f"the {kind} takes {width} {what}{'s' * (width != 1)}"
-        nested = any(isinstance(lists(each), (list, tuple)) for each in given)
+        nested = any(as_list(each) is not None for each in given)
         advice = ", lists themselves: Flatten() makes one list of them" * nested
         raise ValueError(f"{expected}, but got {len(given)}{advice}")
-    return [each if isinstance(each, Value) else Value(each) for each in given]
+    return [each if isinstance(each, Value) else as_leaf(each) for each in given]
 
 
 def one_of(name: str, given: str, known: Iterable[str]) -> str:

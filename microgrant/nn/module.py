@@ -210,9 +210,9 @@ def _walk(module: Module) -> Iterator[tuple[str, Value | Module]]:
 
 def values_in(x: Any) -> Sequence[Value]:
     """The Values in nested lists, tuples and arrays."""
+    x = lists(x)
     if isinstance(x, Value):
         return [x]
-    x = lists(x)
     if not isinstance(x, (list, tuple)):
         return []
     if set(map(type, x)) == {Value}:  # as it mostly is, and then they need no looking at one by one

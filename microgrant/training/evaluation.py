@@ -19,10 +19,10 @@ from dataclasses import dataclass
 from numbers import Integral, Real
 from typing import Any
 
-from ..engine.arguments import as_number, shown, whole_number
+from ..engine.arguments import as_list, as_number, shown, unboxed, whole_number
 from ..engine.value import Value
 from ..ops.numbers import aligned, number
-from .examples import as_list, examples, pair
+from .examples import examples, pair, single
 from .history import History
 
 __all__ = ["Confusion", "Search", "Trial", "accuracy", "classify", "confusion", "search", "split"]
@@ -40,18 +40,21 @@ def split(
 
     stratified: each part gets its fraction of each class, to within one example.
 
-    Of arrays, the parts are arrays. A ValueError says so when a part would be empty.
+    Of arrays, the parts are arrays, and of tables, tables. A ValueError says so when a part would
+    be empty.
 
     >>> train, test = split([0, 1, 2, 3, 4], [0, 1, 4, 9, 16], fractions=(0.8, 0.2))
     >>> train, test
     (([0, 1, 2, 4], [0, 1, 4, 16]), ([3], [9]))
     """
-    listed_xs, listed_ys = pair((xs, ys))
+    # What can be divided as it is may hold other things than numbers.
+    listed_xs, listed_ys = pair([range(len(x)) if _is_array(x) else x for x in (xs, ys)])
+    classes = examples(ys, "ys") if stratified else listed_ys
     shares = [as_number(f) for f in as_list(fractions) or [fractions]]
     if not all(f > 0 for f in shares) or not math.isclose(sum(shares), 1, abs_tol=1e-9):
         raise ValueError(f"fractions are numbers above 0 that add up to 1, but got {fractions}")
     groups: dict[int, list[int]] = {}
-    for place, y in enumerate(listed_ys):
+    for place, y in enumerate(classes):
         groups.setdefault(class_of(y, f"ys[{place}]") if stratified else 0, []).append(place)
     parts: list[list[int]] = [[] for _ in shares]
     generator = random.Random(seed)
@@ -69,8 +72,12 @@ def split(
     return [(_some(xs, listed_xs, part), _some(ys, listed_ys, part)) for part in chosen]
 
 
+def _is_array(x: object) -> bool:
+    return hasattr(x, "__array__") and getattr(x, "ndim", 1) > 0
+
+
 def _some(given: Any, listed: list[Any], places: list[int]) -> Any:
-    if hasattr(given, "ndim"):
+    if _is_array(given):
         return getattr(given, "iloc", given)[places]  # a table of pandas, or an array
     return [listed[i] for i in places]
 
@@ -162,7 +169,7 @@ def _classes(outputs: Any, targets: Any, threshold: float) -> tuple[list[int], l
 def _class(output: Any, threshold: float, negative: int, name: str) -> int:
     if isinstance(output, Integral) and not isinstance(output, bool):
         return int(output)
-    scores = [x.data if isinstance(x, Value) else as_number(x) for x in as_list(output) or [output]]
+    scores = [_number(x) for x in as_list(output) or [output]]
     if any(map(math.isnan, scores)):
         raise ValueError(f"{name} is nan, which stands for no class")
     if len(scores) > 1:
@@ -170,8 +177,14 @@ def _class(output: Any, threshold: float, negative: int, name: str) -> int:
     return 1 if scores[0] > threshold else negative
 
 
+def _number(x: Any) -> float:
+    x = unboxed(x)
+    return x.data if isinstance(x, Value) else as_number(x)
+
+
 def class_of(target: object, name: str) -> int:
     """The class that a target stands for."""
+    target = single(target)
     numbers = as_list(target)
     if numbers:
         return int(numbers.index(max(numbers)))

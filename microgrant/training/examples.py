@@ -7,8 +7,9 @@ With this module you can
 - lay examples flat:                 rows = form.rows(xs, ys)
 - make an example of a row:          x, y = form.arranged(rows[0])
 
-An example is a number, a list of numbers, or nested lists such as an image; arrays do as well. All
-have the shape of the first; a ValueError or TypeError says which one has not.
+An example is a number, a list of numbers, or nested lists such as an image; arrays do as well, and
+so do the rows of a table. All have the shape of the first; a ValueError or TypeError says which one
+has not.
 """
 
 from __future__ import annotations
@@ -19,12 +20,10 @@ from dataclasses import dataclass
 from numbers import Integral
 from typing import Any, TypeAlias
 
-from ..compiler import tables
-from ..engine.arguments import as_number, shown
-from ..nn.arguments import by_rows
+from ..engine.arguments import as_list, as_number, listed, shown
 
-__all__ = ["Examples", "Form", "Rows", "Shape", "arranged", "as_list", "examples", "flattened"]
-__all__ += ["pair", "shape_of", "take"]
+__all__ = ["Examples", "Form", "Rows", "Shape", "arranged", "examples", "flattened", "pair"]
+__all__ += ["shape_of", "single", "take"]
 
 Examples: TypeAlias = tuple[list[Any], list[Any]]
 """Inputs and targets, equally many."""
@@ -55,7 +54,7 @@ class Form:
     def of(cls, x: Any, y: Any = None, outputs: int = 1) -> Form:
         """The form of an example: one output or more decide what a whole number as target is."""
         shape = shape_of(x, "xs[0]")
-        if outputs > 1 and isinstance(y, Integral):
+        if outputs > 1 and isinstance(single(y), Integral):
             return cls(shape, (outputs,), outputs)
         return cls(shape, None if y is None else shape_of(y, "ys[0]"))
 
@@ -76,6 +75,7 @@ class Form:
     def _target(self, y: object, name: str, place: int) -> list[float]:
         if not self.classes:
             return numbers(y, self.y or (), name, place)
+        y = single(y)
         if not isinstance(y, Integral):
             raise TypeError(
                 f"{name}[0] is the number of a class, but {name}[{place}] is {shown(y)}: all "
@@ -91,12 +91,15 @@ class Form:
 
 def examples(given: object, name: str) -> list[Any]:
     """A list of examples that is not empty."""
-    listed = as_list(given)
-    if listed is None:
-        listed = tables.listed(given, f"{name} is a list with one entry for each example, not")
-    if not listed:
+    try:
+        found = as_list(given)
+    except TypeError as error:
+        raise TypeError(f"{name}: {error}") from None
+    if found is None:
+        found = listed(given, f"{name} is a list with one entry for each example, not")
+    if not found:
         raise ValueError(f"there are no examples: {name} is empty")
-    return listed
+    return found
 
 
 def pair(data: object, name: str = "data") -> Examples:
@@ -113,17 +116,10 @@ def pair(data: object, name: str = "data") -> Examples:
     return xs, ys
 
 
-def as_list(x: object) -> list[Any] | None:
-    """A list, an array or a table as a list; None for a number, and for all else."""
-    if isinstance(x, (list, tuple)):
-        return list(x)
-    array = by_rows(x)
-    if not getattr(array, "ndim", 0) or not hasattr(array, "tolist"):
-        return None
-    kind = getattr(array, "dtype", None)
-    if getattr(kind, "kind", "") in ("m", "M"):  # times, of which tolist() makes whole numbers
-        raise TypeError(f"expected real numbers, but got an array of {kind}")
-    return list(array.tolist())  # which keeps whole numbers whole
+def single(x: Any) -> Any:
+    """The only entry of a list, such as a row of a table with one column; all else as it is."""
+    found = as_list(x)
+    return found[0] if found and len(found) == 1 else x
 
 
 def shape_of(x: object, name: str) -> Shape:

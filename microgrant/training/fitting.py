@@ -106,10 +106,11 @@ def fit(
 
     model: a function of one example x, a `Module` as a rule.
     loss: a function of the outputs and the target of one example, as in `microgrant.losses`.
-    data: a pair (xs, ys) with as many inputs as targets, as lists or arrays. An input is a number,
-        a list, or nested lists such as an image. So is a target; where it is a whole number and the
-        model has several outputs, it is the number of the right class, and the loss gets it as a
-        list of probabilities: of class 1 of three, [0.0, 1.0, 0.0].
+    data: a pair (xs, ys) with as many inputs as targets, as lists, arrays, or tables of pandas or
+        polars, whose rows are lists. An input is a number, a list, or nested lists such as an
+        image. So is a target; where it is a whole number and the model has several outputs, it is
+        the number of the right class, and the loss gets it as a list of probabilities: of class 1
+        of three, [0.0, 1.0, 0.0].
     epochs: how often to go through all examples.
     batch_size: how many examples make one step; by default all of them. They are shuffled anew in
         each epoch; the last batch may be smaller.

@@ -25,13 +25,13 @@ from typing import Any, TypeAlias
 from ..compiler import tables
 from ..compiler.step import DecisionWarning, Predictor, Step, compile
 from ..compiler.targets import TargetWarning, checked_target
-from ..engine.arguments import shown
+from ..engine.arguments import as_list, shown, unboxed
 from ..engine.conditions import whole_order
 from ..engine.modes import no_grad, warn
 from ..engine.value import NO_GRADIENT, Value, as_value
 from ..nn import Module, Noise, noise_in
 from ..nn.module import values_in
-from .examples import Examples, Form, Rows, Shape, arranged, as_list, flattened, shape_of
+from .examples import Examples, Form, Rows, Shape, arranged, flattened, shape_of
 
 __all__ = ["CompiledRunner", "EagerRunner", "Loss", "Model", "Penalty", "Runner", "Task"]
 __all__ += ["disagreement", "gradients_kept", "in_mode", "laid_out", "leaves_of", "runner_for"]
@@ -376,6 +376,7 @@ def beside(rows: Rows, others: list[list[float]]) -> Rows:
 
 
 def checked_loss(loss: object, what: str) -> Value:
+    loss = unboxed(loss)
     if not isinstance(loss, Value):
         raise TypeError(f"{what} is to be a Value, but got {shown(loss)}")
     return loss

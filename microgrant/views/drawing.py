@@ -19,6 +19,7 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from ..engine.arguments import unboxed
 from ..engine.by_hand import local_derivatives
 from ..engine.conditions import Choice
 from ..engine.value import NO_GRADIENT, Value, topological_order
@@ -96,6 +97,7 @@ def draw(
     >>> "ReLU" in picture.source and "3 × 1" in picture.source  # local derivative × upstream
     True
     """
+    root = unboxed(root)
     if not isinstance(root, Value):
         raise TypeError(f"draw needs a Value, but got {type(root).__name__}: draw one output")
     for name, given, known in (

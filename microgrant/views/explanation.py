@@ -22,6 +22,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ..engine.arguments import unboxed
 from ..engine.value import Value
 from ..files import write_file
 from .events import Contribution, Event, Node, Record, record_of  # noqa: F401, for types
@@ -57,6 +58,7 @@ def explain(
     >>> explain(a * b + a, mistake="overwrite").gradients["a"]
     -3.0
     """
+    root = unboxed(root)
     if not isinstance(root, Value):
         raise TypeError(f"explain needs a Value, but got {type(root).__name__}")
     # Not all of `names`: an explanation in a notebook would keep the one before it alive.

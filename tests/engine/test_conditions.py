@@ -161,18 +161,6 @@ def test_what_cannot_be_compared_is_left_to_the_other_side() -> None:
         x < None  # type: ignore[operator]  # noqa: B015
 
 
-def test_arrays_compare_element_by_element() -> None:
-    numpy = pytest.importorskip("numpy", reason="NumPy is not installed")
-    x, y = Value(-1.0), Value(2.0)
-    for result in (numpy.array([x, y]) > 0, numpy.array([-1.0, 2.0]) > Value(0.0)):
-        assert result.dtype == bool
-        assert result.tolist() == [False, True]
-    assert (y > numpy.array([1.0, 3.0])).tolist() == [True, False]
-    assert decided_at(x) is not None
-    condition = y > numpy.float64(1)
-    assert type(condition) is Condition
-
-
 # --- Several conditions ---------------------------------------------------------------------------
 
 OF_TWO: dict[str, tuple[Callable[[Any, Any], Any], Callable[[bool, bool], bool]]] = {
@@ -245,16 +233,6 @@ def test_beside_numbers_a_condition_is_a_number() -> None:
     ):
         with pytest.raises(TypeError):
             wrong()
-
-
-def test_an_array_of_conditions_is_a_mask() -> None:
-    np = pytest.importorskip("numpy")
-    values = [Value(1.0), Value(-1.0), Value(2.0)]
-    mask = np.array([v > 0 for v in values])
-    assert mask.dtype == bool
-    assert np.arange(3)[mask].tolist() == [0, 2]
-    assert np.where(values[0] > 0, 5, 6) == 5
-    assert hasattr(values[0], "_decided_at")
 
 
 # --- Decisions are noted --------------------------------------------------------------------------
@@ -567,14 +545,6 @@ def test_a_plain_truth_gives_the_branch_itself() -> None:
 def test_what_is_no_truth_is_refused(wrong: object) -> None:
     with pytest.raises(TypeError, match=r"where chooses by a comparison .* but got"):
         where(wrong, 1.0, 2.0)
-
-
-def test_a_truth_of_numpy_is_plain() -> None:
-    numpy = pytest.importorskip("numpy", reason="NumPy is not installed")
-    assert where(numpy.bool_(True), 1.0, 2.0).data == 1.0
-    assert where(numpy.array(0.0) > 0, 1.0, 2.0).data == 2.0
-    with pytest.raises(TypeError, match="where chooses by a comparison"):
-        where(numpy.array([True, False]), 1.0, 2.0)
 
 
 @pytest.mark.parametrize("at", [2.0, -2.0, 0.0, math.nan])

@@ -730,56 +730,6 @@ def test_plain_numbers_on_both_sides(operate: Callable[..., Any], number: float)
 
 
 @every_operator
-@pytest.mark.parametrize("kind", ["float64", "float32", "float16", "int64", "uint8", "bool_"])
-def test_numpy_scalars_on_both_sides(operate: Callable[..., Any], kind: str) -> None:
-    numpy = pytest.importorskip("numpy", reason="NumPy is not installed")
-    x, number = Value(3.0), getattr(numpy, kind)(1)
-    for result in (operate(x, number), operate(number, x), operate(x, numpy.array(1.0))):
-        assert type(result) is Value
-        assert x in result._prev
-    assert operate(x, number).data == operate(3.0, 1.0)
-    assert operate(number, x).data == operate(1.0, 3.0)
-
-
-@every_operator
-def test_numpy_arrays_on_both_sides(operate: Callable[..., Any]) -> None:
-    numpy = pytest.importorskip("numpy", reason="NumPy is not installed")
-    x, array = Value(3.0), numpy.array([[1.0, 2.0], [0.5, 4.0]])
-    for result, expected in (
-        (operate(x, array), operate(3.0, array)),
-        (operate(array, x), operate(array, 3.0)),
-    ):
-        assert result.shape == array.shape
-        assert all(type(value) is Value and x in value._prev for value in result.flat)
-        assert [value.data for value in result.flat] == expected.ravel().tolist()
-
-
-def test_arrays_of_values_compute_as_arrays_do() -> None:
-    numpy = pytest.importorskip("numpy", reason="NumPy is not installed")
-    w = numpy.array([[Value(1.0), Value(2.0)], [Value(3.0), Value(4.0)]])
-    x = numpy.array([5.0, 6.0])
-    y = (w @ x).sum() + w.mean()
-    y.backward()
-    assert y.data == 17.0 + 39.0 + 2.5
-    assert [value.grad for value in w.flat] == [5.25, 6.25, 5.25, 6.25]
-
-
-@pytest.mark.parametrize(
-    "name",
-    ["exp", "log", "log1p", "expm1", "sqrt", "sin", "cos", "tanh", "abs", "negative", "square"],
-)
-def test_functions_of_numpy_are_recorded(name: str) -> None:
-    numpy = pytest.importorskip("numpy", reason="NumPy is not installed")
-    x = Value(0.5)
-    y = getattr(numpy, name)(x)
-    assert type(y) is Value
-    assert y.data == pytest.approx(getattr(numpy, name)(0.5), rel=1e-15)
-    assert x in y._prev
-    (in_array,) = getattr(numpy, name)(numpy.array([x]))
-    assert in_array.data == y.data
-
-
-@every_operator
 @pytest.mark.parametrize("number", [Fraction(1, 2), Scalar(0.5)], ids=lambda x: type(x).__name__)
 def test_numbers_of_other_libraries_on_both_sides(operate: Callable[..., Any], number: Any) -> None:
     x = Value(3.0)
@@ -807,7 +757,7 @@ def test_what_is_no_number_is_refused_on_both_sides(
     ("wrong", "advice"),
     [
         ("2.5", "float(text) makes a number of a text"),
-        (None, "is a `return` missing where it comes from?"),
+        (None, "is an entry missing, or a `return` where it comes from?"),
         (1j, "take its .real or .imag"),
         ([1.0], "make one Value for each number: [Value(x) for x in data]"),
         (Value(1.0), "use the Value itself"),
@@ -820,21 +770,12 @@ def test_advice_for_what_is_no_number(wrong: Any, advice: str) -> None:
     for call in (
         lambda: Value(wrong),
         lambda: setattr(x, "data", wrong),
-        lambda: x.clip(low=wrong),
+        lambda: x.backward(wrong),
     ):
         with pytest.raises(TypeError) as caught:
             call()
         assert advice in str(caught.value)
     assert x.data == 3.0
-
-
-def test_arrays_are_no_numbers() -> None:
-    numpy = pytest.importorskip("numpy", reason="NumPy is not installed")
-    with pytest.raises(TypeError, match="make one Value for each number"):
-        Value(numpy.array([1.0, 2.0]))
-    with pytest.raises(TypeError, match=r"take its .real or .imag"):
-        Value(numpy.complex128(1j))
-    assert Value(numpy.array(2.5)).data == Value(numpy.float32(2.5)).data == 2.5
 
 
 def test_an_integer_that_no_float_can_hold() -> None:
@@ -852,7 +793,7 @@ def test_maximum_and_minimum_take_numbers(name: str) -> None:
 
 def test_a_bound_of_clip_may_be_left_out_or_be_both() -> None:
     x = Value(0.5)
-    assert [x.clip(low=1.0).data, x.clip(high=0.25).data, x.clip().data] == [1.0, 0.25, 0.5]
+    assert [x.clip(low=1.0).data, x.clip(None, 0.25).data, x.clip().data] == [1.0, 0.25, 0.5]
     assert x.clip(2, 2).data == 2.0
 
 
@@ -878,20 +819,6 @@ def test_comparisons_are_by_data(compare: Callable[..., Any]) -> None:
             assert compare(a, Value(b)).truth is expected
     assert compare(Value(2.0), 3).truth is compare(2, 3)
     assert compare(Value(2.0), 10**400).truth is compare(2, 10**400)
-
-
-def test_comparisons_with_numpy() -> None:
-    numpy = pytest.importorskip("numpy", reason="NumPy is not installed")
-    x = Value(2.0)
-    assert x < numpy.float64(3)
-    assert numpy.float64(3) > x
-    assert x == numpy.int64(2)
-    assert not Value(0.1) == numpy.float32(0.1)  # noqa: SIM201
-    assert Value(0.1) < numpy.float32(0.1)
-    assert not Value(2.0**53) >= numpy.int64(2**53 + 1)
-    assert (x < numpy.array([1.0, 3.0])).tolist() == [False, True]
-    assert (numpy.array([1.0, 2.0]) == x).tolist() == [False, True]
-    assert (numpy.array([Value(2.0), x]) == x).tolist() == [False, True]
 
 
 def test_comparisons_with_what_is_no_number() -> None:

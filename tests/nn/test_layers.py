@@ -875,7 +875,7 @@ def test_a_long_sequence() -> None:
         ([1.0], None, ValueError, "the RNNCell takes 2 inputs, but got 1"),
         ([[1.0, "a"]], None, TypeError, "expected one real number, but got str 'a'"),
         ([[1.0, 2.0]], [0.0], ValueError, "the RNNCell takes 3 hidden numbers, but got 1"),
-        ([[1.0, 2.0]], "abc", TypeError, "expected one real number, but got str 'a'"),
+        ([[1.0, 2.0]], "abc", TypeError, "takes a list of numbers, but got str 'abc'"),
     ],
 )
 def test_what_is_no_sequence(sequence: Any, h: Any, kind: type[Exception], message: str) -> None:

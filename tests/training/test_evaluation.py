@@ -73,6 +73,8 @@ def test_parts_of_arrays_are_arrays() -> None:
         assert part.shape[1:] == (2, 2)
         assert labels.dtype == ys.dtype
         assert (part == xs[labels]).all()
+    with pytest.raises(TypeError, match="xs is a list with one entry for each example, not ndarr"):
+        split(numpy.array(3), [1])
 
 
 @pytest.mark.parametrize(
@@ -322,7 +324,7 @@ def test_a_training_of_no_epoch_has_no_score() -> None:
         (scored, {"rate": [1]}, {}, TypeError, "does not take the settings rate: missing"),
         (scored, {"rate": len, "width": [1]}, {}, ValueError, "rate is drawn at random: how many"),
         (scored, SPACE, {"trials": 0}, ValueError, "trials is a whole number from 1 on, but got 0"),
-        (lambda x: None, {"x": [1]}, {}, TypeError, "is a `return` missing where it comes from"),
+        (lambda x: None, {"x": [1]}, {}, TypeError, "missing, or a `return` where it comes"),
     ],
 )
 def test_searches_that_cannot_be(

@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from microgrant import TargetWarning, Value, compile, define, where
+from microgrant import TargetWarning, Value, define, where
 from microgrant.compiler import machine, tables
 from microgrant.engine import NO_GRADIENT
 from microgrant.losses import (
@@ -31,7 +31,7 @@ from microgrant.losses import (
 )
 from microgrant.nn import MLP, RNN, Conv2d, Dropout, Flatten, Layer, Module, Neuron, Sequential
 from microgrant.optim import SGD, Adam, Optimizer, cosine, step_decay
-from microgrant.training import DivergenceError, History, accuracy, fit, predict, split
+from microgrant.training import DivergenceError, History, accuracy, fit, predict
 from microgrant.training.history import COLUMNS, checked_state
 
 NUMBERS = random.Random(5)
@@ -1199,80 +1199,6 @@ def test_a_model_that_does_not_look_at_its_input_predicts_all_the_same() -> None
 
     with pytest.warns(TargetWarning, match="what it computes does not depend on the data"):
         assert list(predict(Stubborn(), XS * 5)) == [1.0] * 115
-
-
-class Table:
-    """As pandas has them: without `tolist`, and with columns where lists have rows."""
-
-    ndim = 2
-
-    def __init__(self, rows: Any, kind: type = float, names: Sequence[Any] = ("a", "b")) -> None:
-        self.rows = tables.numpy().array(rows, kind)
-        self.iloc, self.names = self.rows, names
-
-    def __array__(self, *arguments: Any, **named: Any) -> Any:
-        return self.rows
-
-    def __iter__(self) -> Any:
-        return iter(self.names)
-
-    def __getitem__(self, name: Any) -> Any:
-        raise KeyError(name)
-
-
-def test_tables_are_data_like_lists() -> None:
-    pytest.importorskip("numpy", reason="NumPy is not installed")
-    found = []
-    for xs in (XS, Table(XS)):
-        model = network()
-        found.append(exactly(model, fit(model, mean_squared_error, (xs, CURVE), epochs=2)))
-    assert found[0] == found[1]
-    [(xs, ys), _] = split(Table(XS), CURVE, (0.5, 0.5))
-    assert [XS[CURVE.index(y)] for y in ys] == xs.tolist()
-
-
-def tables_of(rows: list[list[Any]]) -> list[Any]:
-    """A table whose columns are numbered and of several types: a stand-in; pandas, if it is there.
-
-    Such a one is no array of numbers, and to iterate over it gives 0, 1, …
-    """
-    pytest.importorskip("numpy", reason="NumPy is not installed")
-    found: list[Any] = [Table(rows, object, range(len(rows[0])))]
-    try:
-        import pandas
-    except ImportError:
-        return found
-    frame = pandas.DataFrame(rows)
-    return [*found, frame.astype(object), frame.astype({0: bool}) if rows[0][0] == 1 else frame]
-
-
-def test_the_labels_of_a_table_are_no_examples() -> None:
-    w = Value(2.0)
-
-    def doubled(x: Any) -> Any:
-        return w * x
-
-    for table in tables_of([[1, 2.5], [0, 3.5], [1, 4.5]]):
-        neuron = Neuron(2, activation="linear")
-        expected = [neuron([a, b]).data for a, b in ((1, 2.5), (0, 3.5), (1, 4.5))]
-        assert predict(neuron, table) == pytest.approx(expected, rel=1e-12)
-        single = Neuron(1)
-        for wanted, held in ((doubled, [w]), (single, single.parameters())):  # of one number
-            with pytest.raises((TypeError, ValueError), match=r"one real number|takes 1 input"):
-                predict(wanted, table)
-            with pytest.raises((TypeError, ValueError), match=r"one real number|takes 1 input"):
-                fit(wanted, mean_squared_error, (table, [1, 2, 3]), optimizer=SGD(held))
-        with pytest.raises(ValueError, match="takes 2 inputs, but got 3, lists themselves"):
-            neuron(table)
-        a, b = Value(0.0), Value(0.0)
-        step = compile((w * a + b) ** 2, inputs=[a, b], parameters=[w])
-        assert step(table) == pytest.approx((4.5**2 + 3.5**2 + 6.5**2) / 3)
-        with pytest.raises(ValueError, match=r"a row holds 1 number|table of 1 number"):
-            compile(w * a, inputs=[a])(table)
-        w.grad = 0.0
-    for table in tables_of([["x", 1.0], ["y", 2.0]]):
-        with pytest.raises(TypeError, match=r"^xs\[0\]: expected one real number, but got str 'x'"):
-            predict(doubled, table)
 
 
 def test_times_are_no_numbers() -> None:
