@@ -61,10 +61,10 @@ class Named:
         self._its_name = operation
 
     def __set_name__(self, owner: type, name: str) -> None:
-        self.name, self.operation = name, OPERATIONS.get(self._its_name or name)
+        self.name, self.operation = name, OPERATIONS[self._its_name or name]
 
     def __get__(self, value: Any, owner: type) -> Callable[..., Any]:
-        if self.operation is None or value is None:
+        if value is None:
             raise AttributeError(f"{owner.__name__!r} object has no attribute {self.name!r}")
         return bind(value._apply, self.operation, value)
 
@@ -154,7 +154,7 @@ def _of_objects(ufunc: Any, apply: Apply) -> Any:
         return ufunc
     function = _of_numbers(ufunc, apply)
     if function is None:
-        known = {*OPERATORS, *OF_OBJECTS, *OPERATIONS, *(x for x in NAMES if NAMES[x].operation)}
+        known = {*OPERATORS, *OF_OBJECTS, *OPERATIONS, *NAMES}
         of_numpy = {getattr(getattr(numpy, x, None), "__name__", None) for x in known}
         there = ", ".join(sorted(known & of_numpy))  # without further names of the same
         raise TypeError(

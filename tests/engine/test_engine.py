@@ -856,7 +856,7 @@ PLAIN_NUMBERS: dict[str, Callable[[Value], object]] = {
     "complex": complex,
     "math.exp": math.exp,
     "math.isnan": math.isnan,
-    "math.floor": math.floor,
+    "math.ceil": math.ceil,
     "math.fsum": lambda v: math.fsum([v, v]),
     "round": round,
     "round to digits": lambda v: round(v, 2),  # type: ignore[call-overload]

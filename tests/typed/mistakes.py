@@ -28,7 +28,7 @@ v * [1.0]  # refused
 "1" + v  # refused
 v ** "2"  # refused
 v.maximum("1")  # refused
-v.clip(None, 1)  # refused
+v.clip("0", 1)  # refused
 v.data = w  # refused
 v.data = None  # refused
 v.grad = "1"  # refused
