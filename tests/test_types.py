@@ -16,7 +16,10 @@ from typing import NoReturn, TypeAlias
 import pytest
 
 ROOT = Path(__file__).parents[1]
-NATURAL, MISTAKES = ["tests/typed/natural.py"], "tests/typed/mistakes.py"
+NATURAL, MISTAKES = (
+    ["tests/typed/natural.py", "tests/typed/with_numpy.py"],
+    "tests/typed/mistakes.py",
+)
 Places: TypeAlias = dict[tuple[str, int], str]
 
 
