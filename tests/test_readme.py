@@ -9,6 +9,7 @@ import ast
 import contextlib
 import doctest
 import io
+import random
 import re
 import shlex
 import subprocess
@@ -18,6 +19,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+from microgrant.export import to_torch
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -87,6 +90,72 @@ def test_a_broken_promise_is_noticed() -> None:
 def test_the_numbers_of_micrograds_own_example() -> None:
     for number in ("24.7041", "138.8338", "645.5773"):
         assert f"# prints {number}" in README
+
+
+# --- Coming from elsewhere ------------------------------------------------------------------------
+
+ROWS = re.findall(r"^\| (\w+) \| `([^`|]+)` \| (?:`([^`|]+)`|the same) \|$", README, re.MULTILINE)
+GIVEN = "rows, xs, logits = [[0.5, -1.0], [2.0, 0.25]], [0.5, 1.0], [0.5, 2.0, -1.0]"
+FUNCTIONS = "f = lambda x: {0}.tanh(x) * x; g = lambda a, b: a**2 * b"
+THERE = {
+    "PyTorch": "import torch; from torch import nn",
+    "JAX": f"import jax; import jax.numpy as jnp; {FUNCTIONS.format('jnp')}",
+    "micrograd": "import micrograd",
+}
+HERE = "; ".join(
+    f"from microgrant{room} import *" for room in ("", ".nn", ".optim", ".losses", ".training")
+)
+
+
+def numbers_in(x: Any) -> list[float]:
+    """All numbers of a Value, an array, a model; of a model those that it has learned, sorted."""
+    if hasattr(x, "parameters") and callable(x.parameters):
+        return sorted(numbers_in(list(x.parameters())))
+    if hasattr(x, "learning_rate"):
+        return [x.learning_rate]
+    if hasattr(x, "param_groups"):  # an optimiser of PyTorch's
+        return [x.param_groups[0]["lr"]]
+    x = x.tolist() if hasattr(x, "tolist") else getattr(x, "data", x)
+    return [y for each in x for y in numbers_in(each)] if isinstance(x, (list, tuple)) else [x]
+
+
+def assigned(code: str) -> set[str]:
+    names = (x for x in ast.walk(ast.parse(code)) if isinstance(x, ast.Name))
+    return {x.id for x in names if isinstance(x.ctx, ast.Store)}
+
+
+@pytest.mark.parametrize(
+    "library", ["micrograd", *(pytest.param(x, marks=pytest.mark.slow) for x in ("PyTorch", "JAX"))]
+)
+@pytest.mark.filterwarnings("ignore")  # what a package warns of when it is imported
+def test_what_one_writes_elsewhere_is_what_one_writes_here(library: str) -> None:
+    """Row after row, what both assign is the same, and so are the models."""
+    here: dict[str, Any] = {}
+    exec(f"{GIVEN}; {HERE}; {FUNCTIONS.format('Value')}; x = Value(0.0)", here)
+    theirs: dict[str, Any] | None = {}
+    try:
+        exec(f"{GIVEN}; {THERE[library]}", theirs)
+    except ImportError:
+        theirs = None  # then it is ours alone that runs
+    rows = [(there, own or there) for name, there, own in ROWS if name == library]
+    assert len(rows) >= 3
+    for there, own in rows:
+        random.seed(1)
+        exec(own, here)
+        if theirs is None:
+            continue
+        random.seed(1)
+        exec(there, theirs)
+        if "nn.Sequential" in there:  # whose weights are drawn otherwise
+            theirs["model"].load_state_dict(to_torch(here["model"]).state_dict())
+        for name in (assigned(own) & assigned(there)) | ({"model"} & {*here}):
+            expected = pytest.approx(numbers_in(theirs[name]), rel=1e-5, abs=1e-6)
+            assert numbers_in(here[name]) == expected, own
+
+
+def test_the_table_for_those_who_come_from_elsewhere_is_read_whole() -> None:
+    table = README.split("| what one writes there |")[1].split("\n\n")[0]
+    assert len(ROWS) == table.count("\n") - 1 >= 10
 
 
 # --- Commands -------------------------------------------------------------------------------------

@@ -44,7 +44,7 @@ ROOMS = {
     "ops": "numbers functions rules vectors operators table words",
     "engine": "node modes conditions arguments by_hand copying ufuncs arithmetic value"
     " derivatives functions jacobians checking pickling",
-    "nn": "arguments activations module neurons images noise sequences",
+    "nn": "arguments module activations neurons images noise sequences",
     "compiler": "program source llvm tables machine targets step",
     "views": "formulas naming graph style events rendering drawing latex "
     "player.views player.layout player.svg player.spelling player.document player "

@@ -29,11 +29,14 @@ from ..nn import (
     RNNCell,
     Sequential,
 )
-from ..nn.activations import Activation, activation_named
+from ..nn.activations import ACTIVATIONS, Activation, activation_for
 
-__all__ = ["activations_of", "parts_of", "rule_for"]
+__all__ = ["KNOWN", "activations_of", "is_known", "parts_of", "rule_for"]
 
 Rule = TypeVar("Rule")
+
+KNOWN: dict[type[Module], Activation] = {type(x): x for x in ACTIVATIONS.values()}
+"""The activations of the table, by their classes."""
 
 
 def rule_for(module: Module, rules: Mapping[type[Module], Rule]) -> Rule | None:
@@ -49,8 +52,13 @@ def parts_of(module: Module) -> list[Module] | None:
 
 def activations_of(neurons: Sequence[Neuron]) -> list[Activation]:
     """The activation of each neuron; only one, if all have the same."""
-    found = [activation_named(neuron.activation) for neuron in neurons]
+    found = [activation_for(neuron.activation) for neuron in neurons]
     return found if any(x is not found[0] for x in found) else found[:1]
+
+
+def is_known(activation: Activation) -> bool:
+    """Whether it is one of the table, with no code of its own: then its words are right."""
+    return rule_for(activation, KNOWN) is not None
 
 
 def _is_of(module: Any, kind: type[Module]) -> bool:

@@ -15,8 +15,9 @@ import itertools
 from collections.abc import Callable, Sequence
 
 from .. import nn
+from ..nn.activations import Activation
 from ..nn.images import Image, padded, windows
-from .kinds import activations_of, parts_of, rule_for
+from .kinds import KNOWN, activations_of, is_known, parts_of, rule_for
 from .onnx_graph import OnnxGraph, Tensor
 from .onnx_program import nested, recorded
 
@@ -64,8 +65,21 @@ def _activated(graph: OnnxGraph, neurons: Sequence[nn.Neuron], x: str) -> str:
     several = len(activations) > 1
     columns = graph.add_many("Split", len(activations), x, axis=-1) if several else [x]
     pairs = zip(activations, columns, strict=True)
-    said = [graph.add(a.onnx, column) if a.onnx else column for a, column in pairs]
+    said = [_each_number(graph, activation, column) for activation, column in pairs]
     return graph.add("Concat", *said, axis=-1) if several else said[0]
+
+
+def _each_number(graph: OnnxGraph, activation: Activation, x: str) -> str:
+    """What an activation makes of each number; it is recorded, if ONNX has no word for it."""
+    if activation.onnx and is_known(activation):
+        return x if activation.onnx == "Identity" else graph.add(activation.onnx, x)
+    column = graph.add("Reshape", x, graph.constant([-1, 1], 2))
+    said = recorded(graph, activation, Tensor(column, ()))
+    return graph.add("Reshape", said.name, graph.add("Shape", x))
+
+
+def _activation(graph: OnnxGraph, module: Activation, x: Tensor) -> Tensor:
+    return Tensor(_each_number(graph, module, x.name), x.shape)
 
 
 def _flatten(graph: OnnxGraph, module: nn.Flatten, x: Tensor) -> Tensor:
@@ -144,4 +158,5 @@ RULES: dict[type[nn.Module], Callable[..., Tensor]] = {
     nn.MeanPool2d: _pool,
     nn.RNNCell: _cell,
     nn.RNN: _recurrent,
+    **dict.fromkeys(KNOWN, _activation),
 }

@@ -13,7 +13,8 @@ from typing import Any
 from .. import nn
 from ..engine.arguments import imported, shown
 from ..engine.value import Value
-from .kinds import activations_of, parts_of, rule_for
+from ..nn.activations import Activation
+from .kinds import KNOWN, activations_of, is_known, parts_of, rule_for
 
 __all__ = ["to_torch"]
 
@@ -95,14 +96,23 @@ class _TorchWriter:
         """A layer of neurons, and that of their activation, unless they are linear."""
         weights = {"weight": [w for x in neurons for w in x.w], "bias": [x.b for x in neurons]}
         layer = self.layer(kind, weights, *sizes, len(neurons), **options)
-        words = [activation.torch for activation in activations_of(neurons)]
-        if words == [""]:
-            return [layer]
-        activations = [getattr(self.nn, word or "Identity")() for word in words]
-        if len(words) == 1:
-            return [layer, activations[0]]
+        activations = [self.activation(x) for x in activations_of(neurons)]
+        if len(activations) == 1:
+            return [layer] if type(activations[0]) is self.nn.Identity else [layer, *activations]
         # Of a number for each neuron, or of a channel of rows and columns, with a batch or without.
         return [layer, self.each(activations, -3 if kind is self.nn.Conv2d else -1)]
+
+    def activation(self, module: Activation) -> Any:
+        """PyTorch's activation of that kind; one of your own is asked for its counterpart."""
+        if module.torch and is_known(module):
+            return getattr(self.nn, module.torch)(*module.settings().values())
+        own = module.function if isinstance(module, nn.Elementwise) else module
+        if hasattr(own, "to_torch"):
+            return own.to_torch()
+        raise TypeError(
+            f"PyTorch has no activation {module!r}: a Module of your own with a method to_torch(), "
+            "which returns a torch.nn.Module that computes the same, can be one"
+        )
 
     def each(self, activations: list[Any], axis: int) -> Any:
         """A layer that has an activation for each neuron, along an axis."""
@@ -117,9 +127,9 @@ class _TorchWriter:
 
     def recurrent(self, cell: nn.RNNCell, kind: Any, suffix: str, **options: Any) -> Any:
         """A layer of the neurons of a cell; of PyTorch's two biases, the second is not used."""
-        words = [activation.torch for activation in activations_of(cell.neurons)]
+        words = [x.torch if is_known(x) else None for x in activations_of(cell.neurons)]
         if words not in (["Tanh"], ["ReLU"]):
-            names = " and ".join(dict.fromkeys(repr(x.activation) for x in cell.neurons))
+            names = " and ".join(dict.fromkeys(repr(str(x.activation)) for x in cell.neurons))
             raise TypeError(
                 f"PyTorch has no {type(cell).__name__} with the activation {names}: only with tanh "
                 "or with relu in all of its neurons"
@@ -131,7 +141,7 @@ class _TorchWriter:
             f"bias_hh{suffix}": [Value(0.0) for _ in cell.neurons],
         }
         sizes = cell.nin, cell.nhidden
-        layer = self.layer(kind, weights, *sizes, nonlinearity=words[0].lower(), **options)
+        layer = self.layer(kind, weights, *sizes, nonlinearity=str(words[0]).lower(), **options)
         getattr(layer, f"bias_hh{suffix}").requires_grad_(False)
         return layer
 
@@ -164,5 +174,6 @@ TORCH: dict[type[nn.Module], Callable[[_TorchWriter, Any], list[Any]]] = {
     nn.Dropout: lambda to, x: [to.nn.Dropout(x.p)],
     nn.RNNCell: lambda to, x: [to.recurrent(x, to.nn.RNNCell, "")],
     nn.RNN: lambda to, x: [to.rnn(x)],
+    **dict.fromkeys(KNOWN, lambda to, x: [to.activation(x)]),
 }  # fmt: skip
 """How each module becomes layers of PyTorch's."""

@@ -5,8 +5,8 @@ With this package you can
 - make a network:                model = MLP(2, [16, 16, 1])
 - run it on one example:         score = model([0.5, -1.0])
 - change all that it has learned: for p in model.parameters(): p.data -= 0.01 * p.grad
-- put modules in a row:          Sequential(Conv2d(1, 4, 3, activation="relu"), MaxPool2d(2),
-                                            Flatten(), Layer(36, 10, activation="linear"))
+- put modules in a row:          Sequential(Conv2d(1, 4, 3), ReLU(), MaxPool2d(2), Flatten(),
+                                            Linear(36, 10))
 - read a sequence:               states = RNN(2, 8)(sequence)
 - drop units in training only:   Dropout(0.5); model.eval(); model.train()
 - write a module of your own:    subclass `Module`; keep Values, modules and lists of them in
@@ -16,13 +16,14 @@ Signatures, and the random numbers drawn from a given ``random.seed``, are those
 """
 
 from ..engine.derivatives import detach
-from .activations import ACTIVATIONS, Activation
+from .activations import ACTIVATIONS, Elementwise, Identity, ReLU, Sigmoid, Tanh
 from .images import Conv2d, Flatten, MaxPool2d, MeanPool2d
 from .module import Module, ModuleCall, Noise
-from .neurons import INITS, MLP, Layer, Neuron, Sequential
+from .neurons import INITS, MLP, Layer, Linear, Neuron, Sequential
 from .noise import Dropout, noise_in
 from .sequences import RNN, RNNCell
 
-__all__ = ["ACTIVATIONS", "INITS", "MLP", "RNN", "Activation", "Conv2d", "Dropout", "Flatten"]
-__all__ += ["Layer", "MaxPool2d", "MeanPool2d", "Module", "ModuleCall", "Neuron", "Noise"]
-__all__ += ["RNNCell", "Sequential", "detach", "noise_in"]
+__all__ = ["ACTIVATIONS", "INITS", "MLP", "RNN", "Conv2d", "Dropout", "Elementwise", "Flatten"]
+__all__ += ["Identity", "Layer", "Linear", "MaxPool2d", "MeanPool2d", "Module", "ModuleCall"]
+__all__ += ["Neuron", "Noise", "RNNCell", "ReLU", "Sequential", "Sigmoid", "Tanh", "detach"]
+__all__ += ["noise_in"]

@@ -1,55 +1,155 @@
-"""The activations that neurons can have: one row says what each library calls it.
+"""Activations: what neurons make of their sums, and modules that make it of any numbers.
 
 With this module you can
 
 - see what there is:             list(ACTIVATIONS)
-- look one up:                   activation_named("tanh").torch
+- give one to neurons:           Layer(2, 3, activation="tanh"); Neuron(2, activation=Value.sin)
+- put one in a row of modules:   Sequential(Linear(2, 8), Tanh(), Linear(8, 1))
 
-An activation is an operation of the table. The exports read their words for it here as well, so
-that one more is a single row.
+The exports read their words for an activation here, so that one more is a single class, and its
+place in `ACTIVATIONS`.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from typing import Any, TypeAlias
 
-from ..ops.table import OPERATIONS, Operation
-from .arguments import one_of
+from ..engine.arguments import shown
+from ..engine.value import Value
+from .arguments import each_number, one_of
+from .module import Module
 
-__all__ = ["ACTIVATIONS", "Activation", "activation_named"]
+__all__ = ["ACTIVATIONS", "Activation", "Activations", "Elementwise", "Function", "Identity"]
+__all__ += ["ReLU", "Sigmoid", "Tanh", "activation_for", "function_for", "kept", "one_each"]
+
+Function: TypeAlias = Callable[[Value], Value]
 
 
-@dataclass(frozen=True)
-class Activation:
-    """What there is to know of an activation.
+class Activation(Module):
+    """A function of one number as a module, which takes nested lists of them as well.
 
-    operation: what it computes; None of a linear neuron, which leaves its sum as it is.
+    name: what a neuron calls it, as in ``Neuron(2, activation="relu")``.
     word: what a neuron is called that has it: a TanhNeuron.
-    torch: the class of `torch.nn`; nothing if there is nothing to be done.
-    onnx: the operator of ONNX; the same.
+    torch: its class in `torch.nn`, made with the same arguments; None if there is none.
+    onnx: its operator in ONNX; None if there is none, and then the export records what it does.
+    function: of a Value.
     """
 
-    operation: Operation | None
-    word: str
-    torch: str
-    onnx: str
+    name = word = ""
+    torch: str | None = None
+    onnx: str | None = None
+    function: Function
+
+    def forward(self, x: Any) -> Any:
+        """The function of a number, or of each number in lists."""
+        return each_number(self._checked, x)
+
+    def _checked(self, x: Value) -> Value:
+        result = self.function(x)
+        if not isinstance(result, Value):
+            raise TypeError(f"the activation {self} is to return a Value, but got {shown(result)}")
+        return result
+
+    def __repr__(self) -> str:
+        return self.describe()
 
 
-ACTIVATIONS = {
-    "relu": Activation(OPERATIONS["relu"], word="ReLU", torch="ReLU", onnx="Relu"),
-    "tanh": Activation(OPERATIONS["tanh"], word="Tanh", torch="Tanh", onnx="Tanh"),
-    "sigmoid": Activation(OPERATIONS["sigmoid"], word="Sigmoid", torch="Sigmoid", onnx="Sigmoid"),
-    "linear": Activation(None, word="Linear", torch="", onnx=""),
-}
+class ReLU(Activation):
+    """What is above 0, and 0 elsewhere."""
+
+    name, word, torch, onnx = "relu", "ReLU", "ReLU", "Relu"
+    function = staticmethod(Value.relu)
+
+
+class Tanh(Activation):
+    """The hyperbolic tangent.
+
+    >>> Tanh()([0.0, [1.0]])
+    [Value(data=0.0, grad=0.0), [Value(data=0.7615941559557649, grad=0.0)]]
+    """
+
+    name, word, torch, onnx = "tanh", "Tanh", "Tanh", "Tanh"
+    function = staticmethod(Value.tanh)
+
+
+class Sigmoid(Activation):
+    """1 / (1 + exp(-x)), the logistic function."""
+
+    name, word, torch, onnx = "sigmoid", "Sigmoid", "Sigmoid", "Sigmoid"
+    function = staticmethod(Value.sigmoid)
+
+
+class Identity(Activation):
+    """Nothing: a neuron that has it is linear."""
+
+    name, word, torch, onnx = "linear", "Linear", "Identity", "Identity"
+    function = staticmethod(lambda x: x)
+
+
+class Elementwise(Activation):
+    """A function of your own, of a Value or of each Value in lists: ``Elementwise(Value.sin)``.
+
+    It cannot be saved, as functions are no data; a `Module` in place of the function can.
+
+    >>> Elementwise(lambda x: x * x)([2.0, 3.0])
+    [Value(data=4.0, grad=0.0), Value(data=9.0, grad=0.0)]
+    """
+
+    def __init__(self, function: Function) -> None:
+        if not callable(function) or isinstance(function, type):
+            advice = ": make one of it, as in Tanh()" * isinstance(function, type)
+            raise TypeError(
+                f"an activation is a function of a Value, but got {shown(function)}{advice}"
+            )
+        self.function = function
+        self.word = self.describe().capitalize()
+
+    def describe(self) -> str:
+        """The name of the function."""
+        return getattr(self.function, "__name__", type(self.function).__name__).strip("<>")
+
+
+ACTIVATIONS: dict[str, Activation] = {x.name: x for x in (ReLU(), Tanh(), Sigmoid(), Identity())}
 """By the name that a neuron is given."""
 
+Activations: TypeAlias = str | Function | Sequence[str | Function]
+"""One for all, by its name or as a function of a Value; or a list with one for each."""
 
-def activation_named(name: str) -> Activation:
-    """The row of an activation; a ValueError for a name that the table does not have.
 
-    >>> activation_named("exp")
+def activation_for(given: object) -> Activation:
+    """The activation of a name, or of a function; a ValueError for a name that is not there.
+
+    >>> activation_for("exp")
     Traceback (most recent call last):
         ...
-    ValueError: the activation is one of relu, tanh, sigmoid, linear, but got 'exp'
+    ValueError: the activation is one of relu, tanh, sigmoid, linear... but got 'exp'
     """
-    return ACTIVATIONS[one_of("activation", name, ACTIVATIONS)]
+    if isinstance(given, Activation):
+        return given
+    if callable(given):
+        known = [x for x in ACTIVATIONS.values() if x.function is given]
+        return type(known[0])() if known else Elementwise(given)
+    return ACTIVATIONS[one_of("activation", given, ACTIVATIONS)]
+
+
+def function_for(given: object) -> Function:
+    """The function of an activation, by the shortest way where it has a name: each neuron asks."""
+    if isinstance(given, str) and given in ACTIVATIONS:
+        return ACTIVATIONS[given].function
+    return activation_for(given).forward
+
+
+def kept(given: object) -> str | Activation:
+    """What a neuron keeps of the activation that it is given: its name, or a module."""
+    found = activation_for(given)
+    return given if isinstance(given, str) else found
+
+
+def one_each(given: Activations, count: int, what: str) -> list[str | Activation]:
+    """What each of so many neurons, or layers, keeps; all the same, if there is one for all."""
+    if not isinstance(given, (list, tuple)):
+        return [kept(given)] * count
+    if len(given) != count:
+        raise ValueError(f"of {count} {what} each has an activation, but the list has {len(given)}")
+    return [kept(x) for x in given]

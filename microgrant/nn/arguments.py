@@ -5,24 +5,33 @@ With this module you can
 - take the inputs of neurons:      values = inputs_of(layer, x, layer.nin)
 - take one of a few words:         one_of("init", "he", INITS)
 - see lists where an array stood:  lists(array)
+- compute with each number:        each_number(Value.tanh, [0.5, [1.0]])
 """
 
 from __future__ import annotations
 
 import numbers
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from ..engine.arguments import as_list, listed, unboxed
 from ..engine.value import Value, as_value
 
-__all__ = ["as_leaf", "inputs_of", "lists", "one_of"]
+__all__ = ["as_leaf", "each_number", "inputs_of", "lists", "one_of"]
 
 
 def lists(x: Any) -> Any:
     """Of an array or a table, nested lists; all else as it is."""
     found = None if isinstance(x, Value) else as_list(x)
     return unboxed(x) if found is None else found
+
+
+def each_number(function: Callable[[Value], Any], x: Any) -> Any:
+    """The function of a number, as a Value; of nested lists, lists of that."""
+    x = lists(x)
+    if isinstance(x, (list, tuple)):
+        return [each_number(function, element) for element in x]
+    return function(as_leaf(x))
 
 
 def as_leaf(x: Any) -> Value:
@@ -47,8 +56,8 @@ def inputs_of(module: object, x: Any, width: int, what: str = "input") -> list[V
     return [each if isinstance(each, Value) else as_leaf(each) for each in given]
 
 
-def one_of(name: str, given: str, known: Iterable[str]) -> str:
+def one_of(name: str, given: Any, known: Iterable[str]) -> str:
     """What was given, if it is known; else a ValueError that lists what is."""
     if given not in tuple(known):
         raise ValueError(f"the {name} is one of {', '.join(known)}, but got {given!r}")
-    return given
+    return str(given)

@@ -16,9 +16,10 @@ from typing import Any, TypeAlias, TypeVar
 
 from ..engine.arguments import shown, whole_number
 from ..engine.value import Value, as_value
+from .activations import Activations, one_each
 from .arguments import as_leaf, lists
 from .module import Module
-from .neurons import Neuron
+from .neurons import Neuron, Neurons
 
 __all__ = ["Conv2d", "Flatten", "Image", "MaxPool2d", "MeanPool2d", "padded", "windows"]
 
@@ -41,13 +42,13 @@ class Flatten(Module):
         return [value for element in x for value in self.forward(element)]
 
 
-class Conv2d(Module):
+class Conv2d(Neurons):
     """A convolution: each neuron sees an image through a window, from wherever the window fits.
 
     kernel_size: how many rows and columns of each channel a window shows.
     stride: by how much it is moved at a time.
     padding: how many rows and columns of zeros are put around the image.
-    activation, init: as in a `Neuron`.
+    activation, init: as in a `Layer`, whose neurons are the channels.
 
     The inputs of a neuron are what the window shows, channel by channel and row by row. What it
     says from everywhere is one channel of the image that is returned.
@@ -59,22 +60,23 @@ class Conv2d(Module):
     """
 
     _words = (
-        "Conv2d {channels_in}→{channels_out} {kernel_size}×{kernel_size} "
-        "stride {stride} padding {padding} {activation}"
+        "Conv2d {self.channels_in}→{self.channels_out} {self.kernel_size}×{self.kernel_size} "
+        "stride {self.stride} padding {self.padding} {self.activation}"
     )
 
     def __init__(
         self, channels_in: int, channels_out: int, kernel_size: int, stride: int = 1,
-        padding: int = 0, activation: str = "linear", init: str = "uniform",
+        padding: int = 0, activation: Activations = "linear", init: str = "uniform",
     ) -> None:  # fmt: skip
         self.channels_in = whole_number("channels_in", channels_in)
         self.channels_out = whole_number("channels_out", channels_out)
         self.kernel_size = whole_number("kernel_size", kernel_size)
         self.stride = whole_number("stride", stride)
         self.padding = whole_number("padding", padding, least=0)
-        self.activation, self.init = activation, init
+        self.init = init
         nin, nout = (n * self.kernel_size**2 for n in (self.channels_in, self.channels_out))
-        self.neurons = [Neuron(nin, True, activation, init, nout) for _ in range(channels_out)]
+        each = one_each(activation, self.channels_out, "channels")
+        self.neurons = [Neuron(nin, True, x, init, nout) for x in each]
 
     def forward(self, x: Any) -> Image[Value]:
         """One channel from each neuron."""
@@ -105,7 +107,7 @@ class MaxPool2d(_Pool2d):
     [[[Value(data=4.0, grad=0.0)]]]
     """
 
-    _words = "MaxPool2d {size}×{size}"
+    _words = "MaxPool2d {self.size}×{self.size}"
     pool = staticmethod(lambda values: Value.maximum(*values))
 
 
@@ -116,7 +118,7 @@ class MeanPool2d(_Pool2d):
     [[[Value(data=2.5, grad=0.0)]]]
     """
 
-    _words = "MeanPool2d {size}×{size}"
+    _words = "MeanPool2d {self.size}×{self.size}"
     pool = staticmethod(lambda values: reduce(operator.add, values) / len(values))
 
 

@@ -89,7 +89,7 @@ class Module:
     """
 
     training: bool = True
-    _words = ""  # for `describe`, with attributes in {}
+    _words = ""  # for `describe`, with attributes of `self` in {}
 
     def __call__(self: _HasForward[Returned], *inputs: Any, **named: Any) -> Returned:
         """`forward`, noting in the Values returned which call of which module they came out of."""
@@ -180,7 +180,7 @@ class Module:
 
     def describe(self) -> str:
         """A few words for a drawing; a subclass may say more than its name, as `Layer` does."""
-        return self._words.format_map(vars(self)) or type(self).__name__
+        return self._words.format(self=self) or type(self).__name__
 
     def __repr__(self) -> str:
         return f"<{self.describe()}>"

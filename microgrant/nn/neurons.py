@@ -5,7 +5,7 @@ With this module you can
 - make a network:                 model = MLP(2, [16, 16, 1])
 - run it on one example:          score = model([0.5, -1.0])
 - change all that it has learned: for p in model.parameters(): p.data -= 0.01 * p.grad
-- put modules in a row:           Sequential(Layer(4, 8), Dropout(0.5), Layer(8, 1, nonlin=False))
+- put modules in a row:           Sequential(Linear(4, 8), ReLU(), Dropout(0.5), Linear(8, 1))
 
 Signatures, and the random numbers drawn from a given ``random.seed``, are those of micrograd.
 """
@@ -19,13 +19,12 @@ from functools import reduce
 from typing import Any
 
 from ..engine.arguments import shown, whole_number
-from ..engine.derivatives import apply
 from ..engine.value import Number, Value
-from .activations import activation_named
+from .activations import Activations, Function, activation_for, function_for, kept, one_each
 from .arguments import inputs_of, one_of
 from .module import Module, OneOrMany
 
-__all__ = ["INITS", "MLP", "Layer", "Neuron", "Sequential"]
+__all__ = ["INITS", "MLP", "Layer", "Linear", "Neuron", "Neurons", "Sequential"]
 
 INITS: dict[str, Callable[[int, int], float]] = {
     "uniform": lambda nin, nout: 1.0,
@@ -45,7 +44,8 @@ class Neuron(Module):
 
     nin: how many inputs it has.
     nonlin: False for no activation, whatever `activation` says.
-    activation: one of `ACTIVATIONS`: "relu", "tanh", "sigmoid" or "linear".
+    activation: one of `ACTIVATIONS`: "relu", "tanh", "sigmoid" or "linear"; or a function of a
+        Value, such as ``lambda x: x.sin()``.
     init: how the weights begin, one of `INITS`; the bias begins at 0.
     nout: how many neurons share its inputs, for "xavier".
 
@@ -57,16 +57,16 @@ class Neuron(Module):
     (ReLUNeuron(2), 0.102443419482938)
     """
 
-    _words = "Neuron {nin}→1 {activation}"
+    _words = "Neuron {self.nin}→1 {self.activation}"
 
     def __init__(
-        self, nin: int, nonlin: bool = True, activation: str = "relu", init: str = "uniform",
-        nout: int = 1,
+        self, nin: int, nonlin: bool = True, activation: str | Function = "relu",
+        init: str = "uniform", nout: int = 1,
     ) -> None:  # fmt: skip
         self.nin, self.nout = whole_number("nin", nin), whole_number("nout", nout)
         self.nonlin, self.init = bool(nonlin), one_of("init", init, INITS)
-        activation_named(activation)
-        self.activation = activation if nonlin else "linear"
+        chosen = kept(activation)
+        self.activation: str | Function = chosen if nonlin else "linear"
         bound = INITS[init](self.nin, self.nout)
         self.w = [Value(random.uniform(-bound, bound)) for _ in range(self.nin)]
         self.b = Value(0.0)
@@ -76,15 +76,28 @@ class Neuron(Module):
         total = self.b
         for w, value in zip(self.w, inputs_of(self, x, len(self.w)), strict=True):
             total = total + w * value
-        operation = activation_named(self.activation).operation
-        return total if operation is None else apply(operation, total)
+        return function_for(self.activation)(total)
 
     def __repr__(self) -> str:
-        return f"{activation_named(self.activation).word}Neuron({self.nin})"
+        return f"{activation_for(self.activation).word}Neuron({self.nin})"
 
 
-class Layer(Module):
+class Neurons(Module):
+    """What layers of `neurons` have in common, whatever each of these is shown."""
+
+    neurons: list[Neuron]
+
+    @property
+    def activation(self) -> str | Function | list[str | Function]:
+        """That of the neurons; a list of them where they differ."""
+        found = [neuron.activation for neuron in self.neurons]
+        return found[0] if all(x == found[0] for x in found) else found
+
+
+class Layer(Neurons):
     """`nout` neurons that look at the same `nin` inputs; the other arguments are `Neuron`'s.
+
+    activation: as in a `Neuron`; or a list with one for each.
 
     A call returns the list of their outputs, or the only one if there is only one.
 
@@ -92,15 +105,16 @@ class Layer(Module):
     Layer of [TanhNeuron(3), TanhNeuron(3)]
     """
 
-    _words = "Layer {nin}→{nout}"
+    _words = "Layer {self.nin}→{self.nout}"
 
-    def __init__(self, nin: int, nout: int, **kwargs: Any) -> None:
+    def __init__(
+        self, nin: int, nout: int, nonlin: bool = True, activation: Activations = "relu",
+        init: str = "uniform",
+    ) -> None:  # fmt: skip
         self.nin, self.nout = whole_number("nin", nin), whole_number("nout", nout)
-        self.neurons = [Neuron(nin, nout=nout, **kwargs) for _ in range(self.nout)]
-
-    def settings(self) -> dict[str, Any]:
-        """Those of each neuron, `nout` among them."""
-        return self.neurons[0].settings()
+        self.nonlin, self.init = bool(nonlin), init
+        each = one_each(activation, self.nout, "neurons")
+        self.neurons = [Neuron(nin, nonlin, x, init, nout) for x in each]
 
     def forward(self, x: Iterable[Number]) -> OneOrMany:
         """The outputs of all neurons; without the list around it if there is one."""
@@ -110,6 +124,17 @@ class Layer(Module):
 
     def __repr__(self) -> str:
         return f"Layer of [{', '.join(map(str, self.neurons))}]"
+
+
+class Linear(Layer):
+    """A `Layer` without activation, as PyTorch has it.
+
+    >>> Linear(3, 2)
+    Layer of [LinearNeuron(3), LinearNeuron(3)]
+    """
+
+    def __init__(self, nin: int, nout: int, init: str = "uniform") -> None:
+        super().__init__(nin, nout, nonlin=False, init=init)
 
 
 class Sequential(Module):
@@ -122,7 +147,8 @@ class Sequential(Module):
     def __init__(self, *modules: Module) -> None:
         for module in modules:
             if not isinstance(module, Module):
-                raise TypeError(f"a Sequential is made of modules, but got {shown(module)}")
+                advice = ": Elementwise(function) is a module" * callable(module)
+                raise TypeError(f"a Sequential is made of modules, but got {shown(module)}{advice}")
         self.modules = list(modules)
 
     @classmethod
@@ -141,6 +167,8 @@ class Sequential(Module):
 class MLP(Module):
     """A multi-layer perceptron: layers of `nouts[0]`, `nouts[1]`, … neurons, the last one linear.
 
+    activation: as in a `Neuron`; or a list with one for each layer, the last one among them.
+
     >>> model = MLP(2, [16, 16, 1])
     >>> len(model.parameters())
     337
@@ -151,21 +179,22 @@ class MLP(Module):
     """
 
     def __init__(
-        self, nin: int, nouts: Iterable[int], activation: str = "relu", init: str = "uniform"
-    ) -> None:
+        self, nin: int, nouts: Iterable[int], activation: Activations = "relu",
+        init: str = "uniform",
+    ) -> None:  # fmt: skip
         try:
             sizes = [nin, *nouts]
         except TypeError:
             raise TypeError(f"nouts lists the width of each layer, but got {nouts!r}") from None
         if len(sizes) == 1:
             raise ValueError("an MLP needs the width of at least one layer, but nouts is empty")
-        last = len(sizes) - 2
+        last, listed = len(sizes) - 2, isinstance(activation, (list, tuple))
+        each = one_each(activation, last + 1, "layers")
         self.layers = [
-            Layer(sizes[i], sizes[i + 1], nonlin=i != last, activation=activation, init=init)
-            for i in range(last + 1)
+            Layer(sizes[i], sizes[i + 1], listed or i != last, x, init) for i, x in enumerate(each)
         ]
         self.nin, self.nouts = self.layers[0].nin, [layer.nout for layer in self.layers]
-        self.activation, self.init = activation, init
+        self.activation, self.init = each if listed else each[0], init
 
     def forward(self, x: Iterable[Number]) -> OneOrMany:
         """The outputs of the last layer."""

@@ -14,7 +14,7 @@ from ..engine.arguments import RealNumber, as_number
 from ..engine.conditions import whole_order
 from ..engine.derivatives import where
 from ..engine.value import Value
-from .arguments import as_leaf, lists
+from .arguments import each_number
 from .module import Module, Noise
 
 __all__ = ["Dropout", "noise_in"]
@@ -51,7 +51,7 @@ class Dropout(Module):
     ([2.0, 4.0, 0.0], [1.0, 2.0, 3.0])
     """
 
-    _words = "Dropout {p:g}"
+    _words = "Dropout {self.p:g}"
 
     def __init__(self, p: RealNumber) -> None:
         self.p: float = as_number(p)
@@ -62,11 +62,8 @@ class Dropout(Module):
     def forward(self, x: Any) -> Any:
         """The number, or the lists of them, that were given, with some of them dropped."""
         self.noise = []
-        return self._thinned(x) if self.training and self.p else x
+        return each_number(self._thinned, x) if self.training and self.p else x
 
-    def _thinned(self, x: Any) -> Any:
-        x = lists(x)
-        if isinstance(x, (list, tuple)):
-            return [self._thinned(element) for element in x]
+    def _thinned(self, x: Value) -> Value:
         self.noise.append(Noise())
-        return where(self.noise[-1] >= self.p, as_leaf(x) / (1 - self.p), 0.0)
+        return where(self.noise[-1] >= self.p, x / (1 - self.p), 0.0)

@@ -14,14 +14,15 @@ from typing import Any
 from ..engine.arguments import shown, whole_number
 from ..engine.derivatives import detach
 from ..engine.value import Number, Value, as_value
+from .activations import Activations, one_each
 from .arguments import inputs_of
 from .module import Module
-from .neurons import Neuron
+from .neurons import Neuron, Neurons
 
 __all__ = ["RNN", "RNNCell"]
 
 
-class RNNCell(Module):
+class RNNCell(Neurons):
     """A step of a simple recurrent network (Elman 1990): neurons that see the input, and all that
     they said in the step before. The first `nin` weights of each are for the input.
 
@@ -31,15 +32,15 @@ class RNNCell(Module):
     (<RNNCell 2→3 tanh>, 3)
     """
 
-    _words = "RNNCell {nin}→{nhidden} {activation}"
+    _words = "RNNCell {self.nin}→{self.nhidden} {self.activation}"
 
     def __init__(
-        self, nin: int, nhidden: int, activation: str = "tanh", init: str = "uniform"
+        self, nin: int, nhidden: int, activation: Activations = "tanh", init: str = "uniform"
     ) -> None:
         self.nin, self.nhidden = whole_number("nin", nin), whole_number("nhidden", nhidden)
-        self.activation, self.init = activation, init
-        both = self.nin + self.nhidden
-        self.neurons = [Neuron(both, True, activation, init, nhidden) for _ in range(nhidden)]
+        self.init, both = init, self.nin + self.nhidden
+        each = one_each(activation, self.nhidden, "neurons")
+        self.neurons = [Neuron(both, True, x, init, nhidden) for x in each]
 
     def forward(self, x: Iterable[Number], h: Iterable[Number]) -> list[Value]:
         """What the neurons say: the h of the next step."""
@@ -58,7 +59,7 @@ class RNN(Module):
     (3, 4)
     """
 
-    _words = "RNN {cell.nin}→{cell.nhidden} {cell.activation}"
+    _words = "RNN {self.cell.nin}→{self.cell.nhidden} {self.cell.activation}"
 
     def __init__(self, nin: int, nhidden: int, truncate: int | None = None, **kwargs: Any) -> None:
         self.cell = RNNCell(nin, nhidden, **kwargs)

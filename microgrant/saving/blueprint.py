@@ -140,7 +140,7 @@ def _layers(name: str, settings: Mapping[str, Any]) -> Iterable[tuple[int, int]]
 
     if name == "Neuron":
         return [(size("nin"), 1)]
-    if name == "Layer":
+    if name in ("Layer", "Linear"):
         return [(size("nin"), size("nout"))]
     if name == "MLP" and isinstance(settings.get("nouts"), list):
         return pairwise([size("nin"), *(_whole("nouts", x) for x in settings["nouts"])])

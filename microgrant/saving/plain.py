@@ -85,9 +85,12 @@ def plain(x: Any, place: str, kinds: dict[str, type[Module]] | None = None, dept
             raise TypeError(f"{name}.settings() does not return them: {error}") from error
         settings = plain(settings, f"{name}.settings()", kinds, depth + 1)
         return {"$module": name, "settings": settings}
+    advice = (
+        ": of a function, a file can keep nothing. A Module of your own in its place can be kept"
+    )
     raise TypeError(
         f"{place} is to be plain data (numbers, texts, None, lists and dictionaries of them), "
-        f"but is {shown(x)}"
+        f"but is {shown(x)}{advice * callable(x)}"
     )
 
 

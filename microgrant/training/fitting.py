@@ -4,7 +4,8 @@ With this module you can
 
 - train:                     history = fit(model, cross_entropy, (xs, ys), epochs=20, batch_size=32)
 - stop when it is time:      fit(…, validation=0.2, patience=10), or Ctrl-C
-- go on where it stopped:    fit(…, resume=history.state)
+- look on, and stop it:      fit(…, on_epoch=lambda history: history.loss[-1] > 0.01)
+- go on where it stopped:    fit(…, resume=history), or history.state out of a file
 - use what was learned:      outputs = predict(model, xs)
 
 The graph of one example is recorded and compiled (see `microgrant.compiler`), and then runs over
@@ -18,6 +19,7 @@ import random
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass
+from functools import partial
 from numbers import Real
 from typing import Any, TypeAlias
 
@@ -49,6 +51,7 @@ from .runners import (
 __all__ = ["DecisionError", "DivergenceError", "fit", "predict"]
 
 OptimizerOf: TypeAlias = Callable[[list[Value]], Optimizer]
+OnEpoch: TypeAlias = Callable[[History], object]
 Metric: TypeAlias = Callable[[Any, Any], float]
 State: TypeAlias = Mapping[str, Any]
 
@@ -62,6 +65,7 @@ FUNCTIONS = {
     "penalty": "a function of the parameters, such as lambda ps: 1e-4 * l2(ps)",
     "schedule": "a function of the number of the step, as those in microgrant.optim",
     "metric": "a function of outputs and targets, such as accuracy",
+    "on_epoch": "a function of the history so far, such as print",
 }
 
 
@@ -91,12 +95,14 @@ def fit(
     epochs: int = 100,
     batch_size: int | None = None,
     optimizer: Optimizer | OptimizerOf = SGD,
+    learning_rate: float | None = None,
     schedule: Schedule | None = None,
     penalty: Penalty | None = None,
     clip: float | None = None,
     validation: float | tuple[Any, Any] | None = None,
     patience: int | None = None,
     metric: Metric | None = None,
+    on_epoch: OnEpoch | None = None,
     seed: int = 0,
     target: str = "auto",
     progress: bool | None = None,
@@ -116,6 +122,10 @@ def fit(
         each epoch; the last batch may be smaller.
     optimizer: ``Adam(model.parameters(), 0.01)``, or a function that makes one of the parameters.
         Only the parameters that it holds are trained.
+    learning_rate: that of the optimiser, where it is made here: of SGD, of a class such as
+        ``optimizer=Adam``, of what a function makes. An `Optimizer` that is given has one already,
+        and a schedule says them all: a ValueError. By default, it is what the optimiser begins
+        with, or what it was where a training is resumed.
     schedule: the learning rate of each step, counted in updates from 0 on.
     penalty: of the parameters, added to the mean loss: ``lambda ps: 1e-4 * l2(ps)``.
     clip: the largest norm of all gradients together; see `clip_gradients`.
@@ -124,18 +134,24 @@ def fit(
         parameters back to what they were when it was lowest.
     metric: a function of all outputs and targets, such as `accuracy`; it is noted after each epoch
         for the validation data, or for the data if there are none.
+    on_epoch: a function of the history so far, called after each epoch. False stops the training.
+        What it changes about the parameters or the optimiser counts; so ``optimizer.learning_rate``
+        can be set. Where the training goes back, epochs come once more.
     seed: of all that is drawn: the order of examples, what is kept apart, what `Dropout` drops.
         (The first weights were drawn when the model was made.)
     target: "auto", "native", "python" or "eager": what is to run. The numbers are the same.
     progress: a bar on stderr, by tqdm (the extra `lessons`): True for always, False for never;
         by default where tqdm is installed, and not before two seconds have gone by.
     resume: the history of a training that was stopped, or its `state`, to go on from there as if it
-        had never been. All else is to be as it was; `epochs` counts from the beginning.
+        had never been. All else is to be as it was; `epochs` counts from the beginning. A history
+        knows what was compiled: where the graph is the same, that is used once more.
 
     Ctrl-C ends the training after the last complete step, and the history so far is returned, with
     `interrupted` set. A `DivergenceError` says so when the loss is nan or infinite: then the
     parameters are those of the last step after which all of them were finite. In both cases, with
-    `patience`, they are those of the lowest validation loss.
+    `patience`, they are those of the lowest validation loss. Any other error on the way, as in a
+    metric or in `on_epoch`, leaves all as it was after the last complete step; and each carries the
+    `history` until then.
 
     A model may decide by the `.data` of a Value, which no graph shows. So what is compiled is
     compared with Python on a few examples, those with the smallest and the largest numbers among
@@ -154,7 +170,7 @@ def fit(
     >>> line = Neuron(1, activation="linear")
     >>> line.w[0].data = 0.0
     >>> xs, ys = [0, 1, 2, 3], [1, 3, 5, 7]
-    >>> fit(line, mean_squared_error, (xs, ys), epochs=100, optimizer=lambda ps: SGD(ps, 0.1))
+    >>> fit(line, mean_squared_error, (xs, ys), epochs=100, learning_rate=0.1)
     epoch      loss  learning rate
         1        21            0.1
        10  3.236e−4            0.1
@@ -163,12 +179,16 @@ def fit(
     >>> print(f"{line.w[0]:.3f} {line.b:.3f}")
     2.000 1.000
     """
-    _check_functions(model=model, loss=loss, penalty=penalty, schedule=schedule, metric=metric)
-    settings = _Settings(epochs, batch_size, schedule, clip, patience, metric, seed)
+    _check_functions(
+        model=model, loss=loss, penalty=penalty, schedule=schedule, metric=metric, on_epoch=on_epoch
+    )
+    settings = _Settings(
+        epochs, batch_size, learning_rate, schedule, clip, patience, metric, on_epoch, seed
+    )
     train, held = _divided(data, validation, settings.seed)
     if settings.patience and held is None:
         raise ValueError("patience watches the validation loss: give validation=0.2, or a pair")
-    learner = _optimizer(model, optimizer)
+    learner = _optimizer(model, optimizer, learning_rate)
     with in_mode(model, training=True):
         form, rows, held_rows, leaves = laid_out(model, loss, train, held)
         outputs = metric is not None
@@ -177,9 +197,11 @@ def fit(
         course = _Course(settings, rows, held_rows, (held or train)[1], learner)
         if resume is not None:
             course.resume(resume.state if isinstance(resume, History) else resume)
+        earlier = resume._programs if isinstance(resume, History) else ()
         leaves += leaves_of(task.penalty_now())
         with gradients_kept({*leaves} - {*learner.parameters}):
-            return course.run(runner_for(task, rows + held_rows, target), target, progress)
+            runner = runner_for(task, rows + held_rows, target, earlier)
+            return course.run(runner, target, progress)
 
 
 @dataclass
@@ -188,10 +210,12 @@ class _Settings:
 
     epochs: int
     batch_size: int | None
+    learning_rate: float | None
     schedule: Schedule | None
     clip: float | None
     patience: int | None
     metric: Metric | None
+    on_epoch: OnEpoch | None
     seed: int
 
     def __post_init__(self) -> None:
@@ -203,6 +227,8 @@ class _Settings:
             raise ValueError(f"clip is a number above 0, but got {self.clip!r}")
         if self.batch_size is not None:
             self.batch_size = whole_number("batch_size", self.batch_size)
+        if self.schedule is not None and self.learning_rate is not None:
+            raise ValueError("a schedule says each learning rate: leave out learning_rate")
 
 
 @dataclass
@@ -216,6 +242,7 @@ class _Course:
         never changed in itself, so that it is right whenever Ctrl-C comes. What is drawn at random
         depends on the number of the epoch or step: no generator has a state that would count.
     agreed: what was done when the runner was last seen to compute what Python does.
+    stopped: whether `on_epoch` stopped it.
     """
 
     settings: _Settings
@@ -224,6 +251,7 @@ class _Course:
     targets: list[Any]
     optimizer: Optimizer
     bar: Any = None
+    stopped: bool = False
 
     def __post_init__(self) -> None:
         count, metric = len(self.rows), self.settings.metric
@@ -242,8 +270,7 @@ class _Course:
             "epoch": 0,  # how many are complete
             "batch": 0,  # how many steps are, in the epoch under way; and the total of their losses
             "total": 0.0,
-            "parameters": self._numbers(),
-            "optimizer": self.optimizer.state(),
+            **self._learned(),
             "best": None,  # the lowest validation loss, its epoch, and the parameters then
         }
 
@@ -258,8 +285,10 @@ class _Course:
         self.optimizer.load_state(state["optimizer"])
         # The columns are to grow, and those of the state are not ours.
         self.columns = {name: [*state["history"][name]] for name in COLUMNS}
-        self.done = {name: state[name] for name in self.done}
         self._put(state["parameters"])
+        if self.settings.learning_rate is not None:
+            self.optimizer.learning_rate = self.settings.learning_rate
+        self.done = {name: state[name] for name in self.done} | self._learned()
 
     def run(self, runner: Runner, target: str, progress: bool | None) -> History:
         """The epochs that are left; `runner` computes what Python does, as the parameters are."""
@@ -276,15 +305,21 @@ class _Course:
                             raise
                     if self.done["epoch"] in CHECKS and not self._ended():
                         self._went_back()
-            if self.done["epoch"] < self.settings.epochs:
+            if self.stopped:
+                note = f"stopped by on_epoch after epoch {self.done['epoch']}"
+            elif self.done["epoch"] < self.settings.epochs:
                 note = f"stopped: no lower validation loss for {self.settings.patience} epochs"
         except KeyboardInterrupt:
             note, interrupted = f"interrupted in epoch {self.done['epoch'] + 1}", True
             with suppress(KeyboardInterrupt):  # again: then nothing is checked
                 self._went_back(stopped=True)
-        except (DivergenceError, DecisionError) as error:
+        except Exception as error:
+            if not isinstance(error, (DivergenceError, DecisionError)):  # of somebody's own code
+                with suppress(Exception, KeyboardInterrupt):
+                    self._went_back(stopped=True)
             what = "diverged" if isinstance(error, DivergenceError) else "stopped"
-            error.history = self._finished(f"{what} in epoch {self.done['epoch'] + 1}", False)
+            history = self._finished(f"{what} in epoch {self.done['epoch'] + 1}", False)
+            error.history = history  # type: ignore[attr-defined]
             raise
         return self._finished(note, interrupted)
 
@@ -294,10 +329,10 @@ class _Course:
         self.prepared, self.prepared_held = map(runner.prepared, (self.rows, self.held))
 
     def _ended(self) -> bool:
-        """Whether all epochs are complete, or patience is."""
+        """Whether all epochs are complete, or patience is at an end, or `on_epoch` stopped it."""
         epoch, best, patience = self.done["epoch"], self.done["best"], self.settings.patience
         tired = patience and best and epoch - best["epoch"] >= patience
-        return bool(epoch >= self.settings.epochs or tired)
+        return bool(epoch >= self.settings.epochs or tired or self.stopped)
 
     def _went_back(self, stopped: bool = False) -> bool:
         """Whether the runner no longer computes what Python does: then all is as it was when it
@@ -330,16 +365,19 @@ class _Course:
 
     def _finished(self, note: str, interrupted: bool) -> History:
         """The history; the model is left as it was after the last complete step, or at its best."""
-        done, best = self.done, self.done["best"]
-        self._put(done["parameters"])
-        self.optimizer.load_state(done["optimizer"])
+        best = self.done["best"]
+        self._put(self.done["parameters"])
+        self.optimizer.load_state(self.done["optimizer"])
         self.optimizer.zero_grad()
         if self.settings.patience and best is not None:
             self._put(best["parameters"])
             note += f"{'; ' * bool(note)}the parameters are those of epoch {best['epoch']}"
-        columns = {name: column[: done["epoch"]] for name, column in self.columns.items()}
-        state = {"fixed": self.fixed, **done, "history": columns}
-        return History(state, note, interrupted, self.runner.target)
+        return self._history(note, interrupted)
+
+    def _history(self, note: str = "", interrupted: bool = False) -> History:
+        columns = {name: column[: self.done["epoch"]] for name, column in self.columns.items()}
+        state = {"fixed": self.fixed, **self.done, "history": columns}
+        return History(state, note, interrupted, self.runner.target, self.runner.programs)
 
     def _epoch(self) -> None:
         """The steps of an epoch that are left; and then, how good is the model?"""
@@ -356,6 +394,11 @@ class _Course:
         self.done = self.done | {"epoch": epoch, "batch": 0, "total": 0.0, "best": best}
         if self.bar is not None:
             self.bar.set_postfix(loss=f"{loss:.4g}", refresh=False)
+        if self.settings.on_epoch is not None:
+            answer = self.settings.on_epoch(self._history())
+            self._keep()
+            # NumPy has a False of its own; another 0, or an empty list, is no answer.
+            self.stopped = answer is False or (hasattr(answer, "dtype") and not answer)
 
     def _measured(self) -> dict[str, Any] | None:
         """Note the validation loss and the metric after an epoch; the best of the epochs so far."""
@@ -397,15 +440,7 @@ class _Course:
             except ValueError:
                 raise self._diverged("the gradient is nan or infinite") from None
         optimizer.step()
-        parameters = self._numbers()
-        if not all(map(math.isfinite, parameters)):
-            raise self._diverged("a parameter is nan or infinite")
-        self.done = done | {
-            "batch": done["batch"] + 1,
-            "total": done["total"] + loss * len(rows),
-            "parameters": parameters,
-            "optimizer": optimizer.state(),
-        }
+        self._keep(batch=done["batch"] + 1, total=done["total"] + loss * len(rows))
         if self.bar is not None:
             self.bar.update()
 
@@ -420,8 +455,16 @@ class _Course:
             "where it comes up"
         )
 
-    def _numbers(self) -> list[float]:
-        return [p._data for p in self.optimizer.parameters]
+    def _learned(self) -> dict[str, Any]:
+        parameters = [p._data for p in self.optimizer.parameters]
+        return {"parameters": parameters, "optimizer": self.optimizer.state()}
+
+    def _keep(self, **more: Any) -> None:
+        """What was learned is done, and more; unless it is not finite."""
+        learned = self._learned()
+        if not all(map(math.isfinite, learned["parameters"])):
+            raise self._diverged("a parameter is nan or infinite")
+        self.done = self.done | learned | more
 
     def _put(self, numbers: Sequence[float]) -> None:
         for p, number in zip(self.optimizer.parameters, numbers, strict=True):
@@ -498,7 +541,9 @@ def _shuffled(count: int, seed: str) -> list[int]:
     return order
 
 
-def _optimizer(model: Model, optimizer: Optimizer | OptimizerOf) -> Optimizer:
+def _optimizer(
+    model: Model, optimizer: Optimizer | OptimizerOf, learning_rate: float | None
+) -> Optimizer:
     """The optimiser that was given, or made of the model's parameters."""
     own = model.parameters() if isinstance(model, Module) else []
     if not isinstance(optimizer, Optimizer):
@@ -507,13 +552,23 @@ def _optimizer(model: Model, optimizer: Optimizer | OptimizerOf) -> Optimizer:
                 "the model has no parameters that could be trained: if it is a function of Values, "
                 "name them, as in optimizer=SGD([w, b])"
             )
-        made = optimizer(own) if callable(optimizer) else optimizer
+        make: Any = optimizer
+        if isinstance(make, type) and learning_rate is not None:
+            make = partial(make, learning_rate=learning_rate)
+        made = make(own) if callable(make) else make
         if not isinstance(made, Optimizer):
             raise TypeError(
                 "optimizer is an Optimizer, or a function that makes one of parameters, but got "
                 f"{shown(made)}"
             )
         optimizer = made
+        if learning_rate is not None:
+            optimizer.learning_rate = learning_rate
+    elif learning_rate is not None:
+        raise ValueError(
+            f"the {type(optimizer).__name__} has a learning rate already: leave out learning_rate, "
+            "or give the class alone, as in optimizer=Adam"
+        )
     if own and not {*own} & {*optimizer.parameters}:
         raise ValueError("the optimizer has parameters, but none of this model's")
     return optimizer

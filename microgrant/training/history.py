@@ -3,7 +3,7 @@
 With this module you can
 
 - read it:                  print(history); history.loss[-1]; history.best_epoch
-- see it:                   history.plot()
+- see it:                   history.plot(); pandas.DataFrame(history.to_dict())
 - go on from it:            fit(…, resume=history.state)
 - keep it:                  json.dumps(history.state); checked_state(json.loads(text))
 """
@@ -41,15 +41,22 @@ class History:
     state: all that `fit` needs to go on from here, as plain data, ready for JSON.
     """
 
+    _programs: Any = ()  # what was compiled, for a training that goes on from here
+
     def __init__(
-        self, state: Mapping[str, Any], note: str = "", interrupted: bool = False, target: str = ""
-    ) -> None:
+        self, state: Mapping[str, Any], note: str = "", interrupted: bool = False, target: str = "",
+        programs: Any = (),
+    ) -> None:  # fmt: skip
         columns = state["history"]
         self.loss: list[float] = columns["loss"]
         self.validation_loss: list[float] = columns["validation_loss"]
         self.metric: list[float] = columns["metric"]
         self.learning_rate: list[float] = columns["learning_rate"]
         self.state, self.note, self.interrupted, self.target = state, note, interrupted, target
+        self._programs = programs
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**vars(self), "_programs": ()}  # which belong to the process that made them
 
     @property
     def best_epoch(self) -> int | None:
@@ -60,6 +67,15 @@ class History:
     def __len__(self) -> int:
         """How many epochs are complete."""
         return len(self.loss)
+
+    def to_dict(self) -> dict[str, list[Any]]:
+        """Its columns, equally long: "epoch" from 1 on, and by their names those that there are.
+
+        A table of it is ``pandas.DataFrame(history.to_dict())``.
+        """
+        columns = {name: [*getattr(self, name)] for name in COLUMNS}
+        filled = {name: column for name, column in columns.items() if len(column) == len(self)}
+        return {"epoch": [*range(1, len(self) + 1)], **filled}
 
     def __repr__(self) -> str:
         columns = {

@@ -26,19 +26,23 @@ from ..compiler import tables
 from ..compiler.step import DecisionWarning, Predictor, Step, compile
 from ..compiler.targets import TargetWarning, checked_target
 from ..engine.arguments import as_list, shown, unboxed
-from ..engine.conditions import whole_order
+from ..engine.conditions import Choice, Condition, sources, whole_order
 from ..engine.modes import no_grad, warn
 from ..engine.value import NO_GRADIENT, Value, as_value
 from ..nn import Module, Noise, noise_in
 from ..nn.module import values_in
 from .examples import Examples, Form, Rows, Shape, arranged, flattened, shape_of
 
-__all__ = ["CompiledRunner", "EagerRunner", "Loss", "Model", "Penalty", "Runner", "Task"]
-__all__ += ["disagreement", "gradients_kept", "in_mode", "laid_out", "leaves_of", "runner_for"]
+__all__ = ["CompiledRunner", "EagerRunner", "Loss", "Model", "Penalty", "Programs", "Runner"]
+__all__ += ["Task", "disagreement", "gradients_kept", "in_mode", "laid_out", "leaves_of"]
+__all__ += ["runner_for"]
 
 Model: TypeAlias = Callable[[Any], Any]
 Loss: TypeAlias = Callable[[Any, Any], Value]
 Penalty: TypeAlias = Callable[[Sequence[Value]], Value]
+Programs: TypeAlias = Sequence[tuple[list[Any], Any]]
+"""What was compiled, each with the outline of its graph."""
+NOTHING: Programs = ()
 
 PROBES, CLOSE = 5, 1e-9  # examples on which a compiled model has to agree with Python, and how far
 COLUMNS = 4  # of an example's numbers, whose extremes are among these
@@ -151,7 +155,7 @@ class EagerRunner:
     target = "eager"
 
     def __init__(self, task: Task) -> None:
-        self.task = task
+        self.task, self.programs = task, NOTHING
 
     def prepared(self, rows: list[list[float]]) -> Rows:
         """The rows as they run fastest."""
@@ -187,25 +191,39 @@ class CompiledRunner:
 
     The noise of `Dropout` is among the inputs of the graph: the very numbers that the model would
     draw eagerly, row after row.
+
+    earlier: programs of another runner. What is recorded is recorded anew, and where it is the very
+        graph that one of them was compiled of, that one does.
     """
 
-    def __init__(self, task: Task, row: list[float], target: str) -> None:
-        self.task = task
+    def __init__(
+        self, task: Task, row: list[float], target: str, earlier: Programs = NOTHING
+    ) -> None:
+        self.task, self._wanted, self._earlier = task, target, earlier
+        self.programs: list[tuple[list[Any], Any]] = []
         leaves = dict(enumerate(map(Value, row)))
         if task.parameters:
-            self._compile_step(leaves, target)
+            self._compile_step(leaves)
         if task.evaluated:
-            self._compile_evaluation(leaves, target)
+            self._compile_evaluation(leaves)
         self.target = (self._step if task.parameters else self._predict).target
 
-    def _compile_evaluation(self, leaves: dict[int, Value], target: str) -> None:
+    def _compiled(self, outputs: Value | list[Value], inputs: list[Value]) -> Any:
+        parameters = self.task.parameters
+        graph = [self._wanted, type(outputs), *outline(values_in(outputs), inputs, parameters)]
+        same = [program for known, program in self._earlier if known == graph]
+        program = same[0] if same else compile(outputs, inputs, parameters, target=self._wanted)
+        self.programs.append((graph, program))
+        return program
+
+    def _compile_evaluation(self, leaves: dict[int, Value]) -> None:
         with in_mode(self.task.model, training=False):
             loss, (values, self._shape) = self.task.one(list(leaves.values()))
         roots = [loss, *values]
         self._columns, inputs = in_graph(roots, leaves)
-        self._predict: Predictor = compile(roots, inputs, self.task.parameters, target=target)
+        self._predict: Predictor = self._compiled(roots, inputs)
 
-    def _compile_step(self, leaves: dict[int, Value], target: str) -> None:
+    def _compile_step(self, leaves: dict[int, Value]) -> None:
         with seeded("recording"):
             first = Noise().number + 1
             loss, _ = self.task.one(list(leaves.values()))
@@ -215,7 +233,7 @@ class CompiledRunner:
             loss = loss + penalty
         noise = {len(leaves) + x.number - first: x for x in noise_in(loss)}
         self._step_columns, inputs = in_graph([loss], leaves | noise)
-        self._step: Step = compile(loss, inputs, self.task.parameters, target=target)
+        self._step: Step = self._compiled(loss, inputs)
 
     def prepared(self, rows: list[list[float]]) -> Rows:
         """An array, where NumPy is installed."""
@@ -241,8 +259,12 @@ class CompiledRunner:
 Runner: TypeAlias = EagerRunner | CompiledRunner
 
 
-def runner_for(task: Task, rows: list[list[float]], target: str) -> Runner:
+def runner_for(
+    task: Task, rows: list[list[float]], target: str, earlier: Programs = NOTHING
+) -> Runner:
     """What runs this task best: its compiled graph, where that computes what Python computes.
+
+    earlier: what was compiled before, to be used where nothing has changed.
 
     Where it does not, a warning says why, and Python runs it; unless `target` insists on "native"
     or "python": then it is a ValueError.
@@ -257,7 +279,7 @@ def runner_for(task: Task, rows: list[list[float]], target: str) -> Runner:
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         try:
-            compiled = CompiledRunner(task, rows[0], target)
+            compiled = CompiledRunner(task, rows[0], target, earlier)
             reason = disagreement(compiled, rows)
         except ValueError as error:
             reason = str(error)
@@ -347,6 +369,30 @@ def gradients_kept(leaves: Iterable[Value]) -> Iterator[None]:
     finally:
         for leaf, gradient in before:
             leaf.grad = gradient
+
+
+def outline(
+    roots: Sequence[Value], inputs: Sequence[Value], parameters: Sequence[Value]
+) -> list[Any]:
+    """All that a program depends on of a graph: equal, where `compile` would make the same of it.
+
+    Constants are in it as numbers; other leaves by their ids, which stay theirs for as long as the
+    program keeps them.
+    """
+    order = whole_order(*roots)
+    places = {id(x): place for place, x in enumerate(order)}
+    named = {id(x): f"input {i}" for i, x in enumerate(inputs)}
+    named |= {id(x): f"parameter {id(x)}" for x in parameters}
+    rows: list[Any] = [[places[id(x)] for x in roots]]
+    for x in order:
+        if isinstance(x, Condition):
+            what: Any = x.relation, [repr(o) for o in x.operands if id(o) not in places]
+        elif x.operation is None:
+            what = named.get(id(x)) or (x._data.hex(), None if x._constant else id(x))
+        else:
+            what = "where" if isinstance(x.operation, Choice) else x.operation
+        rows.append((what, [places[id(o)] for o in sources(x)], getattr(x, "_decided_at", None)))
+    return rows
 
 
 # --- Columns ------------------------------------------------------------------------------------

@@ -24,14 +24,20 @@ from microgrant.nn import (
     RNN,
     Conv2d,
     Dropout,
+    Elementwise,
     Flatten,
+    Identity,
     Layer,
+    Linear,
     MaxPool2d,
     MeanPool2d,
     Module,
     Neuron,
+    ReLU,
     RNNCell,
     Sequential,
+    Sigmoid,
+    Tanh,
 )
 from microgrant.ops import OPERATIONS
 
@@ -160,6 +166,12 @@ BOTH: dict[str, tuple[Callable[[], Module], list[Shape]]] = {
         ).eval(),
         [(1, 7, 6)],
     ),
+    "PyTorch's way": (
+        lambda: Sequential(Linear(2, 3), ReLU(), Linear(3, 3), Sigmoid(), Identity(), Tanh()),
+        [(2,)],
+    ),
+    "activations of images": (lambda: Sequential(Conv2d(1, 2, 2), Tanh(), ReLU()), [(1, 3, 3)]),
+    "several activations": (lambda: MLP(2, [3, 2, 2], ["tanh", Value.relu, Sigmoid()]), [(2,)]),
     "network for sequences": (
         lambda: Sequential(RNN(2, 3), Flatten(), Layer(12, 1, nonlin=False)),
         [(4, 2)],
@@ -174,6 +186,15 @@ RECORDED: dict[str, tuple[Callable[[], Module], list[Shape]]] = {
     "RNNCell": (lambda: RNNCell(2, 3, activation="sigmoid"), [(2,), (3,)]),
     "linear RNN": (lambda: RNN(2, 3, activation="linear"), [(3, 2)]),
     "RNN from a state": (lambda: RNN(2, 3), [(3, 2), (3,)]),
+    "a function as activation": (lambda: MLP(2, [3, 2], lambda x: x.sin() + x), [(2,)]),
+    "in a layer of one": (lambda: Layer(2, 1, activation=Value.exp), [(2,)]),
+    "in a Conv2d": (
+        lambda: Conv2d(1, 3, 2, padding=1, activation=["tanh", Value.cos, Value.cos]),
+        [(1, 3, 4)],
+    ),
+    "in an RNN": (lambda: RNN(2, 3, activation=lambda x: where(x > 0, x, x / 8)), [(3, 2)]),
+    "with a parameter": (lambda: Layer(2, 3, activation=Line()), [(2,)]),
+    "in a Sequential": (lambda: Sequential(Conv2d(1, 2, 2), Elementwise(Value.sin)), [(1, 3, 3)]),
     "numbers in a row": (lambda: RNN(1, 2), [(4,)]),
 }
 
@@ -305,6 +326,8 @@ def test_a_module_of_ones_own_can_know_its_counterpart(package: Callable[[str], 
             torch.nn.init.constant_(layer.bias, self.start.data)
             return layer
 
+    layer = to_torch(Layer(2, 1, activation=Doubled()))
+    assert [type(each).__name__ for each in layer] == ["Linear", "Linear"]
     network = to_torch(Sequential(Layer(2, 1), Doubled()))
     assert [type(layer).__name__ for layer in network] == ["Linear", "ReLU", "Linear"]
     assert network(torch.zeros(1, 2, dtype=torch.float64)).tolist() == [[-0.5]]
@@ -342,9 +365,14 @@ class Called(MLP):
         (Called(2, [2]), TypeError, "PyTorch has no Called"),
         (Always(0.5), TypeError, "PyTorch has no Always"),
         (RNN(1, 2, activation="sigmoid"), TypeError, "no RNNCell with the activation 'sigmoid'"),
+        (RNN(1, 2, activation=["tanh", Value.sin]), TypeError, "activation 'tanh' and 'sin': only"),
+        (MLP(2, [2, 1], lambda x: x.sin()), TypeError, "PyTorch has no activation lambda: a Mod"),
+        (Conv2d(1, 1, 2, activation=Value.sin), TypeError, "PyTorch has no activation sin: a Mod"),
+        (Layer(1, 2, activation=["tanh", Value.sin]), TypeError, "no activation sin: a Module"),
+        (Elementwise(Value.sin), TypeError, "PyTorch has no Elementwise: define a method to_tor"),
         (Value(1.0), TypeError, "to_torch needs a Module, but got Value"),
     ],
-    ids=["Line", "inside", "forward", "call", "mode", "RNN", "Value"],
+    ids=str,
 )
 def test_what_pytorch_does_not_have_is_said(
     model: Any, error: type[Exception], says: str, package: Callable[[str], Any]
@@ -466,6 +494,30 @@ def test_nan_passes_through_pools_and_layers(run: Callable[..., Any]) -> None:
     model = Sequential(MaxPool2d(2), Flatten(), Layer(2, 2), Layer(2, 2, activation="sigmoid"))
     image = [[[1.0, math.nan, 3.0, 4.0], [0.0, 1.0, 2.0, -math.inf]]]
     assert close(run(model, [(1, 2, 4)], [[image]]), [numbers(model(image))])
+
+
+@pytest.mark.parametrize(
+    "activation",
+    [lambda x: x if x.data > 0 else x / 8, lambda x: x * random.random()],
+    ids=["decided", "drawn"],
+)
+def test_an_activation_that_decides_is_not_written(
+    activation: Any, package: Callable[[str], Any], tmp_path: Path
+) -> None:
+    package("onnx")
+    with pytest.raises(ValueError, match="the Elementwise does not compute the same for all numb"):
+        to_onnx(MLP(2, [2, 1], activation=activation), tmp_path / "model.onnx")
+    assert [*tmp_path.iterdir()] == []
+
+
+def test_an_activation_is_one_operation_on_an_array(
+    package: Callable[[str], Any], tmp_path: Path
+) -> None:
+    onnx = package("onnx")
+    path = to_onnx(MLP(2, [50, 1], activation=lambda x: x.sin() * x), tmp_path / "model.onnx")
+    names = [node.op_type for node in onnx.load(path).graph.node]
+    assert names.count("Sin") == 1
+    assert len(names) < 20
 
 
 def test_decisions_of_python_are_warned_of(run: Callable[..., Any]) -> None:
@@ -601,7 +653,7 @@ def test_an_activation_that_is_not_known_is_said(
 ) -> None:
     for neuron in model.neurons:
         neuron.activation = "exp"
-    says = "the activation is one of relu, tanh, sigmoid, linear, but got 'exp'"
+    says = "the activation is one of relu, tanh, sigmoid, linear.* but got 'exp'"
     package("onnx")
     with pytest.raises(ValueError, match=says):
         to_onnx(model, tmp_path / "model.onnx", shape)
@@ -617,11 +669,13 @@ def test_every_activation_is_exported(
 ) -> None:
     torch = package("torch")
     random.seed(6)
-    model, rows = Layer(3, 2, activation=name), examples([(3,)])
-    expected = [numbers(model(*row)) for row in rows]
-    assert close(run(model, [(3,)], rows), expected)
-    inputs = torch.tensor([row[0] for row in rows], dtype=torch.float64)
-    assert close(to_torch(model)(inputs).tolist(), expected)
+    module = type(ACTIVATIONS[name])()
+    for model in (Layer(3, 2, activation=name), Sequential(Linear(3, 2), module), module):
+        rows = examples([(3,)])
+        expected = [numbers(model(*row)) for row in rows]
+        assert close(run(model, [(3,)], rows), expected)
+        inputs = torch.tensor([row[0] for row in rows], dtype=torch.float64)
+        assert close(to_torch(model)(inputs).tolist(), expected)
 
 
 # --- Packages that are not there ----------------------------------------------------------------

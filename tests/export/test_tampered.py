@@ -28,7 +28,9 @@ from microgrant.nn import (
     Module,
     Neuron,
     Noise,
+    ReLU,
     Sequential,
+    Tanh,
 )
 from microgrant.saving import load, save
 
@@ -64,6 +66,14 @@ class Two(Layer):
     def __getattribute__(self, name: str) -> Any:
         found = super().__getattribute__(name)
         return found[::-1] if name == "neurons" else found
+
+
+class Louder(Tanh):
+    """Which has the words of its base for something else."""
+
+    def forward(self, x: Any) -> Any:
+        y = super().forward(x)
+        return [3 * each for each in y] if isinstance(y, list) else 3 * y
 
 
 class First(list[Any]):
@@ -122,8 +132,8 @@ IMAGE = (2, 5, 5)
 # Each: a model, what is done to it, the shape of its input, and what becomes of it in a file, in
 # ONNX and in PyTorch: "=" for the same, "-" for a refusal.
 CASES: dict[str, tuple[Callable[[], Any], Callable[[Any], Any], Shape, str]] = {
-    "an activation": (lambda: Layer(3, 3), put("neurons[1].activation", "tanh"), (3,), "-=="),
-    "a linear one": (lambda: Layer(3, 2), put("neurons[1].activation", "linear"), (3,), "-=="),
+    "an activation": (lambda: Layer(3, 3), put("neurons[1].activation", "tanh"), (3,), "==="),
+    "a linear one": (lambda: Layer(3, 2), put("neurons[1].activation", "linear"), (3,), "==="),
     "that of all": (lambda: Neuron(3), put("activation", "tanh"), (3,), "==="),
     "of the last": (
         lambda: MLP(2, [3, 1]), put("layers[-1].neurons[0].activation", "sigmoid"), (2,), "-=="
@@ -131,15 +141,29 @@ CASES: dict[str, tuple[Callable[[], Any], Callable[[Any], Any], Shape, str]] = {
     "nonlin only": (lambda: Layer(3, 2), put("neurons[0].nonlin", False), (3,), "-=="),
     "of a channel": (
         lambda: Conv2d(2, 3, 2, activation="relu"), put("neurons[2].activation", "tanh"), IMAGE,
-        "-==",
+        "===",
     ),
-    "in a cell": (lambda: RNN(2, 3), put("cell.neurons[1].activation", "relu"), (4, 2), "-=-"),
+    "in a cell": (lambda: RNN(2, 3), put("cell.neurons[1].activation", "relu"), (4, 2), "==-"),
     "of a whole cell": (
-        lambda: RNN(2, 1), put("cell.neurons[0].activation", "relu"), (4, 2), "-=="
+        lambda: RNN(2, 1), put("cell.neurons[0].activation", "relu"), (4, 2), "==="
     ),
-    "word of a cell": (lambda: RNN(2, 3), put("cell.activation", "relu"), (4, 2), "-=="),
     "word of an MLP": (lambda: MLP(2, [3, 1]), put("activation", "tanh"), (2,), "-=="),
-    "word of a Conv2d": (lambda: Conv2d(2, 1, 2), put("activation", "relu"), IMAGE, "-=="),
+    "a function as activation": (
+        lambda: Layer(3, 2), put("neurons[1].activation", lambda x: x.sin()), (3,), "-=-"
+    ),
+    "a module of its own": (
+        lambda: MLP(3, [2, 2]), put("layers[0].neurons[1].activation", Louder()), (3,), "-=-"
+    ),
+    "a changed module": (lambda: Sequential(Tanh()), put("modules[0].onnx", "Relu"), (3,), "-=-"),
+    "a subclass of one": (
+        lambda: Layer(3, 2, activation=Louder()), lambda model: None, (3,), "==-"
+    ),
+    "and in a cell": (lambda: RNN(2, 2, activation=Louder()), lambda model: None, (3, 2), "==-"),
+    "one in a row": (lambda: Sequential(Louder(), ReLU()), lambda model: None, (3,), "==-"),
+    "another function": (
+        lambda: Layer(3, 2, activation=Tanh()),
+        put("neurons[0].activation.function", lambda x: x * 2), (3,), "-=-",
+    ),
     "a Neuron's subclass": (lambda: Layer(3, 2), put("neurons[0]", Doubled(3)), (3,), "-=-"),
     "one like it": (lambda: Layer(3, 2), put("neurons[0]", Clipped(3)), (3,), "-=-"),
     "one in a Conv2d": (lambda: Conv2d(2, 2, 2), put("neurons[1]", Doubled(8)), IMAGE, "-=-"),

@@ -24,15 +24,21 @@ from microgrant.nn import (
     RNN,
     Conv2d,
     Dropout,
+    Elementwise,
     Flatten,
+    Identity,
     Layer,
+    Linear,
     MaxPool2d,
     MeanPool2d,
     Module,
     Neuron,
     Noise,
+    ReLU,
     RNNCell,
     Sequential,
+    Sigmoid,
+    Tanh,
     detach,
     noise_in,
 )
@@ -118,7 +124,13 @@ def model_for_images() -> Sequential:
 # One of each, with inputs for it.
 LAYERS: dict[str, tuple[Callable[[], Module], Callable[[], Any]]] = {
     "Neuron": (lambda: Neuron(3, activation="tanh", init="xavier"), lambda: images(3)),
-    "Layer": (lambda: Layer(3, 2, activation="sigmoid"), lambda: images(3)),
+    "Layer": (lambda: Layer(3, 2, activation=["sigmoid", "relu"]), lambda: images(3)),
+    "Linear": (lambda: Linear(3, 2), lambda: images(3)),
+    "ReLU": (ReLU, lambda: images(2, 3)),
+    "Tanh": (Tanh, lambda: images(2, 3)),
+    "Sigmoid": (Sigmoid, lambda: images(2, 3)),
+    "Identity": (Identity, lambda: images(2, 3)),
+    "Elementwise": (lambda: Elementwise(Value.sin), lambda: images(2, 3)),
     "MLP": (lambda: MLP(3, [4, 2], init="he"), lambda: images(3)),
     "Flatten": (Flatten, lambda: images(2, 2, 3)),
     "Conv2d": (lambda: Conv2d(2, 3, 2, 2, 1, "relu", init="he"), lambda: images(2, 3, 4)),
@@ -204,7 +216,7 @@ def test_compiled_is_eager(name: str, target: Any, lacking: Callable[[str], Any]
 def test_each_is_made_again_of_its_settings(name: str) -> None:
     module, inputs = made(name)
     settings = module.settings()
-    if name != "Sequential":
+    if name not in ("Sequential", "Elementwise"):  # which hold modules, or a function
         settings = json.loads(json.dumps(settings))
     again = type(module).from_settings(settings)
     assert again.settings() == settings
@@ -259,7 +271,7 @@ def test_a_drawing_has_its_cluster(name: str) -> None:
     outputs = flat(module(inputs))
     source = draw(sum(outputs, Value(0.0)), collapse=False).source
     clusters = [line for line in source.splitlines() if "cluster_m" in line]
-    if name == "Flatten":  # computes nothing, so there is nothing to draw
+    if name in ("Flatten", "Identity"):  # computes nothing, so there is nothing to draw
         assert not clusters
     else:
         assert clusters

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import functools
 import gc
 import math
 import random
@@ -11,8 +12,23 @@ from typing import Any
 
 import pytest
 
+from microgrant import define
 from microgrant.engine import NO_GRADIENT, Value, topological_order
-from microgrant.nn import ACTIVATIONS, MLP, Layer, Module, Neuron
+from microgrant.nn import (
+    ACTIVATIONS,
+    MLP,
+    Conv2d,
+    Elementwise,
+    Identity,
+    Layer,
+    Linear,
+    Module,
+    Neuron,
+    ReLU,
+    Sequential,
+    Sigmoid,
+    Tanh,
+)
 
 # --- Parameters ---------------------------------------------------------------------------------
 
@@ -235,10 +251,10 @@ def test_activations_reach_layers_and_networks() -> None:
     )
 
 
-@pytest.mark.parametrize("activation", ["gelu", "", None, 3, "ReLU"], ids=repr)
+@pytest.mark.parametrize("activation", ["step", "", None, 3, "ReLU"], ids=repr)
 def test_an_activation_that_does_not_exist(activation: Any) -> None:
     for make in (lambda: Neuron(2, activation=activation), lambda: MLP(2, [1], activation)):
-        with pytest.raises(ValueError, match="is one of relu, tanh, sigmoid, linear, but got"):
+        with pytest.raises(ValueError, match=r"is one of relu, tanh, sigmoid, linear.* but got"):
             make()
 
 
@@ -248,8 +264,115 @@ def test_an_activation_set_by_hand_is_one_of_the_table() -> None:
     assert neuron([2.0]).data == math.tanh(neuron.w[0].data * 2.0)
     assert repr(neuron) == "TanhNeuron(1)"
     neuron.activation = "exp"  # an operation, but none that a library would know for a layer
-    with pytest.raises(ValueError, match="is one of relu, tanh, sigmoid, linear, but got 'exp'"):
+    with pytest.raises(ValueError, match=r"is one of relu, tanh, sigmoid, linear.* but got 'exp'"):
         neuron([2.0])
+
+
+def test_an_activation_is_a_function_of_a_value() -> None:
+    bump = define("bump", lambda x: math.exp(-x * x), lambda m, out, x: (-2 * x * out,))
+    for given, word, expected in (
+        (lambda x: x.sin(), "Lambda", math.sin),
+        (Value.softplus, "Softplus", lambda x: math.log1p(math.exp(x))),
+        (bump, "Bump", lambda x: math.exp(-x * x)),
+        (Elementwise(Value.exp), "Exp", math.exp),
+        (functools.partial(Value.maximum, Value(0.25)), "Partial", lambda x: max(x, 0.25)),
+        (Value.tanh, "Tanh", math.tanh),
+        (Tanh(), "Tanh", math.tanh),
+    ):
+        neuron = Neuron(1, activation=given)
+        x = Value(0.75)
+        y = neuron(x)
+        y.backward()
+        total, h = neuron.w[0].data * 0.75, 1e-6
+        assert y.data == pytest.approx(expected(total), rel=1e-15)
+        slope = (expected(total + h) - expected(total - h)) / (2 * h)
+        assert neuron.b.grad == pytest.approx(slope, rel=1e-6, abs=1e-9)
+        assert repr(neuron) == f"{word}Neuron(1)"
+        neuron.activation = given  # by hand it may be bare
+        assert neuron(x).data == y.data
+    assert Neuron(1, activation=Value.sin).describe() == "Neuron 1→1 sin"
+
+
+def test_an_activation_may_have_parameters() -> None:
+    class Leaky(Module):
+        def __init__(self) -> None:
+            self.slope = Value(0.125)
+
+        def forward(self, x: Value) -> Value:
+            return x.relu() - self.slope * (-x).relu()
+
+    model = MLP(1, [2, 2, 1], activation=Leaky())
+    assert sum(p.data == 0.125 for p in model.parameters()) == 1  # all neurons share it
+    assert repr(model.layers[0]) == "Layer of [LeakyNeuron(1), LeakyNeuron(1)]"
+    neuron = Neuron(1, activation=Leaky())
+    neuron.w[0].data = -2.0
+    neuron(3.0).backward()
+    assert [p.grad for p in neuron.parameters()] == [-6.0, 0.375, 0.125]
+
+
+def test_one_activation_for_each_layer_or_neuron() -> None:
+    random.seed(7)
+    model = MLP(2, [2, 1, 2], activation=["tanh", Value.sin, "sigmoid"])
+    random.seed(7)
+    twin = MLP(2, [2, 1, 2])
+    assert [p.data for p in model.parameters()] == [p.data for p in twin.parameters()]
+    assert repr(model) == (
+        "MLP of [Layer of [TanhNeuron(2), TanhNeuron(2)], Layer of [SinNeuron(2)], "
+        "Layer of [SigmoidNeuron(1), SigmoidNeuron(1)]]"
+    )
+    layer = Layer(1, 2, activation=("relu", "linear"))
+    assert repr(layer) == "Layer of [ReLUNeuron(1), LinearNeuron(1)]"
+    assert layer.activation == ["relu", "linear"]
+    with pytest.raises(AttributeError):  # which would change nothing
+        layer.activation = "tanh"  # type: ignore[misc]
+    with pytest.raises(ValueError, match="of 3 layers each has an activation, but the list has 2"):
+        MLP(2, [2, 1, 2], activation=["tanh", "tanh"])
+    with pytest.raises(
+        ValueError, match="of 2 channels each has an activation, but the list has 1"
+    ):
+        Conv2d(1, 2, 2, activation=["tanh"])
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        (lambda x: x.data, "activation lambda is to return a Value, but got float"),
+        (math.tanh, "Value"),
+        (lambda x: None, "but got NoneType None"),
+    ],
+    ids=["data", "math", "nothing"],
+)
+def test_a_function_of_numbers_is_no_activation(given: Any, says: str) -> None:
+    for module in (Neuron(1, activation=given), Elementwise(given)):
+        with pytest.raises(TypeError, match=says):
+            module([1.0])
+
+
+@pytest.mark.parametrize("given", [Tanh, Value, float])
+def test_a_class_is_no_activation(given: Any) -> None:
+    for make in (Neuron, MLP):
+        with pytest.raises(TypeError, match=r"but got type .*: make one of it, as in Tanh\(\)"):
+            make(1, *[[1]] * (make is MLP), activation=given)
+
+
+def test_modules_as_in_pytorch() -> None:
+    random.seed(3)
+    model = Sequential(Linear(2, 3), Tanh(), Linear(3, 1))
+    random.seed(3)
+    twin = MLP(2, [3, 1], activation="tanh")
+    assert model([0.5, -1.0]).data == twin([0.5, -1.0]).data
+    assert repr(model) == (
+        "Sequential of [Layer of [LinearNeuron(2), LinearNeuron(2), LinearNeuron(2)], Tanh, "
+        "Layer of [LinearNeuron(3)]]"
+    )
+    assert ReLU()(-1.0).data == 0.0
+    nested = Sigmoid()([[0.0, 1.0], [Value(-1.0)]])
+    assert [[x.data for x in row] for row in nested] == [
+        [0.5, pytest.approx(1 / (1 + math.exp(-1)))],
+        [pytest.approx(1 / (1 + math.e))],
+    ]
+    x = Value(2.0)
+    assert Identity()([x])[0] is x
 
 
 def test_printing_is_that_of_micrograd() -> None:

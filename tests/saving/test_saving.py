@@ -32,14 +32,20 @@ from microgrant.nn import (
     RNN,
     Conv2d,
     Dropout,
+    Elementwise,
     Flatten,
+    Identity,
     Layer,
+    Linear,
     MaxPool2d,
     MeanPool2d,
     Module,
     Neuron,
+    ReLU,
     RNNCell,
     Sequential,
+    Sigmoid,
+    Tanh,
 )
 from microgrant.optim import Adam
 from microgrant.saving import ModelFileError, load, load_extra, save
@@ -56,6 +62,21 @@ class Line(Module):
 
     def forward(self, x: Any) -> Value:
         return self.slope * x + self.start
+
+
+class Leaky(Module):
+    """An activation of one's own, with a parameter."""
+
+    def __init__(self, slope: float = 0.5) -> None:
+        self.slope, self.learned = slope, Value(0.125)
+
+    def forward(self, x: Value) -> Value:
+        return x.relu() - (-x).relu() * (self.slope + self.learned)
+
+
+def set_by_hand(rnn: RNN) -> RNN:
+    rnn.cell.neurons[1].activation = "relu"
+    return rnn
 
 
 class Tied(Module):
@@ -76,6 +97,12 @@ MODULES: dict[str, Callable[[], Module]] = {
     "Neuron": lambda: Neuron(3, nonlin=False, init="he", nout=5),
     "Layer": lambda: Layer(3, 2, activation="sigmoid", init="xavier"),
     "one": lambda: Layer(2, 1),
+    "several activations": lambda: MLP(2, [3, 2, 1], ["tanh", Value.relu, Leaky()]),
+    "of each neuron": lambda: Layer(1, 3, activation=["tanh", "linear", Leaky(0.25)]),
+    "of channels": lambda: Conv2d(1, 2, 2, activation=["tanh", "relu"]),
+    "set by hand": lambda: set_by_hand(RNN(1, 2)),
+    "PyTorch's way": lambda: Sequential(Linear(2, 3, "he"), ReLU(), Tanh(), Linear(3, 1)),
+    "one's own": lambda: Sequential(Elementwise(Leaky()), Sigmoid(), Identity()),
     "MLP": lambda: MLP(2, [3, 1], activation="tanh", init="xavier"),
     "Conv2d": lambda: Conv2d(2, 3, 2, stride=2, padding=1, activation="relu"),
     "Flatten": Flatten,
@@ -90,7 +117,7 @@ MODULES: dict[str, Callable[[], Module]] = {
     "Line": lambda: Line(-0.0),
     "Tied": lambda: Tied(2),
 }
-OF_ONE_S_OWN = [Line, Tied]
+OF_ONE_S_OWN = [Line, Tied, Leaky]
 every_module = pytest.mark.parametrize("make", MODULES.values(), ids=MODULES)
 
 
@@ -129,7 +156,9 @@ def test_every_module_comes_back(make: Callable[[], Module], tmp_path: Path) -> 
 
 
 def test_all_of_nn_is_among_them() -> None:
-    assert {type(make()).__name__ for make in MODULES.values()} >= {*OWN}
+    made = [make() for make in MODULES.values()]
+    inside = [module for model in made for _, module in model.named_modules()]
+    assert {type(module).__name__ for module in made + inside} >= {*OWN}
 
 
 @every_module
@@ -348,6 +377,14 @@ UNSAVABLE: list[tuple[Any, Any, type[Exception], str]] = [
         "the MLP would be loaded as another one: "
         r"layers\[1\].neurons\[0\].activation is 'sigmoid' here, and 'linear' there",
     ),
+    (
+        MLP(2, [3, 1], lambda x: x * x),
+        None,
+        TypeError,
+        r"Elementwise.settings\(\)\['function'\] is to be plain data .* but is function .*: of a "
+        "function, a file can keep nothing. A Module of your own in its place can be kept",
+    ),
+    (Elementwise(Value.sin), None, TypeError, "of a function, a file can keep nothing"),
     (hollow(), None, TypeError, r"Layer.settings\(\) does not return them: list index out of"),
     (namesake()(), None, ValueError, "two classes of modules are called Layer"),
     (deep(), None, ValueError, "nested more than 100 deep"),
@@ -443,9 +480,12 @@ WRONG: list[tuple[Callable[[Any], None], str]] = [
     (setting(nin=True), "nin is a whole number from 1 on, but there is bool True"),
     (setting(nin=None), "nin is a whole number from 1 on"),
     (setting(activation="step"), "these settings make no MLP: the activation is one of relu"),
-    (setting(activation=["relu"]), "these settings make no MLP"),
     (setting(init={"$module": "Flatten", "settings": {}}), "these settings make no MLP"),
     (setting(width=3), "these settings make no MLP: .*unexpected keyword"),
+    (setting(activation=["relu"]), "these settings make no MLP: of 2 layers each has an act"),
+    (setting(activation=["relu", ["relu"]]), "these settings make no MLP: the activation is one"),
+    (module("Elementwise", function="relu"), "these settings make no Elementwise: an activation"),
+    (module("Linear", nin=1, nout=MILLIARD), "fewer than a Linear"),
     (module("Neuron", nin=MILLIARD), "fewer than a Neuron"),
     (module("Layer", nin=1, nout=MILLIARD), "fewer than a Layer"),
     (module("Conv2d", channels_in=1, channels_out=1, kernel_size=MILLIARD), "fewer than a Conv2d"),

@@ -12,6 +12,7 @@ import random
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -348,6 +349,53 @@ def test_ctrl_c_leaves_what_python_would_have_computed(target: str) -> None:
     assert history.note == "interrupted in epoch 61"
     hidden = False
     expected = run(twin, epochs=32, target="eager")
+    assert history.loss == pytest.approx(expected.loss, rel=1e-9)
+    assert model.w.data == pytest.approx(twin.w.data, rel=1e-9)
+
+
+@pytest.mark.filterwarnings("ignore::microgrant.TargetWarning")
+def test_epochs_that_come_once_more_are_told_once_more() -> None:
+    """And what was decided on those that did not count, counts for nothing."""
+    told: dict[str, list[int]] = {}
+    stop_at = 20
+
+    def watch(target: str) -> Callable[[Any], Any]:
+        def on_epoch(history: Any) -> bool:
+            told[target].append(len(history))
+            return not (history.target == "native" and len(history) == stop_at)
+
+        told[target] = []
+        return on_epoch
+
+    whole, parts = capped(0.5), capped(0.5)
+    expected = run(whole, target="eager", on_epoch=watch("eager"))
+    history = run(parts, on_epoch=watch("auto"))
+    assert told["eager"] == [*range(1, 121)]
+    back = next(i for i, (a, b) in enumerate(pairwise(told["auto"]), 1) if b <= a)
+    first, again = told["auto"][:back], told["auto"][back:]
+    assert first == [*range(1, len(first) + 1)]
+    assert again == [*range(again[0], 121)]
+    assert len(first) >= again[0] > 1
+    assert history.note == ""
+    assert history.loss == pytest.approx(expected.loss, rel=1e-9)
+    with pytest.raises(DecisionError) as error:
+        run(capped(0.5), target="native", on_epoch=watch("native"))
+    assert told["native"] == first
+    assert len(error.value.history) == again[0] - 1
+
+
+@pytest.mark.filterwarnings("ignore::microgrant.TargetWarning")
+def test_an_error_leaves_what_python_would_have_computed() -> None:
+    def on_epoch(history: Any) -> None:
+        if len(history) == 25:  # when it matters, and nobody had a look
+            raise KeyError("mine")
+
+    model, twin = capped(), capped()
+    with pytest.raises(KeyError) as error:
+        run(model, on_epoch=on_epoch)
+    history = error.value.history  # type: ignore[attr-defined]
+    assert 1 < len(history) < 25
+    expected = run(twin, epochs=len(history), target="eager")
     assert history.loss == pytest.approx(expected.loss, rel=1e-9)
     assert model.w.data == pytest.approx(twin.w.data, rel=1e-9)
 

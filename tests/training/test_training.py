@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import copy
 import functools
+import gc
 import json
 import math
 import os
+import pickle
 import random
 import signal
 import subprocess
 import sys
 import textwrap
 import warnings
+import weakref
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
 
-from microgrant import TargetWarning, Value, define, where
+from microgrant import TargetWarning, Value, compile, define, where
 from microgrant.compiler import machine, tables
 from microgrant.engine import NO_GRADIENT
 from microgrant.losses import (
@@ -31,7 +35,7 @@ from microgrant.losses import (
 )
 from microgrant.nn import MLP, RNN, Conv2d, Dropout, Flatten, Layer, Module, Neuron, Sequential
 from microgrant.optim import SGD, Adam, Optimizer, cosine, step_decay
-from microgrant.training import DivergenceError, History, accuracy, fit, predict
+from microgrant.training import DivergenceError, History, accuracy, fit, predict, runners
 from microgrant.training.history import COLUMNS, checked_state
 
 NUMBERS = random.Random(5)
@@ -798,6 +802,345 @@ def test_a_broken_state_is_one_clear_error() -> None:
     assert refused > 0.9 * len(broken_states())
 
 
+# --- Looking on ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("target", ["eager", "native"])
+def test_on_epoch_sees_the_history_so_far(target: str) -> None:
+    model, seen = network(), []
+    settings: dict[str, Any] = {"batch_size": 6, "validation": 0.2, "target": target}
+
+    def on_epoch(history: History) -> None:
+        assert history.state["parameters"] == data_of(model)
+        assert model.training
+        seen.append(history)
+
+    history = fit(model, mean_squared_error, (XS, CURVE), epochs=5, on_epoch=on_epoch, **settings)
+    assert [columns(x) for x in seen] == [
+        {name: column[:n] for name, column in columns(history).items()} for n in range(1, 6)
+    ]
+    assert history.target == seen[0].target == target
+    again = network(seed=8)  # each of them can be resumed
+    more = fit(again, mean_squared_error, (XS, CURVE), epochs=5, resume=seen[2], **settings)
+    assert exactly(again, more) == exactly(model, history)
+
+
+@pytest.mark.parametrize("validation", [None, 0.2])
+def test_on_epoch_can_stop(validation: float | None) -> None:
+    numpy = pytest.importorskip("numpy", reason="NumPy is not installed")
+    patience = 50 if validation else None
+    for no in (False, numpy.False_):
+        for answer in (True, None, 0, [], 0.0, numpy.True_):
+            answers = iter([answer, answer, no])
+            history = fit(
+                network(),
+                mean_squared_error,
+                (XS, CURVE),
+                on_epoch=lambda history, answers=answers: next(answers),
+                validation=validation,
+                patience=patience,
+                target="eager",
+            )
+            assert len(history) == 3
+            best = f"; the parameters are those of epoch {history.best_epoch}" * bool(validation)
+            assert history.note == f"stopped by on_epoch after epoch 3{best}"
+            assert not history.interrupted
+    more = fit(network(), mean_squared_error, (XS, CURVE), epochs=4, resume=history.state,
+               validation=validation, target="eager")  # fmt: skip
+    assert (len(more), more.note) == (4, "")
+
+
+@pytest.mark.parametrize("target", ["eager", "native"])
+@pytest.mark.parametrize("where", ["on_epoch", "metric", "schedule", "step"])
+@pytest.mark.parametrize("error", [KeyError, KeyboardInterrupt, StopIteration])
+def test_an_error_in_ones_own_code_loses_nothing(
+    error: type[BaseException], where: str, target: str
+) -> None:
+    count = 0
+
+    def due(place: str) -> None:
+        nonlocal count
+        if place == where:
+            count += 1
+            if count == 8:
+                raise error("mine")
+
+    class Own(Adam):
+        def step(self) -> None:
+            super().step()
+            due("step")
+
+    settings: dict[str, Any] = {
+        "epochs": 10,
+        "batch_size": 12,  # two steps in each
+        "optimizer": lambda ps: Own(ps, 0.05),
+        "schedule": lambda step: due("schedule") or 0.05 - step * 1e-3,
+        "metric": lambda outputs, ys: due("metric") or float(len(ys)),
+        "on_epoch": lambda history: due("on_epoch"),
+        "target": target,
+    }
+    model = network()
+    if error is KeyboardInterrupt:
+        history = fit(model, mean_squared_error, (XS, CURVE), **settings)
+        assert history.interrupted
+    else:
+        with pytest.raises(error, match="mine") as caught:
+            fit(model, mean_squared_error, (XS, CURVE), **settings)
+        history = caught.value.history  # type: ignore[attr-defined]
+        assert history.note == f"stopped in epoch {len(history) + 1}"
+    assert len(history) == {"on_epoch": 8, "metric": 7, "schedule": 3, "step": 3}[where]
+    assert history.state["parameters"] == data_of(model)
+    assert all(p.grad is NO_GRADIENT for p in model.parameters())
+    more = fit(model, mean_squared_error, (XS, CURVE), resume=history, **settings)
+    where, twin = "", network()
+    whole = fit(twin, mean_squared_error, (XS, CURVE), **settings)
+    assert exactly(model, more) == exactly(twin, whole)
+
+
+def test_what_on_epoch_changes_counts() -> None:
+    """A smaller rate when the loss does not fall, and weights that are kept within bounds."""
+    found = []
+    for target in ("eager", "native"):
+        model = network()
+        optimizer = SGD(model.parameters(), 4.0)
+
+        def on_epoch(history: History, model: Any = model, optimizer: Any = optimizer) -> None:
+            if len(history) > 1 and history.loss[-1] > history.loss[-2]:
+                optimizer.learning_rate /= 2
+            for p in model.parameters():
+                p.data = min(max(p.data, -0.5), 0.5)
+
+        history = fit(
+            model, mean_squared_error, (XS, CURVE), epochs=20, optimizer=optimizer,
+            on_epoch=on_epoch, target=target,
+        )  # fmt: skip
+        assert max(map(abs, data_of(model))) == 0.5
+        assert history.state["parameters"] == data_of(model)
+        assert history.learning_rate[0] > history.learning_rate[-1]
+        assert optimizer.learning_rate <= history.learning_rate[-1]
+        found.append(exactly(model, history))
+    assert found[0]["parameters"] == pytest.approx(found[1]["parameters"], rel=1e-9)
+    assert found[0]["learning_rate"] == found[1]["learning_rate"]
+
+
+def test_a_nan_that_on_epoch_leaves_is_an_error() -> None:
+    model = network()
+
+    def on_epoch(history: History) -> None:
+        if len(history) == 2:
+            model.parameters()[0].data = math.nan
+
+    with pytest.raises(DivergenceError, match="a parameter is nan or infinite"):
+        fit(model, mean_squared_error, (XS, CURVE), epochs=4, on_epoch=on_epoch)
+    assert all(map(math.isfinite, data_of(model)))
+
+
+# --- Learning rates -----------------------------------------------------------------------------
+
+
+class Strict(SGD):
+    """Which has no learning rate of its own."""
+
+    def __init__(self, parameters: Any, learning_rate: float, **more: Any) -> None:
+        super().__init__(parameters, learning_rate, **more)
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "same"),
+    [
+        (SGD, lambda ps: SGD(ps, 0.3)),
+        (Adam, lambda ps: Adam(ps, 0.3)),
+        (Strict, lambda ps: Strict(ps, 0.3)),
+        (functools.partial(SGD, momentum=0.5), lambda ps: SGD(ps, 0.3, momentum=0.5)),
+        (lambda ps: SGD(ps[:5], 7.0), lambda ps: SGD(ps[:5], 0.3)),
+    ],
+)
+def test_a_learning_rate(optimizer: Any, same: Any) -> None:
+    given: list[dict[str, Any]] = [
+        {"optimizer": optimizer, "learning_rate": 0.3}, {"optimizer": same},
+    ]  # fmt: skip
+    given += [{"learning_rate": 0.3}] * (optimizer is SGD)
+    found = []
+    for settings in given:
+        model = network()
+        history = fit(model, mean_squared_error, (XS, CURVE), epochs=3, target="eager", **settings)
+        assert history.learning_rate == [0.3] * 3
+        found.append(exactly(model, history))
+    assert all(x == found[0] for x in found)
+
+
+def test_a_training_goes_on_with_another_learning_rate() -> None:
+    settings: dict[str, Any] = {"optimizer": Adam, "target": "eager"}
+    model = network()
+    history = fit(model, mean_squared_error, (XS, CURVE), epochs=2, learning_rate=0.1, **settings)
+    plain, slower = network(), network()
+    more = fit(plain, mean_squared_error, (XS, CURVE), epochs=4, resume=history, **settings)
+    assert more.learning_rate == [0.1] * 4
+    more = fit(
+        slower, mean_squared_error, (XS, CURVE), epochs=4, resume=history, learning_rate=0.01,
+        **settings,
+    )  # fmt: skip
+    assert more.learning_rate == [0.1, 0.1, 0.01, 0.01]
+    assert more.state["optimizer"]["settings"]["learning_rate"] == 0.01
+    # Adam's memory goes on.
+    first, second = (x.state["optimizer"]["memory"]["steps"][0] for x in (history, more))
+    assert (first, second) == (2.0, 4.0)
+    same = fit(
+        slower, mean_squared_error, (XS, CURVE), epochs=2, resume=history, learning_rate=0.01,
+        **settings,
+    )  # fmt: skip
+    assert same.state["optimizer"]["settings"]["learning_rate"] == 0.01
+
+
+# --- Going on without compiling again -----------------------------------------------------------
+
+
+class Scaled(Module):
+    """With all that may change in a model, besides its parameters."""
+
+    def __init__(self) -> None:
+        self.network = network((4, 1), dropout=0.2)
+        self.factor, self.frozen, self.bound = 1.0, Value(0.5), 10.0
+
+    def forward(self, x: Any) -> Any:
+        y = self.network(x)
+        capped = where(y > self.bound, y * self.frozen, y)
+        return capped * self.factor + self.frozen * 0.1
+
+
+def grow(model: Any) -> None:
+    model.network.modules.insert(2, Layer(4, 4, activation="linear"))
+
+
+SETTINGS: dict[str, Any] = {"batch_size": 8, "validation": 0.2}
+# How many of the two programs, of a step and of a validation, are to be compiled anew.
+CHANGES: dict[str, tuple[Callable[[Any], Any], int]] = {
+    "nothing": (lambda model: None, 0),
+    "a parameter": (lambda model: setattr(model.network.parameters()[0], "data", 3.0), 0),
+    "a mode": (lambda model: model.eval(), 0),
+    "a label": (lambda model: setattr(model.frozen, "label", "frozen"), 0),
+    "a number": (lambda model: setattr(model, "factor", 2.0), 2),
+    "a number that shows in no example": (lambda model: setattr(model, "bound", 0.9), 2),
+    "a frozen number": (lambda model: setattr(model.frozen, "data", 2.0), 2),
+    "another frozen Value": (lambda model: setattr(model, "frozen", Value(0.5)), 2),
+    "p": (lambda model: setattr(model.network.modules[1], "p", 0.3), 1),
+    "an activation": (
+        lambda model: setattr(model.network.modules[0].neurons[1], "activation", "relu"), 2
+    ),
+    "a layer more": (grow, 2),
+    "the code": (lambda model: setattr(model, "forward", lambda x: model.network(x)), 2),
+}  # fmt: skip
+
+
+@pytest.fixture
+def compilations(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """What was compiled."""
+    made: list[Any] = []
+
+    def counted(outputs: Any, *arguments: Any, **named: Any) -> Any:
+        made.append(outputs)
+        return compile(outputs, *arguments, **named)
+
+    monkeypatch.setattr(runners, "compile", counted)
+    return made
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_what_was_compiled_is_used_again_where_nothing_changed(
+    change: str, compilations: list[Any]
+) -> None:
+    found = []
+    for way in ("the history", "its state"):
+        model = Scaled()
+        held = model.network.parameters()
+
+        def run(way: str, model: Any = model, held: Any = held, **more: Any) -> History:
+            return fit(
+                model, mean_squared_error, (XS, CURVE), optimizer=Adam(held), **SETTINGS, **more
+            )
+
+        first = run(way, epochs=2)
+        assert len(compilations) == 2  # a step, and a validation
+        CHANGES[change][0](model)
+        compilations.clear()
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            again = run(way, epochs=4, resume=first if way == "the history" else first.state)
+        assert len(compilations) == (CHANGES[change][1] if way == "the history" else 2)
+        assert again.target == "native"
+        compilations.clear()
+        found.append(exactly(model, again))
+    assert found[0] == found[1]
+
+
+def test_another_loss_penalty_or_target_is_compiled_anew(compilations: list[Any]) -> None:
+    model = network((3, 1))
+    first = fit(model, mean_squared_error, (XS, CURVE), epochs=2)
+    for settings, count in (
+        ({}, 0),
+        ({"loss": lambda output, y: (output - y) ** 2}, 0),  # the same graph
+        ({"loss": lambda output, y: abs(output - y)}, 1),
+        ({"penalty": lambda ps: 1e-3 * l2(ps)}, 1),
+        ({"target": "python"}, 1),
+        ({"validation": (XS, CURVE)}, None),
+        ({"model": network((3, 1))}, 1),
+    ):
+        compilations.clear()
+        given: dict[str, Any] = {"model": model, "loss": mean_squared_error} | settings
+        if count is None:
+            with pytest.raises(ValueError, match="with validation = 0, but here it is 23"):
+                fit(given.pop("model"), given.pop("loss"), (XS, CURVE), resume=first, **given)
+            continue
+        fit(given.pop("model"), given.pop("loss"), (XS, CURVE), epochs=3, resume=first, **given)
+        assert len(compilations) == count, settings
+
+
+def test_a_step_is_not_taken_for_a_prediction() -> None:
+    """Without dropout and a penalty, they are of the same graph."""
+    model = network((3, 1))
+    settings: dict[str, Any] = {"validation": (XS[:4], CURVE[:4])}
+    history = None
+    for epochs in (1, 2, 3):
+        history = fit(
+            model, mean_squared_error, (XS, CURVE), epochs=epochs, resume=history, **settings
+        )
+    twin = network((3, 1))
+    whole = fit(twin, mean_squared_error, (XS, CURVE), epochs=3, **settings)
+    assert exactly(model, history) == exactly(twin, whole)
+
+
+def test_a_decision_that_came_up_in_between_is_seen(compilations: list[Any]) -> None:
+    model: Any = Deciding()
+    model.forward = lambda x: model.high(x)
+    first = fit(model, mean_squared_error, (XS, CURVE), epochs=2)
+    assert first.target == "native"
+    model.forward = lambda x: model.high(x) if x[0].data < 0.99 else model.low(x)
+    XS_, CURVE_ = [*XS[:-1], [1.0, 0.0]], CURVE  # noqa: N806
+    with pytest.warns(TargetWarning, match="this model runs without being compiled"):
+        again = fit(model, mean_squared_error, (XS_, CURVE_), epochs=3, resume=first)
+    assert again.target == "eager"
+    model.forward = lambda x: model.high(x) if x[0] < 5 else model.low(x)  # the same way for all
+    with pytest.warns(TargetWarning, match="a decision was made on Values of this graph"):
+        fit(model, mean_squared_error, (XS, CURVE), epochs=3, resume=first)
+
+
+def test_what_was_compiled_goes_with_its_history(compilations: list[Any]) -> None:
+    model = network((3, 1))
+    history = fit(model, mean_squared_error, (XS, CURVE), epochs=2)
+    expected = fit(model, mean_squared_error, (XS, CURVE), epochs=4, resume=history)
+    assert len(compilations) == 1
+    for copied in (copy.copy, copy.deepcopy, lambda x: pickle.loads(pickle.dumps(x))):
+        twin = copied(history)
+        assert columns(twin) == columns(history)
+        again = fit(model, mean_squared_error, (XS, CURVE), epochs=4, resume=twin)
+        assert again.loss == expected.loss
+    assert len(compilations) == 4
+    program = weakref.ref(history._programs[0][1])
+    del history, twin, again, expected
+    gc.collect()
+    assert program() is None
+
+
 # --- When numbers grow out of bounds ------------------------------------------------------------
 
 
@@ -924,6 +1267,27 @@ def test_the_table_is_small(epochs: int) -> None:
     assert len({len(line.removesuffix("  best")) for line in lines}) == 1
     assert lines[1].split()[0] == "1"
     assert lines[-1].split()[0] == str(epochs)
+
+
+def test_a_history_is_a_table_of_equally_long_columns() -> None:
+    numbers = history_of(4, best=2, metric=True)
+    assert numbers.to_dict() == {
+        "epoch": [1, 2, 3, 4],
+        "loss": [1.0, 0.5, 1 / 3, 0.25],
+        "validation_loss": [1.5, 0.5, 1.5, 2.5],
+        "metric": [0.0, 0.0, 0.0, 0.0],
+        "learning_rate": [0.1] * 4,
+    }
+    assert [*history_of(3).to_dict()] == ["epoch", "loss", "learning_rate"]
+    assert {*map(len, history_of(0).to_dict().values())} == {0}
+    numbers.to_dict()["loss"].clear()
+    assert len(numbers) == 4
+    pandas = pytest.importorskip("pandas", reason="pandas is not installed")
+    history = fit(network(), mean_squared_error, (XS, CURVE), epochs=3, validation=0.2)
+    frame = pandas.DataFrame(history.to_dict())
+    assert [*frame.columns] == ["epoch", "loss", "validation_loss", "learning_rate"]
+    assert frame["validation_loss"].tolist() == history.validation_loss
+    assert frame["epoch"].tolist() == [1, 2, 3]
 
 
 def test_a_history_plots_itself(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -1100,6 +1464,22 @@ MODEL = network()
             r"^xs\[0\] holds 2 numbers, but validation xs\[0\] holds 1 number$",
         ),
         ({"target": "gpu"}, ValueError, 'the target is "auto", "native", "python" or "eager"'),
+        (
+            {"learning_rate": -0.1},
+            ValueError,
+            "learning_rate is a finite number from 0 on, but got",
+        ),
+        ({"learning_rate": "fast"}, TypeError, "expected one real number, but got str 'fast'"),
+        (
+            {"learning_rate": 0.1, "schedule": cosine(0.1, 0.0, 9)},
+            ValueError,
+            "a schedule says each learning rate: leave out learning_rate",
+        ),
+        (
+            {"learning_rate": 0.1, "model": MODEL, "optimizer": SGD(MODEL.parameters())},
+            ValueError,
+            "the SGD has a learning rate already: leave out learning_rate, or give the class alone",
+        ),
         ({"optimizer": 0.1}, TypeError, "optimizer is an Optimizer, or a function .* float 0.1"),
         ({"optimizer": lambda ps: 0.1}, TypeError, "optimizer is an Optimizer, or a function"),
         (
@@ -1209,7 +1589,7 @@ def test_times_are_no_numbers() -> None:
         predict(Neuron(1), numpy.array(["2020-01-01"], "datetime64[ns]"))
 
 
-@pytest.mark.parametrize("name", ["penalty", "schedule", "metric"])
+@pytest.mark.parametrize("name", ["penalty", "schedule", "metric", "on_epoch"])
 def test_a_number_is_no_function(name: str) -> None:
     settings: dict[str, Any] = {name: 0.1}
     with pytest.raises(TypeError, match=f"the {name} is a function of .*, but got float 0.1"):
