@@ -16,14 +16,25 @@ Signatures, and the random numbers drawn from a given ``random.seed``, are those
 """
 
 from ..engine.derivatives import detach
-from .activations import ACTIVATIONS, Elementwise, Identity, ReLU, Sigmoid, Tanh
+from .activations import (
+    ACTIVATIONS,
+    ELU,
+    GELU,
+    Elementwise,
+    Identity,
+    LeakyReLU,
+    ReLU,
+    Sigmoid,
+    SiLU,
+    Tanh,
+)
 from .images import Conv2d, Flatten, MaxPool2d, MeanPool2d
 from .module import Module, ModuleCall, Noise
 from .neurons import INITS, MLP, Layer, Linear, Neuron, Sequential
 from .noise import Dropout, noise_in
 from .sequences import RNN, RNNCell
 
-__all__ = ["ACTIVATIONS", "INITS", "MLP", "RNN", "Conv2d", "Dropout", "Elementwise", "Flatten"]
-__all__ += ["Identity", "Layer", "Linear", "MaxPool2d", "MeanPool2d", "Module", "ModuleCall"]
-__all__ += ["Neuron", "Noise", "RNNCell", "ReLU", "Sequential", "Sigmoid", "Tanh", "detach"]
-__all__ += ["noise_in"]
+__all__ = ["ACTIVATIONS", "ELU", "GELU", "INITS", "MLP", "RNN", "Conv2d", "Dropout"]
+__all__ += ["Elementwise", "Flatten", "Identity", "Layer", "LeakyReLU", "Linear", "MaxPool2d"]
+__all__ += ["MeanPool2d", "Module", "ModuleCall", "Neuron", "Noise", "RNNCell", "ReLU"]
+__all__ += ["Sequential", "SiLU", "Sigmoid", "Tanh", "detach", "noise_in"]

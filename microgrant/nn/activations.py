@@ -15,13 +15,15 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
 
-from ..engine.arguments import shown
+from ..engine.arguments import RealNumber, as_number, shown
+from ..engine.functions import elu, gelu, leaky_relu, silu
 from ..engine.value import Value
 from .arguments import each_number, one_of
 from .module import Module
 
-__all__ = ["ACTIVATIONS", "Activation", "Activations", "Elementwise", "Function", "Identity"]
-__all__ += ["ReLU", "Sigmoid", "Tanh", "activation_for", "function_for", "kept", "one_each"]
+__all__ = ["ACTIVATIONS", "ELU", "GELU", "Activation", "Activations", "Elementwise", "Function"]
+__all__ += ["Identity", "LeakyReLU", "ReLU", "SiLU", "Sigmoid", "Tanh", "activation_for"]
+__all__ += ["function_for", "kept", "one_each"]
 
 Function: TypeAlias = Callable[[Value], Value]
 
@@ -87,6 +89,48 @@ class Identity(Activation):
     function = staticmethod(lambda x: x)
 
 
+class LeakyReLU(Activation):
+    """What is above 0, and `slope` times what is below."""
+
+    name, word, torch = "leaky_relu", "LeakyReLU", "LeakyReLU"
+    _words = "LeakyReLU {self.slope:g}"
+
+    def __init__(self, slope: RealNumber = 0.01) -> None:
+        self.slope = as_number(slope)
+
+    def function(self, x: Value) -> Value:
+        """Of a Value."""
+        return leaky_relu(x, self.slope)
+
+
+class ELU(Activation):
+    """What is above 0, and alpha·(exp(x) − 1) below."""
+
+    name, word, torch = "elu", "ELU", "ELU"
+    _words = "ELU {self.alpha:g}"
+
+    def __init__(self, alpha: RealNumber = 1.0) -> None:
+        self.alpha = as_number(alpha)
+
+    def function(self, x: Value) -> Value:
+        """Of a Value."""
+        return elu(x, self.alpha)
+
+
+class GELU(Activation):
+    """x times the probability that a normal random number is below x."""
+
+    name, word, torch = "gelu", "GELU", "GELU"
+    function = staticmethod(gelu)
+
+
+class SiLU(Activation):
+    """x·sigmoid(x), also known as swish."""
+
+    name, word, torch = "silu", "SiLU", "SiLU"
+    function = staticmethod(silu)
+
+
 class Elementwise(Activation):
     """A function of your own, of a Value or of each Value in lists: ``Elementwise(Value.sin)``.
 
@@ -110,7 +154,8 @@ class Elementwise(Activation):
         return getattr(self.function, "__name__", type(self.function).__name__).strip("<>")
 
 
-ACTIVATIONS: dict[str, Activation] = {x.name: x for x in (ReLU(), Tanh(), Sigmoid(), Identity())}
+_ALL = ReLU(), Tanh(), Sigmoid(), Identity(), LeakyReLU(), ELU(), GELU(), SiLU()
+ACTIVATIONS: dict[str, Activation] = {x.name: x for x in _ALL}
 """By the name that a neuron is given."""
 
 Activations: TypeAlias = str | Function | Sequence[str | Function]

@@ -20,6 +20,7 @@ from microgrant.export import to_onnx, to_torch
 from microgrant.losses import mean_squared_error
 from microgrant.nn import (
     ACTIVATIONS,
+    ELU,
     MLP,
     RNN,
     Conv2d,
@@ -28,6 +29,7 @@ from microgrant.nn import (
     Flatten,
     Identity,
     Layer,
+    LeakyReLU,
     Linear,
     MaxPool2d,
     MeanPool2d,
@@ -37,6 +39,7 @@ from microgrant.nn import (
     RNNCell,
     Sequential,
     Sigmoid,
+    SiLU,
     Tanh,
 )
 from microgrant.ops import OPERATIONS
@@ -168,6 +171,12 @@ BOTH: dict[str, tuple[Callable[[], Module], list[Shape]]] = {
     ),
     "PyTorch's way": (
         lambda: Sequential(Linear(2, 3), ReLU(), Linear(3, 3), Sigmoid(), Identity(), Tanh()),
+        [(2,)],
+    ),
+    "activations with settings": (
+        lambda: Sequential(
+            Linear(2, 3), LeakyReLU(0.2), ELU(1.5), MLP(3, [2, 2], ["gelu", SiLU()])
+        ),
         [(2,)],
     ),
     "activations of images": (lambda: Sequential(Conv2d(1, 2, 2), Tanh(), ReLU()), [(1, 3, 3)]),

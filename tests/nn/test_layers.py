@@ -19,6 +19,8 @@ import microgrant
 from microgrant import Value, draw, grad, no_grad
 from microgrant.engine import NO_GRADIENT, topological_order, whole_order
 from microgrant.nn import (
+    ELU,
+    GELU,
     INITS,
     MLP,
     RNN,
@@ -28,6 +30,7 @@ from microgrant.nn import (
     Flatten,
     Identity,
     Layer,
+    LeakyReLU,
     Linear,
     MaxPool2d,
     MeanPool2d,
@@ -38,6 +41,7 @@ from microgrant.nn import (
     RNNCell,
     Sequential,
     Sigmoid,
+    SiLU,
     Tanh,
     detach,
     noise_in,
@@ -129,6 +133,10 @@ LAYERS: dict[str, tuple[Callable[[], Module], Callable[[], Any]]] = {
     "ReLU": (ReLU, lambda: images(2, 3)),
     "Tanh": (Tanh, lambda: images(2, 3)),
     "Sigmoid": (Sigmoid, lambda: images(2, 3)),
+    "LeakyReLU": (lambda: LeakyReLU(0.25), lambda: images(2, 3)),
+    "ELU": (lambda: ELU(1.5), lambda: images(2, 3)),
+    "GELU": (GELU, lambda: images(2, 3)),
+    "SiLU": (SiLU, lambda: images(2, 3)),
     "Identity": (Identity, lambda: images(2, 3)),
     "Elementwise": (lambda: Elementwise(Value.sin), lambda: images(2, 3)),
     "MLP": (lambda: MLP(3, [4, 2], init="he"), lambda: images(3)),

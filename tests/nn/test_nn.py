@@ -224,6 +224,10 @@ ACTIVATION_VALUES = {
     "tanh": math.tanh,
     "sigmoid": lambda x: 1 / (1 + math.exp(-x)),
     "linear": lambda x: x,
+    "leaky_relu": lambda x: max(x, 0.01 * x),
+    "elu": lambda x: x if x > 0 else math.exp(x) - 1,
+    "gelu": lambda x: x * (1 + math.erf(x / math.sqrt(2))) / 2,
+    "silu": lambda x: x / (1 + math.exp(-x)),
 }
 
 

@@ -28,6 +28,8 @@ from microgrant import Value
 from microgrant.files import write_file
 from microgrant.losses import binary_cross_entropy
 from microgrant.nn import (
+    ELU,
+    GELU,
     MLP,
     RNN,
     Conv2d,
@@ -36,6 +38,7 @@ from microgrant.nn import (
     Flatten,
     Identity,
     Layer,
+    LeakyReLU,
     Linear,
     MaxPool2d,
     MeanPool2d,
@@ -45,6 +48,7 @@ from microgrant.nn import (
     RNNCell,
     Sequential,
     Sigmoid,
+    SiLU,
     Tanh,
 )
 from microgrant.optim import Adam
@@ -102,6 +106,8 @@ MODULES: dict[str, Callable[[], Module]] = {
     "of channels": lambda: Conv2d(1, 2, 2, activation=["tanh", "relu"]),
     "set by hand": lambda: set_by_hand(RNN(1, 2)),
     "PyTorch's way": lambda: Sequential(Linear(2, 3, "he"), ReLU(), Tanh(), Linear(3, 1)),
+    "activations with settings": lambda: MLP(1, [2, 2, 1], ["gelu", LeakyReLU(0.2), ELU(1.5)]),
+    "bends": lambda: Sequential(GELU(), SiLU()),
     "one's own": lambda: Sequential(Elementwise(Leaky()), Sigmoid(), Identity()),
     "MLP": lambda: MLP(2, [3, 1], activation="tanh", init="xavier"),
     "Conv2d": lambda: Conv2d(2, 3, 2, stride=2, padding=1, activation="relu"),
