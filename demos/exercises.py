@@ -84,7 +84,7 @@ def check(number: int, answer: Any) -> None:
     >>> def wiggle_partials(m, out, x):
     ...     return (3 * x**2 + 2,)
     >>> check(1, wiggle_partials)
-    1. not right: d wiggle / d argument 0 at (0.5): the engine says 2.75, nudging the argument ...
+    1. not right: d wiggle / d argument 0 at (0.5): your rule says 2.75, nudging the argument ...
     """
     VERDICTS[number] = verdict(number, answer)
     print(VERDICTS[number])

@@ -21,7 +21,7 @@ from pathlib import Path
 
 from . import __version__
 from .engine.value import Value
-from .expression import MAX_NODES, evaluate
+from .expression import FUNCTIONS, MAX_NODES, evaluate
 from .views.drawing import draw
 from .views.events import MISTAKES
 from .views.explanation import PAGES, Explanation, explain
@@ -87,13 +87,13 @@ def _parser() -> argparse.ArgumentParser:
         "expression",
         type=_text,
         nargs="?",
-        help="arithmetic: numbers, names, + - * / %% **, parentheses, exp, log, tanh, relu, …",
+        help=f"arithmetic: numbers, names, + - * / %% **, parentheses, {', '.join(FUNCTIONS)}",
     )
     add("values", type=_text, nargs="*", metavar="NAME=NUMBER", help="the value of a name")
     add(
         "-o",
         "--output",
-        type=Path,
+        type=_path,
         action="append",
         metavar="FILE",
         help=f"the page, a file {PAGES[0]}, or the drawing, a file .{', .'.join(FORMATS)}; "
@@ -101,14 +101,20 @@ def _parser() -> argparse.ArgumentParser:
     )
     add("--open", action="store_true", help="open the page (or the first -o) in the browser")
     add("--play", action="store_true", help="walk through the step here, a key forward, a key back")
-    add("--mistake", choices=tuple(MISTAKES), help="let the backward pass make a classic mistake")
+    add(
+        "--mistake",
+        type=_text,
+        choices=tuple(MISTAKES),
+        help="let the backward pass make a classic mistake",
+    )
     add(
         "--style",
+        type=_text,
         choices=("node", "circuit"),
         default="node",
         help="of the drawing; circuit: values above the wires, gradients below",
     )
-    add("--theme", choices=tuple(THEMES), default="light", help="of the drawing")
+    add("--theme", type=_text, choices=tuple(THEMES), default="light", help="of the drawing")
     return parser
 
 
@@ -122,7 +128,7 @@ def _protected(arguments: Sequence[str]) -> list[str]:
 
 
 def _is_option(argument: str, given: set[str]) -> bool:
-    if argument in ("-h", "-o") or re.fullmatch(r"-o\S+\.[a-z]+", argument):
+    if argument in ("-h", "-o") or re.fullmatch(r"-o(=.*|\S+\.[a-z]+)", argument):
         return True
     word = re.fullmatch(r"--([a-z-]+)(=.*)?", argument)
     return word is not None and word[1] not in given
@@ -130,6 +136,10 @@ def _is_option(argument: str, given: set[str]) -> bool:
 
 def _text(argument: str) -> str:
     return argument.removeprefix(NOT_AN_OPTION)
+
+
+def _path(argument: str) -> Path:
+    return Path(_text(argument))
 
 
 def _root(expression: str, values: Sequence[str]) -> Value:

@@ -25,6 +25,7 @@ from difflib import get_close_matches
 from itertools import accumulate, takewhile
 from typing import NamedTuple, TypeAlias
 
+from .engine.arguments import shown
 from .engine.derivatives import apply
 from .engine.value import Number, Value, as_value
 from .ops.table import (
@@ -71,6 +72,37 @@ KNOWN_NUMBERS = {"e": " (write exp(x) for e to the x)", "pi": " (give pi=3.14159
 INSTEAD = {"×": "*", "·": "*", "⋅": "*", "÷": "/", "−": "-", "–": "-", "√": "sqrt()", "|": "abs()"}
 INSTEAD |= {"[": "(", "{": "(", "]": ")", "}": ")"}
 INSTEAD |= dict.fromkeys("^⁰¹²³⁴⁵⁶⁷⁸⁹⁻", "**")
+
+# What other languages and lectures call a function, and how it is written here.
+MEANT = {
+    "arcsin": "asin(x)", "arccos": "acos(x)", "arctan": "atan(x)", "arctan2": "atan2(y, x)",
+    "arcsinh": "asinh(x)", "arccosh": "acosh(x)", "arctanh": "atanh(x)", "arctg": "atan(x)",
+    "arsinh": "asinh(x)", "arcosh": "acosh(x)", "artanh": "atanh(x)", "tg": "tan(x)",
+    "sh": "sinh(x)", "ch": "cosh(x)", "th": "tanh(x)", "cot": "cos(x) / sin(x)",
+    "sec": "1 / cos(x)", "csc": "1 / sin(x)", "sinus": "sin(x)", "cosinus": "cos(x)",
+    "lg": "log10(x)", "ld": "log2(x)", "lb": "log2(x)", "logit": "log(x / (1 - x))",
+    "pow10": "10 ** x", "pow2": "2 ** x", "power": "a ** b", "sqr": "x ** 2", "square": "x ** 2",
+    "cube": "x ** 3", "cbrt": "x ** (1 / 3)", "root": "x ** (1 / n)", "reciprocal": "1 / x",
+    "inv": "1 / x", "fabs": "abs(x)", "absolute": "abs(x)", "sgn": "sign(x)", "signum": "sign(x)",
+    "ceil": "-floor(-x)", "round": "floor(x + 0.5)", "step": "(sign(x) + 1) / 2",
+    "heaviside": "(sign(x) + 1) / 2", "logistic": "sigmoid(x)", "expit": "sigmoid(x)",
+    "sig": "sigmoid(x)", "lrelu": "leaky_relu(x)", "swish": "silu(x)", "rectifier": "relu(x)",
+    "relu6": "min(max(x, 0), 6)", "softsign": "x / (1 + abs(x))", "clip": "min(max(x, a), b)",
+    "clamp": "min(max(x, a), b)", "gaussian": "exp(-x ** 2)",
+}  # fmt: skip
+# The same of what takes a list, written out for two or three numbers.
+OF_LISTS = {
+    "softmax": "exp(a) / (exp(a) + exp(b))",
+    "logsoftmax": "a - log(exp(a) + exp(b))",
+    "logsumexp": "log(exp(a) + exp(b))",
+    "sum": "a + b + c",
+    "prod": "a * b * c",
+    "mean": "(a + b + c) / 3",
+    "average": "(a + b + c) / 3",
+    "norm": "sqrt(a ** 2 + b ** 2)",
+    "dot": "a * x + b * y",
+    "mse": "((a - x) ** 2 + (b - y) ** 2) / 2",
+}
 
 
 class ExpressionError(ValueError):
@@ -134,6 +166,8 @@ def evaluate(text: str, values: Mapping[str, Number]) -> Value:
     microgrant.expression.ExpressionError: column 8, after "rate *": no value is given for ...
     """
     parser = _Parser(text)
+    if not isinstance(values, Mapping):
+        raise TypeError(f"values is a dictionary of numbers by name, but got {shown(values)}")
     _check_values(parser, values)
     leaves = {
         name: given if isinstance(given := values[name], Value) else Value(given, name)
@@ -239,6 +273,8 @@ class _Parser:
     """Reads a text: `steps` is the program, `places` says where each variable first appears."""
 
     def __init__(self, text: str) -> None:
+        if not isinstance(text, str):
+            raise TypeError(f"an expression is a text, such as 'a * b + c', but got {shown(text)}")
         self.text = text
         self.steps: list[_Step] = []
         self.places: dict[str, int] = {}
@@ -372,11 +408,30 @@ def _no_function(name: str) -> str:
     if name in OPERATIONS:
         written = OPERATIONS[name].spelling["python"].format("a", "b")
         return f"{name} is written with its sign: {written}"
-    wrong = f"'{_short(name)}' is not a function"
-    if close := get_close_matches(name.lower(), FUNCTIONS, n=1):
-        return f"{wrong}: did you mean {close[0]}?"
-    known = ", ".join(word for word, operation in FUNCTIONS.items() if word == operation.name)
-    return f"{wrong} (to multiply, write *); there are {known}"
+    wrong, plain = f"'{_short(name)}' is not a function", _plain(name)
+    if plain in MEANT:
+        return f"{wrong}: write {MEANT[plain]}"
+    if plain in OF_LISTS:
+        return f"{wrong}: an expression has no lists, so write it out, {OF_LISTS[plain]}"
+    near = [word for word in FUNCTIONS if _with_a_slip(plain) & _with_a_slip(_plain(word))]
+    if near:  # MIN is min, and only then near to sin; tahn has the letters of tanh, and not of tan
+        best = min(near, key=lambda word: (_plain(word) != plain, sorted(word) != sorted(plain)))
+        return f"{wrong}: did you mean {best}?"
+    known = [word for word, operation in FUNCTIONS.items() if word == operation.name]
+    return f"{wrong} (to multiply, write *); there are {_listed(known)}"
+
+
+def _plain(name: str) -> str:
+    return name.lower().replace("_", "")
+
+
+def _with_a_slip(word: str) -> set[str]:
+    """The word, and what is left of it without one letter.
+
+    Two words have one of these in common if a letter too many, too few, wrong or at another place
+    is all that is between them. By other measures, softmax is near to max.
+    """
+    return {word, *(word[:i] + word[i + 1 :] for i in range(len(word)))}
 
 
 # --- Words for people -----------------------------------------------------------------------------

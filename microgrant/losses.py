@@ -263,9 +263,11 @@ def _class_or_probabilities(target: Any, classes: int) -> int | list[Value | flo
         raise ValueError(
             f"each of the {classes} classes needs one probability, but got {len(weights)}"
         )
+    for place, t in enumerate(weights):
+        if not isinstance(t, Value) and not 0 <= t <= 1:
+            raise ValueError(f"probabilities are numbers from 0 to 1, but targets[{place}] is {t}")
     plain = [t for t in weights if not isinstance(t, Value)]
-    if not all(0 <= t <= 1 for t in plain):
-        raise ValueError(f"probabilities are numbers from 0 to 1, but got {plain}")
-    if len(plain) == classes and not math.isclose(math.fsum(plain), 1, abs_tol=1e-6):
-        raise ValueError(f"the probabilities {plain} are to add up to 1")
+    total = math.fsum(plain)
+    if len(plain) == classes and not math.isclose(total, 1, abs_tol=1e-6):
+        raise ValueError(f"the probabilities are to add up to 1, but they add up to {total:.7g}")
     return weights

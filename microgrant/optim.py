@@ -16,9 +16,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, ClassVar, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, TypeAlias
 
 from .engine.arguments import RealNumber, as_number, shown, whole_number
+from .engine.habits import Missing, Refused, refuse
 from .engine.value import NO_GRADIENT, Value
 from .ops.table import clip
 
@@ -27,6 +28,12 @@ __all__ += ["clip_gradients", "constant", "cosine", "linear", "step_decay", "war
 
 Schedule: TypeAlias = Callable[[int], float]
 """A learning rate for each step; steps are numbered from 0."""
+
+RATE = "the learning rate is called learning_rate here"
+HABITS = dict.fromkeys(("lr", "eta", "step_size"), RATE)
+HABITS |= dict.fromkeys(("beta1", "beta2", "beta_1", "beta_2"), "betas=(0.9, 0.999) has both")
+HABITS |= {"epsilon": "it is called eps here", "rho": "it is called alpha here"}
+"""Settings of other libraries' optimisers, with what they are called here."""
 
 
 class Optimizer:
@@ -42,9 +49,20 @@ class Optimizer:
     # What is remembered for each parameter, from 0 on, and the lowest number that it can be.
     MEMORY: ClassVar[Mapping[str, float]] = {}
 
+    if not TYPE_CHECKING:
+        lr = Refused(RATE)
+        param_groups = Missing(f"there is one group of parameters, and {RATE}")
+        state_dict = Missing("it is called state here")
+        load_state_dict = Missing("it is called load_state here")
+
     def __init__(
-        self, parameters: Iterable[Value], learning_rate: RealNumber, weight_decay: RealNumber = 0.0
+        self,
+        parameters: Iterable[Value],
+        learning_rate: RealNumber,
+        weight_decay: RealNumber = 0.0,
+        **habits: NoReturn,
     ) -> None:
+        refuse(type(self).__name__, habits, HABITS)
         self.parameters: list[Value] = _leaves(parameters)
         self.learning_rate = learning_rate
         self.weight_decay: float = _setting("weight_decay", weight_decay)
@@ -57,16 +75,24 @@ class Optimizer:
 
     @learning_rate.setter
     def learning_rate(self, rate: RealNumber) -> None:
+        if callable(rate):
+            raise TypeError(
+                "the learning rate is a number: of a schedule, set it before each step, as in "
+                "optimizer.learning_rate = schedule(step), or hand the schedule to fit"
+            )
         self._learning_rate = _setting("learning_rate", rate)
 
     def step(self) -> None:
         """Change the `.data` of every parameter by its `.grad`."""
         raise NotImplementedError(f"{type(self).__name__} does not define step()")
 
-    def zero_grad(self) -> None:
-        """Forget the gradients of all parameters: call it between two steps."""
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        """Forget the gradients of all parameters: call it between two steps.
+
+        set_to_none: False sets them to 0 instead, and a step then moves by what it remembers.
+        """
         for parameter in self.parameters:
-            parameter._grad = NO_GRADIENT
+            parameter._grad = NO_GRADIENT if set_to_none else 0.0
 
     def state(self) -> dict[str, Any]:
         """The settings, and what is remembered of each parameter: plain data, ready for JSON.
@@ -138,8 +164,9 @@ class SGD(Optimizer):
         momentum: RealNumber = 0.0,
         nesterov: bool = False,
         weight_decay: RealNumber = 0.0,
+        **habits: NoReturn,
     ) -> None:
-        super().__init__(parameters, learning_rate, weight_decay)
+        super().__init__(parameters, learning_rate, weight_decay, **habits)
         self.momentum = _setting("momentum", momentum, below=1.0)
         self.nesterov = bool(nesterov)
         if self.nesterov and not self.momentum:
@@ -189,11 +216,15 @@ class Adam(Optimizer):
         betas: tuple[RealNumber, RealNumber] = (0.9, 0.999),
         eps: RealNumber = 1e-8,
         weight_decay: RealNumber = 0.0,
+        **habits: NoReturn,
     ) -> None:
-        super().__init__(parameters, learning_rate, weight_decay)
-        if not isinstance(betas, (tuple, list)) or len(betas) != 2:
-            raise ValueError(f"betas are two numbers, such as (0.9, 0.999), but got {shown(betas)}")
-        self.betas = _setting("betas[0]", betas[0], 1.0), _setting("betas[1]", betas[1], 1.0)
+        super().__init__(parameters, learning_rate, weight_decay, **habits)
+        try:
+            first, second = betas
+        except (TypeError, ValueError):
+            wanted = "betas are two numbers, such as (0.9, 0.999)"
+            raise ValueError(f"{wanted}, but got {shown(betas)}") from None
+        self.betas = _setting("betas[0]", first, 1.0), _setting("betas[1]", second, 1.0)
         self.eps = _eps(self, eps)
 
     def step(self) -> None:
@@ -242,8 +273,9 @@ class AdamW(Adam):
         betas: tuple[RealNumber, RealNumber] = (0.9, 0.999),
         eps: RealNumber = 1e-8,
         weight_decay: RealNumber = 0.01,
+        **habits: NoReturn,
     ) -> None:
-        super().__init__(parameters, learning_rate, betas, eps, weight_decay)
+        super().__init__(parameters, learning_rate, betas, eps, weight_decay, **habits)
 
 
 class RMSprop(Optimizer):
@@ -289,8 +321,9 @@ class RMSprop(Optimizer):
         momentum: RealNumber = 0.0,
         centered: bool = False,
         weight_decay: RealNumber = 0.0,
+        **habits: NoReturn,
     ) -> None:
-        super().__init__(parameters, learning_rate, weight_decay)
+        super().__init__(parameters, learning_rate, weight_decay, **habits)
         self.alpha = _setting("alpha", alpha, below=1.0)
         self.eps = _eps(self, eps)
         self.momentum = _setting("momentum", momentum, below=1.0)
@@ -370,6 +403,7 @@ def constant(rate: float) -> Schedule:
     >>> constant(0.1)(1000)
     0.1
     """
+    rate = as_number(rate, "rate")
     return lambda step: rate
 
 
@@ -379,7 +413,11 @@ def linear(start: float, end: float, steps: int) -> Schedule:
     >>> [linear(1.0, 0.0, steps=4)(step) for step in (0, 1, 2, 4, 9)]
     [1.0, 0.75, 0.5, 0.0, 0.0]
     """
-    steps = whole_number("steps", steps)
+    start, end, steps = (
+        as_number(start, "start"),
+        as_number(end, "end"),
+        whole_number("steps", steps),
+    )
     return lambda step: _between(start, end, min(step / steps, 1.0))
 
 
@@ -389,7 +427,11 @@ def cosine(start: float, end: float, steps: int) -> Schedule:
     >>> [round(cosine(1.0, 0.0, steps=4)(step), 3) for step in (0, 1, 2, 4, 9)]
     [1.0, 0.854, 0.5, 0.0, 0.0]
     """
-    steps = whole_number("steps", steps)
+    start, end, steps = (
+        as_number(start, "start"),
+        as_number(end, "end"),
+        whole_number("steps", steps),
+    )
     return lambda step: _between(start, end, (1 - math.cos(math.pi * min(step / steps, 1.0))) / 2)
 
 
@@ -399,7 +441,11 @@ def step_decay(start: float, factor: float, every: int) -> Schedule:
     >>> [step_decay(1.0, 0.5, every=10)(step) for step in (0, 9, 10, 20)]
     [1.0, 1.0, 0.5, 0.25]
     """
-    every = whole_number("every", every)
+    start, factor, every = (
+        as_number(start, "start"),
+        as_number(factor, "factor"),
+        whole_number("every", every),
+    )
     return lambda step: start * factor ** (step // every)
 
 
@@ -410,6 +456,10 @@ def warm_up(steps: int, schedule: Schedule) -> Schedule:
     [0.25, 0.5, 0.75, 1.0, 0.75, 0.5, 0.25, 0.0]
     """
     steps = whole_number("steps", steps)
+    if not callable(schedule):
+        raise TypeError(
+            f"warm_up leads to a schedule, such as constant(0.1), not {shown(schedule)}"
+        )
     return lambda step: (
         schedule(step - steps) if step >= steps else schedule(0) * ((step + 1) / (steps + 1))
     )
@@ -454,7 +504,7 @@ def _gradients(parameters: Iterable[Value]) -> dict[Value, float]:
 
 
 def _setting(name: str, number: RealNumber, below: float = math.inf) -> float:
-    number = as_number(number)
+    number = as_number(number, name)
     if not 0 <= number < below:
         limit = "" if below == math.inf else f" below {below:g}"
         raise ValueError(f"{name} is a finite number from 0 on{limit}, but got {number}")
@@ -470,7 +520,7 @@ def _eps(optimizer: Optimizer, eps: RealNumber) -> float:
 
 
 def _bound(name: str, number: RealNumber) -> float:
-    number = as_number(number)
+    number = as_number(number, name)
     if not number >= 0:
         raise ValueError(f"{name} is a number from 0 on, but got {number}")
     return number

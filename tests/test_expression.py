@@ -202,7 +202,8 @@ def test_a_function_of_the_table_is_called_by_name(name: str) -> None:
 def test_every_operation_can_be_written() -> None:
     signs = ["a + b", "a - b", "a * b", "a / b", "-a", "a % b", "a ** b"]
     written = {evaluate(text, dict.fromkeys(names(text), 2.0)).operation.name for text in signs}
-    assert written | {operation.name for operation in FUNCTIONS.values()} == set(OPERATIONS)
+    functions = {operation.name for operation in FUNCTIONS.values()}
+    assert written | functions == {*OPERATIONS, "leaky_relu", "elu"}
     assert not written & set(FUNCTIONS)
 
 
@@ -434,9 +435,64 @@ def test_a_mistake_is_pointed_at(text: str, position: int, fragment: str) -> Non
         names(text)
 
 
-def test_all_functions_are_listed_for_one_that_is_not() -> None:
-    listed = re.split(r"[\s,]+", refusal("foo(x)").message.partition("there are ")[2])
-    assert set(listed) == {operation.name for operation in FUNCTIONS.values()}
+ELSEWHERE: dict[str, Callable[..., float]] = {
+    "arcsin": math.asin,
+    "arctan": math.atan,
+    "arctan2": lambda x, y: math.atan2(y, x),
+    "arcsinh": math.asinh,
+    "arctanh": math.atanh,
+    "cot": lambda x: 1 / math.tan(x),
+    "lg": math.log10,
+    "ld": math.log2,
+    "cbrt": lambda x: x ** (1 / 3),
+    "square": lambda x: x * x,
+    "sgn": lambda x: math.copysign(1, x),
+    "ceil": math.ceil,
+    "logistic": lambda x: 1 / (1 + math.exp(-x)),
+    "swish": lambda x: x / (1 + math.exp(-x)),
+    "relu6": lambda x: min(max(x, 0), 6),
+    "softmax": lambda a, b: math.exp(a) / (math.exp(a) + math.exp(b)),
+    "log_softmax": lambda a, b: a - math.log(math.exp(a) + math.exp(b)),
+    "mean": lambda *xs: sum(xs) / len(xs),
+    "norm": math.hypot,
+}
+
+
+def written(name: str) -> str:
+    """What is to be written for a function of another language."""
+    return expression.MEANT.get(name) or expression.OF_LISTS[name.replace("_", "")]
+
+
+@pytest.mark.parametrize("name", ELSEWHERE)
+def test_a_function_of_another_language_is_written_as_it_says(name: str) -> None:
+    text = written(name)
+    assert text in refusal(f"{name}(x)").message
+    called = re.match(r"-?(\w+)\(", text)
+    if called and called[1] not in expression.FUNCTIONS:
+        pytest.skip(f"{called[1]} is not in the table")
+    given = dict(zip(sorted(names(text)), (0.3, 0.7, 0.9), strict=False))
+    assert evaluate(text, given).data == pytest.approx(ELSEWHERE[name](*given.values()))
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [("tahn", "tanh"), ("MIN", "min"), ("soft_plus", "softplus"), ("sigmod", "sigmoid")],
+)
+def test_a_slip_of_the_finger(name: str, meant: str) -> None:
+    assert refusal(f"{name}(x)").message == f"'{name}' is not a function: did you mean {meant}?"
+
+
+@pytest.mark.parametrize("name", ["foo", "x", "so", "perceptron", "softsomething"])
+def test_what_is_near_to_nothing_gets_the_list(name: str) -> None:
+    assert "(to multiply, write *); there are exp, " in refusal(f"{name}(x)").message
+
+
+def test_functions_are_listed_for_one_that_is_not() -> None:
+    listed = refusal("foo(x)").message.partition("there are ")[2]
+    *first, more = re.split(r", | and ", listed)
+    names = list(dict.fromkeys(operation.name for operation in FUNCTIONS.values()))
+    assert first == names[: len(first)]
+    assert more == f"{len(names) - len(first)} more"
 
 
 @pytest.mark.parametrize(

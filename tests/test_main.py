@@ -140,6 +140,12 @@ def test_files_in_other_folders(folder: Path, capsys: pytest.CaptureFixture[str]
     assert written(folder / "new") == {"step.dot", "second.dot"}
 
 
+@pytest.mark.parametrize("given", [["-o", "-x.dot"], ["--output", "-x.dot"], ["-o=-x.dot"]])
+def test_a_name_that_looks_like_an_option(folder: Path, given: list[str]) -> None:
+    assert main(["a*b", "a=2", "b=-3", *given]) == 0
+    assert written(folder) == {"-x.dot"}
+
+
 def test_style_and_theme_of_the_drawing(folder: Path) -> None:
     assert main(["a*b", "a=2", "b=-3", "-o", "node.dot"]) == 0
     assert main(["a*b", "a=2", "b=-3", "-o", "circuit.dot", "--style", "circuit"]) == 0
@@ -285,6 +291,9 @@ def test_the_table_is_that_of_the_record(folder: Path, capsys: pytest.CaptureFix
         (["a", "a=1", "-o", "step"], "not 'step'"),
         (["a", "a=1", "-o", "step.svg.gz"], ".svg"),
         (["a", "a=1", "-o", "good.svg", "-o", "bad.jpeg"], "not 'bad.jpeg'"),
+        (["a", "a=1", "-o", "-x"], "not '-x'"),
+        (["a", "a=1", "-o="], "not ''"),
+        (["a", "a=1", "--output="], "not ''"),
     ],
     ids=lambda x: " ".join(x)[:30] if isinstance(x, list) else "",
 )
@@ -309,14 +318,18 @@ def test_bad_input_in_a_process_of_its_own(folder: Path) -> None:
     assert finished.stderr.count("\n") == 1
 
 
-@pytest.mark.parametrize("arguments", [["a", "a=1", "--style", "round"], ["-o"]])
+@pytest.mark.parametrize(
+    "arguments", [["a", "a=1", "--style", "round"], ["a", "a=1", "--theme", "-x"], ["-o"]]
+)
 def test_an_option_that_there_is_not(
     folder: Path, capsys: pytest.CaptureFixture[str], arguments: list[str]
 ) -> None:
     with pytest.raises(SystemExit) as caught:
         main(arguments)
     assert caught.value.code == 2
-    assert "python -m microgrant: error: " in capsys.readouterr().err
+    message = capsys.readouterr().err
+    assert "python -m microgrant: error: " in message
+    assert "\0" not in message
     assert not written(folder)
 
 

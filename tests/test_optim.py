@@ -242,6 +242,61 @@ def test_a_gradient_that_is_no_number() -> None:
         SGD([parameter(1.0, Value(2.0))]).step()
 
 
+@pytest.mark.parametrize("optimizer", [SGD, Adam, AdamW, RMSprop], ids=lambda x: x.__name__)
+@pytest.mark.parametrize(
+    ("name", "advice"),
+    [("lr", "is called learning_rate here"), ("beta1", r"betas=\(0\.9"), ("bogus", "'bogus'$")],
+)
+def test_settings_of_other_libraries_get_advice(optimizer: Any, name: str, advice: str) -> None:
+    with pytest.raises(TypeError, match=rf"^{optimizer.__name__}\(\) got an unexpected.*{advice}"):
+        optimizer([Value(1.0)], **{name: 0.1})
+
+
+@pytest.mark.parametrize(
+    ("make", "advice"),
+    [
+        (lambda: SGD([Value(1.0)], learning_rate=constant(0.1)), "set it before each step"),
+        (lambda: warm_up(3, 0.1), "such as constant"),  # type: ignore[arg-type]
+        (lambda: constant("0.1"), "one real number, but got str"),  # type: ignore[arg-type]
+        (lambda: linear(1.0, None, 3), "one real number"),  # type: ignore[arg-type]
+        (lambda: step_decay(1.0, [], 3), "one real number"),  # type: ignore[arg-type]
+    ],
+)
+def test_a_schedule_in_place_of_a_number_and_the_like(make: Callable[[], Any], advice: str) -> None:
+    with pytest.raises(TypeError, match=advice):
+        make()
+
+
+def test_optimisers_take_arrays() -> None:
+    np = pytest.importorskip("numpy", reason="NumPy is not installed")
+    x = Value(1.0)
+    x.grad = 1.0
+    Adam(np.array([x]), betas=np.array([0.5, 0.5]), learning_rate=0.25).step()
+    assert x.data == pytest.approx(0.75)
+
+
+def test_a_learning_rate_by_another_name_is_refused() -> None:
+    """It would have been set without a word, and the optimiser would not have looked at it."""
+    optimizer: Any = SGD([Value(1.0)], learning_rate=0.5)
+    with pytest.raises(AttributeError, match="is called learning_rate here"):
+        optimizer.lr = 0.1
+    with pytest.raises(AttributeError, match="called state here"):
+        optimizer.state_dict()
+    assert not hasattr(optimizer, "lr")
+    assert optimizer.learning_rate == 0.5
+
+
+def test_zero_grad_to_zero() -> None:
+    x = Value(1.0)
+    optimizer = SGD([x], momentum=0.5)
+    x.grad = 2.0
+    optimizer.zero_grad(set_to_none=False)
+    assert x.grad == 0.0
+    assert x.grad is not NO_GRADIENT
+    optimizer.zero_grad(set_to_none=True)
+    assert x.grad is NO_GRADIENT
+
+
 def test_zero_grad() -> None:
     x = Value(3.0)
     (x * x).backward()
@@ -410,6 +465,7 @@ def test_parameters_that_are_none(kind: Any) -> None:
         (lambda p: SGD(p, momentum=1), r"momentum is a finite number from 0 on below 1, .* 1\.0"),
         (lambda p: SGD(p, nesterov=True), "nesterov needs momentum"),
         (lambda p: Adam(p, betas=0.9), "betas are two numbers"),
+        (lambda p: Adam(p, betas=(0.9, 0.99, 0.999)), "betas are two numbers"),
         (lambda p: Adam(p, betas=(0.9, 1.0)), r"betas\[1\] is .* below 1, but got 1\.0"),
         (lambda p: Adam(p, betas=(-0.1, 0.9)), r"betas\[0\] is"),
         (lambda p: Adam(p, eps=0), "eps is what keeps Adam from dividing by 0"),
@@ -430,7 +486,7 @@ def test_a_learning_rate_set_later_is_looked_at_as_well() -> None:
     optimizer = SGD([Value(1.0)], learning_rate=0.1)
     with pytest.raises(ValueError, match="learning_rate is"):
         optimizer.learning_rate = -0.1
-    with pytest.raises(TypeError, match="expected one real number, but got str"):
+    with pytest.raises(TypeError, match="learning_rate is to be one real number, but got str"):
         optimizer.learning_rate = "0.1"  # type: ignore[assignment]
     assert optimizer.learning_rate == 0.1
 

@@ -42,7 +42,7 @@ PACKAGES = (
 # Inside of a package, a module may import those that stand before it.
 ROOMS = {
     "ops": "numbers functions rules vectors operators table words",
-    "engine": "node modes conditions arguments by_hand copying ufuncs arithmetic value"
+    "engine": "habits node modes conditions arguments by_hand copying ufuncs arithmetic value"
     " derivatives functions jacobians checking pickling",
     "nn": "arguments module activations neurons images noise sequences",
     "compiler": "program source llvm tables machine targets step",

@@ -86,8 +86,8 @@ class Layout:
 
     @property
     def first_sum(self) -> int:
-        """Where the sums begin, in bytes."""
-        return self.first_vector + 8 * self.width * self.vectors
+        """Where the sums begin, in bytes: after the vectors, and aligned."""
+        return self.first_vector + -(-8 * self.width * self.vectors // ALIGNMENT) * ALIGNMENT
 
     @property
     def bytes_of_sums(self) -> int:

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import threading
 from array import array
 from collections.abc import Callable
 from functools import lru_cache
@@ -33,6 +34,9 @@ __all__ = ["INSTALL", "Machine", "NativeMachine", "PythonMachine"]
 # the work alone, and so the results do not depend on the number of cores.
 SEGMENTS = (8, 16, 32)  # to be shared out evenly among 2, 4 or 8 cores
 SEGMENT_WORK = 1_000_000  # instructions times rows: some tens of microseconds
+# Python hears Ctrl-C between two calls only, and so none of them lasts long.
+CALL_WORK = 50 * SEGMENT_WORK  # some hundredths of a second
+BLOCK = 64  # rows: of so many or a multiple, a call leaves no lane of a vector idle
 
 INSTALL = "`pip install 'microgrant[native]'` brings native code"
 
@@ -140,21 +144,29 @@ class NativeMachine(Machine):
         space = Workspace(self.layout, segments)
         self.before(address(parameters), space.start, 0, 0, 0)
         bounds = [number_of_rows * i // segments for i in range(segments + 1)]
-        workers = min(cores(), segments)
+        at_once = max(1, CALL_WORK // self.layout.instructions // BLOCK) * BLOCK
+        workers, stopped = min(cores(), segments), threading.Event()
 
         # It holds on to all of the memory: a second Ctrl-C may end this method before its threads.
         def work(worker: int) -> None:
             own = Workspace(self.layout, 0)
             p, x, to = map(address, (parameters, rows, out))
             for i in range(worker, segments, workers):
-                sums = space.sums + i * self.layout.bytes_of_sums
-                self.loop(p, space.start, own.vectors, sums, x, bounds[i], bounds[i + 1], to)
+                sums, end = space.sums + i * self.layout.bytes_of_sums, bounds[i + 1]
+                for begin in range(bounds[i], end, at_once):
+                    if stopped.is_set():
+                        return
+                    next_one = min(begin + at_once, end)
+                    self.loop(p, space.start, own.vectors, sums, x, begin, next_one, to)
 
         others = [pool().submit(work, worker) for worker in range(1, workers)]
         try:
             work(0)
-        finally:
             wait(others)
+        except BaseException:
+            stopped.set()
+            wait(others)
+            raise
         for other in others:
             other.result()
         p, to = address(parameters), address(out)

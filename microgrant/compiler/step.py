@@ -107,7 +107,7 @@ def compile(
     outputs = unboxed(outputs)
     if isinstance(outputs, Value) and parameters is not None:
         return Step(outputs, inputs, parameters, target)
-    return Predictor(outputs, inputs, parameters or (), target)
+    return Predictor(outputs, inputs, () if parameters is None else parameters, target)
 
 
 class Compiled:
@@ -346,9 +346,12 @@ class Predictor(Compiled):
         return out if self._single else as_rows(out, count)
 
 
+SUCH_AS = {"inputs": "[x, y]", "parameters": "model.parameters()"}
+
+
 def checked_leaves(name: str, given: Any) -> list[Value]:
     """A list of different leaves, or an error that says which of them is not one."""
-    values = listed_values(name, given, f"{name} is a list of Values")
+    values = listed_values(name, given, f"{name} is a list of Values, such as {SUCH_AS[name]}")
     seen = set()
     for place, x in enumerate(values):
         if x.operation is not None:

@@ -33,8 +33,11 @@ class RealNumber(Protocol):
     def __hash__(self) -> int: ...  # which an array has not
 
 
-def as_number(x: object) -> float:
-    """x as a float, if it is one real number; a TypeError that says what to do if it is not."""
+def as_number(x: object, name: str = "") -> float:
+    """x as a float, if it is one real number; a TypeError that says what to do if it is not.
+
+    name: what it is, for the message, if that does not go without saying.
+    """
     if isinstance(x, (float, int, numbers.Real, Condition)):
         try:
             return float(x)
@@ -44,7 +47,7 @@ def as_number(x: object) -> float:
                 "scale it down, or pass math.inf"
             ) from None
     if getattr(x, "ndim", None) == 0 and hasattr(x, "item"):  # a scalar of NumPy or PyTorch
-        return as_number(x.item())
+        return as_number(x.item(), name)
     if hasattr(x, "backward"):  # a Value, or another library's
         advice = "use the Value itself, or its .data for a number that is cut from the graph"
     elif isinstance(x, (list, tuple)) or hasattr(x, "ndim"):
@@ -59,7 +62,8 @@ def as_number(x: object) -> float:
         advice = "an entry is missing: fill it in, or leave its row out"
     else:
         advice = "float(x) may make a number of it"
-    raise TypeError(f"expected one real number, but got {shown(x)}: {advice}")
+    wanted = f"{name} is to be one real number" if name else "expected one real number"
+    raise TypeError(f"{wanted}, but got {shown(x)}: {advice}")
 
 
 def unboxed(x: Any) -> Any:
@@ -136,7 +140,7 @@ def as_label(label: object) -> str:
 
 def shown(x: object) -> str:
     """A thing as an error message shows it: its type, and the beginning of it."""
-    text = repr(x)
+    text = " ".join(repr(x).split())
     return f"{type(x).__name__} {text if len(text) <= 40 else text[:40] + '…'}"
 
 

@@ -10,14 +10,16 @@ from __future__ import annotations
 import math
 import numbers
 from functools import partial as bind
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar
 
 from ..ops.operators import Operators
 from ..ops.table import OPERATIONS, Operation, clip, of_many, power
-from .arguments import RealNumber, as_number, unboxed
+from ..ops.table import detach as detached
+from .arguments import RealNumber, as_label, as_number, unboxed
 from .by_hand import Function, function_of, give_function, hand_on
 from .conditions import Condition, Sameness, compare
 from .copying import copied, deep_copy
+from .habits import Habits
 from .node import Node
 from .ufuncs import Ufuncs
 
@@ -26,17 +28,19 @@ __all__ = ["Arithmetic", "is_operand"]
 V = TypeVar("V", bound=Node)  # Value itself, which stands on this module
 
 
-class Arithmetic(Ufuncs, Operators["V | RealNumber", "V", Condition], Generic[V]):
+class Arithmetic(Ufuncs, Habits, Operators["V | RealNumber", "V", Condition], Generic[V]):
     """What a `Value` inherits."""
 
     __slots__ = ()
     data: float
     grad: float
     operation: Operation | None
-    label = ""  # until it is given one
+    _label = ""  # until it is given one
     # What others note on a Value; not set until they do.
     _decided_at: str  # the line of an `if`, or the like, that depended on this
     _made_at: str  # the line that made this node, inside detect_anomaly()
+    # Inside detect_anomaly(), the first nan or inf on the way to this: its number, and text.
+    _anomaly: tuple[int, str] | None = None
     _scope: tuple[Any, ...]  # the calls of modules that returned this node
 
     @staticmethod
@@ -137,6 +141,24 @@ class Arithmetic(Ufuncs, Operators["V | RealNumber", "V", Condition], Generic[V]
             raise ValueError(f"clip needs low <= high, but got low={low} and high={high}")
         return self._apply(clip(low, high), self)
 
+    def item(self) -> float:
+        """The number, as PyTorch calls `data`."""
+        return self.data
+
+    def detach(self) -> V:
+        """The same number, through which no gradient flows back, as by `engine.detach`."""
+        return self._apply(detached(), self)
+
+    @property
+    def label(self) -> str:
+        """A name for drawings; the empty text, or None given for it, is none."""
+        return self._label
+
+    @label.setter
+    def label(self, text: str | None) -> None:
+        label = "" if text is None else as_label(text)
+        self._label = label  # type: ignore[misc]  # a Value has room for notes
+
     @property
     def _op(self) -> str:
         """What micrograd calls the sign of the operation; the empty text for a leaf."""
@@ -154,23 +176,34 @@ class Arithmetic(Ufuncs, Operators["V | RealNumber", "V", Condition], Generic[V]
     def _backward(self: V, function: Function) -> None:
         give_function(self, function)
 
-    if not TYPE_CHECKING:  # so that type checkers see no __float__, and refuse it as well
+    if not TYPE_CHECKING:  # so that math.exp(v) is an error there as well
 
-        def __float__(self) -> float:
-            """An error: a plain number would lose its gradient in silence, as ``math.exp(v)``."""
+        def __float__(self) -> NoReturn:
+            """An error: a plain number would lose the gradient in silence: ``math.exp(v)``."""
             raise TypeError(
                 "a Value is no plain number, and made one it would lose its gradient: use its own "
-                "functions, as v.exp() for math.exp(v), or v.data for the number"
+                "functions, as v.exp() for math.exp(v), or v.data for the number "
+                "([v.data for v in values] of a list)"
             )
 
-        __int__ = __trunc__ = __ceil__ = __float__
+        __int__ = __index__ = __trunc__ = __ceil__ = __float__
+        as_integer_ratio = __float__  # what `statistics` and `fractions` ask for
+
+        def __round__(self, digits: int | None = None) -> NoReturn:
+            self.__float__()
 
         def __floor__(self) -> V:
             """The largest whole number below, recorded: np.floor of an array asks for it."""
             return self._apply(OPERATIONS["floor"], self)
 
-        def __round__(self, digits: int | None = None) -> float:
-            return float(self)
+        def __and__(self, other: object = None) -> NoReturn:
+            """An error: in ``(x > 0) & y < 1`` it is (x > 0) & y that comes first."""
+            raise TypeError(
+                "&, |, ^ and ~ are for comparisons, and not for Values: each comparison needs "
+                "parentheses, as in (x > 0) & (y < 1)"
+            )
+
+        __rand__ = __or__ = __ror__ = __xor__ = __rxor__ = __invert__ = __and__
 
     def __repr__(self) -> str:
         return f"Value(data={self.data}, grad={self.grad})"

@@ -23,7 +23,7 @@ from typing import Any, NoReturn, TypeAlias
 from ..ops.table import SUM, Operation
 from .arguments import as_number, shown
 from .conditions import is_node
-from .modes import check_value, inside
+from .modes import inside, watch
 from .node import Node
 
 __all__ = ["ByHand", "Function", "added", "function_of", "give_function", "hand_on"]
@@ -117,8 +117,7 @@ def record_by_hand(result: Node, operands: Any, how: Any) -> None:
             "the third thing that a Value is given is the sign of its operation, a text, or the "
             f"tuple of its local derivatives, here {many}, but got {shown(how)}"
         )
-    if inside("detect_anomaly"):
-        result._made_at = check_value(operation, operands, result.data)
+    watch(result, operation, operands, where=False)
     if operands and not inside("no_grad"):
         result._record(operation, tuple(operands), partials)
 

@@ -11,11 +11,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Sequence
-from numbers import Real
 
-from .arguments import as_number, unboxed
+from ..ops.table import FAMILIES, OPERATIONS, Operation
+from .arguments import as_number, shown, unboxed, whole_number
+from .by_hand import ByHand
+from .conditions import Choice
 from .derivatives import grad
-from .value import Number, Value
+from .value import Number, Value, topological_order
 
 __all__ = ["GradientError", "gradcheck", "numerical_derivative"]
 
@@ -37,7 +39,8 @@ def gradcheck(
     tolerance: the largest difference allowed, relative to the derivative or to 1, if larger.
     order: 2 also checks the derivatives of each derivative, and so on.
 
-    A `GradientError` names the argument, both derivatives and their difference.
+    A `GradientError` names the argument, both derivatives and their difference; and whose the
+    derivative is, the engine's, or that of a rule of your own.
 
     >>> gradcheck(lambda a, b: (a * b).tanh(), [0.5, -1.0], order=2)
     True
@@ -46,20 +49,35 @@ def gradcheck(
     >>> gradcheck(wrong, [3.0])
     Traceback (most recent call last):
         ...
-    microgrant.engine.checking.GradientError: d wrong / d argument 0 at (3.0): the engine ...
+    microgrant.engine.checking.GradientError: d wrong / d argument 0 at (3.0): your rule says ...
     """
-    if isinstance(inputs, (Value, Real)) or not inputs:
-        raise TypeError(f"inputs lists a number for each argument of f, but got {inputs!r}")
-    if order < 1:
-        raise ValueError(f"order is 1 for first derivatives, or more, but got {order}")
-    points = [x.data if isinstance(x, Value) else as_number(x) for x in inputs]
+    if not callable(f):
+        raise TypeError(f"gradcheck needs a function of Values, but got {shown(f)}")
+    tolerance, order = as_number(tolerance, "tolerance"), whole_number("order", order)
+    try:
+        given = list(inputs)
+    except TypeError:
+        given = []
+    if not given:
+        raise TypeError(f"inputs lists a number for each argument of f, but got {shown(inputs)}")
+    points = [x.data if isinstance(x, Value) else as_number(x) for x in given]
     name = getattr(f, "__name__", "f")
-    _check(f, "f" if name == "<lambda>" else name, points, tolerance, order)
+    operations = {node.operation for node in topological_order(_result(f, points))}
+    who = "your rule" if any(map(_is_own, operations)) else "the engine"
+    _check(f, "f" if name == "<lambda>" else name, who, points, tolerance, order)
     return True
 
 
+def _is_own(operation: Operation | None) -> bool:
+    """Whether an operation is one of the user's own: by `define`, or computed by hand."""
+    if operation is None or isinstance(operation, Choice):
+        return False
+    known = operation is OPERATIONS.get(operation.name) or operation.name in FAMILIES
+    return not known or isinstance(operation, ByHand)
+
+
 def _check(
-    f: Callable[..., Value], name: str, points: list[float], tolerance: float, order: int
+    f: Callable[..., Value], name: str, who: str, points: list[float], tolerance: float, order: int
 ) -> None:
     def value(*numbers: float) -> float:
         return _result(f, numbers).data
@@ -72,18 +90,21 @@ def _check(
         if not difference <= tolerance * max(1.0, abs(exact)) + error:
             at = ", ".join(map(repr, points))
             raise GradientError(
-                f"d {name} / d argument {i} at ({at}): the engine says {exact!r}, "
+                f"d {name} / d argument {i} at ({at}): {who} says {exact!r}, "
                 f"nudging the argument says {estimate!r}, which differs by {difference:.3g}. "
                 "Either a derivative is wrong, or the function has a kink or a jump there"
             )
         if order > 1:
-            _check(_derivative(f, i), f"(d {name} / d argument {i})", points, tolerance, order - 1)
+            derivative = f"(d {name} / d argument {i})"
+            _check(_derivative(f, i), derivative, who, points, tolerance, order - 1)
 
 
 def _result(f: Callable[..., Value], numbers: Sequence[float | Value]) -> Value:
     result = unboxed(f(*(x if isinstance(x, Value) else Value(x) for x in numbers)))
     if not isinstance(result, Value):
-        raise TypeError(f"gradcheck needs a function that returns one Value, but got {result!r}")
+        raise TypeError(
+            f"gradcheck needs a function that returns one Value, but it returned {shown(result)}"
+        )
     return result
 
 

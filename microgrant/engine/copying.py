@@ -14,6 +14,9 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
+from functools import lru_cache
+from itertools import takewhile
+from types import MemberDescriptorType
 from typing import Any
 
 from .by_hand import ByHand
@@ -42,6 +45,16 @@ def notes_of(node: Walked) -> dict[str, Any]:
     return {} if isinstance(node, Condition) else vars(node)
 
 
+@lru_cache(maxsize=256)
+def own_slots(kind: Any) -> tuple[str, ...]:
+    """The slots that a subclass of `Value` has besides those of a Value."""
+    if issubclass(kind, Condition):
+        return ()
+    subclasses = takewhile(lambda each: "_record" not in vars(each), kind.__mro__)
+    slots = (item for each in subclasses for item in vars(each).items())
+    return tuple(name for name, slot in slots if isinstance(slot, MemberDescriptorType))
+
+
 def filled(blank: Any, row: tuple[Any, ...], resolve: Callable[[Any], Any]) -> Any:
     """The node that a row describes. blank: a new Value, not initialised, if it is to be one.
 
@@ -64,6 +77,9 @@ def copied(node: Walked, copy_of: Callable[[Any], Any]) -> Any:
     """The same record, over other operands."""
     twin = filled(object.__new__(node.__class__), flat(node, copy_of), lambda x: x)
     notes_of(twin).update(notes_of(node))
+    for name in own_slots(twin.__class__):
+        if hasattr(node, name):
+            setattr(twin, name, getattr(node, name))
     return twin
 
 
@@ -79,4 +95,8 @@ def deep_copy(root: Walked, memo: dict[int, Any]) -> Any:
     for node in fresh:  # once every operand has its copy, so that this cannot go deep
         if notes := notes_of(node):
             notes_of(memo[id(node)]).update(copy.deepcopy(notes, memo))
+        twin = memo[id(node)]
+        for name in own_slots(twin.__class__):
+            if hasattr(node, name):
+                setattr(twin, name, copy.deepcopy(getattr(node, name), memo))
     return memo[id(root)]

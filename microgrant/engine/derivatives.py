@@ -15,14 +15,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial as bind
 from types import SimpleNamespace
-from typing import Any, Literal, overload
+from typing import Any, Literal, NoReturn, overload
 
 from ..ops.table import FAMILIES, FLOATS, OPERATIONS, Operation, Rule
 from ..ops.table import detach as detached
 from . import modes
-from .arguments import as_number, shown, unboxed
+from .arguments import as_number, shown, unboxed, whole_number
 from .by_hand import ByHand
 from .conditions import Choice, Condition, Sameness, note_decision
+from .habits import GRAD, refuse
 from .value import Number, Value, as_value, topological_order
 
 __all__ = ["VALUES", "apply", "define", "detach", "grad", "where"]
@@ -76,7 +77,12 @@ def grad(y: Value, xs: Value, create_graph: Literal[True]) -> Value: ...
 def grad(y: Value, xs: Iterable[Value], create_graph: Literal[True]) -> list[Value]: ...
 @overload
 def grad(y: Value, xs: Value | Iterable[Value], create_graph: bool) -> Any: ...
-def grad(y: Value, xs: Value | Iterable[Value], create_graph: bool = False) -> Any:
+def grad(
+    y: Value,
+    xs: Value | Iterable[Value] | None = None,
+    create_graph: bool = False,
+    **habits: NoReturn,
+) -> Any:
     """dy/dx for one x or for a list of them; no `.grad` is touched.
 
     With `create_graph` the derivatives are Values with graphs of their own, and can be
@@ -91,6 +97,13 @@ def grad(y: Value, xs: Value | Iterable[Value], create_graph: bool = False) -> A
     >>> second.data, grad(second, x)
     (12.0, 6.0)
     """
+    if callable(y):
+        raise TypeError(
+            "grad needs a Value that was computed already, and the Values to differentiate it by, "
+            f"but got {shown(y)}: of a function f, grad(f(x), x) is the derivative by a Value x, "
+            "and value_and_grad(f)(3.0) has the value of f and its derivative"
+        )
+    refuse("grad", habits, GRAD)
     y, xs = unboxed(y), unboxed(xs)
     try:
         wanted = [xs] if isinstance(xs, Value) else list(map(unboxed, xs))
@@ -204,15 +217,20 @@ def where(condition: Condition | Number, if_true: Number, if_false: Number) -> V
     if isinstance(condition, Value):
         condition = condition != 0
     if not isinstance(condition, Condition):
-        return as_value(if_true if _plain_truth(condition) else if_false)
+        chosen, other = (if_true, if_false) if _plain_truth(condition) else (if_false, if_true)
+        if modes.open_blocks and other is not chosen:
+            modes.excuse([other])
+        return as_value(chosen)
     choice = Choice(condition, as_value(if_true), as_value(if_false))
     taken: Value = choice.taken
-    # A nan or inf that is passed on did not come up here: `apply` would say so.
     out = Value(taken.data)
-    if not (modes.open_blocks and modes.inside("no_grad")):
-        out._record(choice, (taken,), (1.0,))
-        if modes.open_blocks and modes.inside("detect_anomaly"):
-            out._made_at = modes.users_line()
+    if modes.open_blocks:
+        # A nan or inf that is passed on did not come up here, and one that is not is no matter.
+        modes.watch(out, choice, (taken,), where=True)
+        modes.excuse(branch for branch in choice.branches if branch is not taken)
+        if modes.inside("no_grad"):
+            return out
+    out._record(choice, (taken,), (1.0,))
     return out
 
 
@@ -281,6 +299,15 @@ def define(
     if name in OPERATIONS or name in FAMILIES:
         raise ValueError(f"the table has an operation {name!r} already: choose another name")
 
+    for what, function_of_theirs in (("forward", forward), ("partials", partials)):
+        if not callable(function_of_theirs):
+            raise TypeError(f"{what} is a function, but got {shown(function_of_theirs)}")
+    if not isinstance(spelling or {}, Mapping):
+        raise TypeError(f"spelling is a dictionary of texts, but got {shown(spelling)}")
+    for word in (symbol, *(spelling or {}).values()):
+        if not isinstance(word, str):
+            raise TypeError(f"symbol and spelling are texts, but got {shown(word)}")
+
     def checked_forward(*operands: float) -> float:
         return as_number(forward(*operands))
 
@@ -319,11 +346,19 @@ def _intervals(
     arity: int | None, domain: Sequence[tuple[float, float]] | None
 ) -> tuple[tuple[float, float], ...]:
     """The domain of an operation of one's own, which also says how many operands it takes."""
+    intervals = None
+    if domain is not None:
+        try:
+            intervals = tuple((as_number(low), as_number(high)) for low, high in domain)
+        except (TypeError, ValueError):
+            raise TypeError(
+                "the domain is a list with an interval for each operand, such as [(-3, 3)], but "
+                f"got {shown(domain)}"
+            ) from None
     if arity is None:
-        arity = 1 if domain is None else len(domain)
-    if arity < 1:
-        raise ValueError(f"an operation has at least one operand, but arity is {arity}")
-    intervals = ((-3.0, 3.0),) * arity if domain is None else tuple(domain)
+        arity = 1 if intervals is None else len(intervals)
+    arity = whole_number("arity, the number of operands,", arity)
+    intervals = ((-3.0, 3.0),) * arity if intervals is None else intervals
     if len(intervals) != arity:
         raise ValueError(
             f"the domain has an interval for each operand, but arity is {arity} and "

@@ -151,8 +151,8 @@ def erfc(x: Number) -> Value:
 def hypot(a: Number, b: Number) -> Value:
     """√(a² + b²), however large or small. At (0, 0) both derivatives are 0, as those of abs.
 
-    >>> hypot(3e200, 4e200)
-    Value(data=5e+200, grad=0.0)
+    >>> hypot(3.0, 4.0), hypot(1e200, 0.0)
+    (Value(data=5.0, grad=0.0), Value(data=1e+200, grad=0.0))
     """
     return apply(OPERATIONS["hypot"], a, b)
 

@@ -10,33 +10,46 @@ A mode holds for the thread that is inside of its block, and for nobody else.
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import math
 import os
 import sys
 import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextvars import ContextVar
-from dataclasses import dataclass
+from functools import wraps
+from inspect import CO_GENERATOR, isgeneratorfunction
 from types import FrameType
+from typing import Any, TypeVar, overload
 
 from ..ops.table import Operation
 from .node import Node
 
 __all__ = ["AnomalyError", "detect_anomaly", "no_grad"]
 
+F = TypeVar("F", bound=Callable[..., Any])
 
 # A frame is ours if its file lies anywhere in the package, the folder above this one.
 PACKAGE = os.path.join(os.path.dirname(os.path.dirname(__file__)), "")
 CARRIERS = {"numpy", "pandas", "polars", "scipy"}  # whose arrays and tables may hold Values
 
 
-@dataclass(frozen=True, eq=False)
 class _Block:
     """A ``with`` block. It is open or closed for everybody: a generator may enter it in one thread
-    and leave it in another, or after blocks that began later."""
+    and leave it in another, or after blocks that began later.
 
-    mode: str
+    generator: the frame of the generator that the block stands in, if it stands in one.
+    ends: by id, what a nan or inf has gone into, and which went nowhere from there.
+    """
+
+    def __init__(self, mode: str, generator: FrameType | None) -> None:
+        self.mode, self.generator = mode, generator
+        self.ends: dict[int, Node] = {}
+
+    def holds(self) -> bool:
+        """Whether it is open, and no generator's that waits: its consumer is not inside."""
+        return self in open_blocks and (self.generator is None or self.generator.f_back is not None)
 
 
 _entered: ContextVar[tuple[_Block, ...]] = ContextVar("entered", default=())
@@ -45,24 +58,77 @@ open_blocks: list[_Block] = []
 those of its own thread, which takes longer than adding two numbers."""
 
 
-@contextmanager
-def _mode(mode: str) -> Iterator[None]:
-    block = _Block(mode)
-    _entered.set((*(other for other in _entered.get() if other in open_blocks), block))
-    open_blocks.append(block)
-    try:
-        yield
-    finally:
+class Mode:
+    """What `no_grad` and `detect_anomaly` return: for a ``with`` statement, or as a decorator."""
+
+    def __init__(self, mode: str) -> None:
+        self._mode = mode
+        self._blocks: list[_Block] = []
+
+    def __enter__(self) -> None:
+        block = _Block(self._mode, _generators_frame())
+        _entered.set((*(other for other in _entered.get() if other in open_blocks), block))
+        open_blocks.append(block)
+        self._blocks.append(block)
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        block = self._blocks.pop()
         open_blocks.remove(block)
+        anomaly = _first(block.ends.values()) if block.ends else ""
+        block.generator, block.ends = None, {}  # the context may refer to it for longer
+        if kind is None and anomaly:
+            raise AnomalyError(anomaly)
+
+    def __call__(self, function: F) -> F:
+        """The function, each call of which is such a block; of a generator, each of its runs."""
+        if not callable(function):
+            raise TypeError(f"{self._mode} is for a block or a function, but got {function!r}")
+
+        @wraps(function)
+        def in_block(*args: Any, **named: Any) -> Any:
+            with Mode(self._mode):
+                return function(*args, **named)
+
+        @wraps(function)
+        def generator_in_block(*args: Any, **named: Any) -> Any:
+            with Mode(self._mode):
+                return (yield from function(*args, **named))
+
+        chosen: Any = generator_in_block if isgeneratorfunction(function) else in_block
+        return chosen  # type: ignore[no-any-return]
+
+
+def _generators_frame() -> FrameType | None:
+    """The generator that a ``with`` statement stands in; not one that is itself made a block by
+    `contextlib.contextmanager`, which waits so that others are inside."""
+    frame = sys._getframe(2)
+    while frame.f_back is not None:
+        makes_block = frame.f_code.co_flags & CO_GENERATOR and _is_contextlibs(frame.f_back)
+        if not (makes_block or _is_contextlibs(frame)):
+            break
+        frame = frame.f_back
+    return frame if frame.f_code.co_flags & CO_GENERATOR else None
+
+
+def _is_contextlibs(frame: FrameType) -> bool:
+    return frame.f_code.co_filename == contextlib.__file__
 
 
 def inside(mode: str) -> bool:
     """Whether this thread is inside of a block of a mode."""
-    return any(block.mode == mode and block in open_blocks for block in _entered.get())
+    return any(block.mode == mode and block.holds() for block in _entered.get())
 
 
-def no_grad() -> AbstractContextManager[None]:
+@overload
+def no_grad() -> Mode: ...
+@overload
+def no_grad(function: F) -> F: ...
+def no_grad(function: F | None = None) -> Mode | F:
     """Inside ``with no_grad():``, operations compute values and record nothing.
+
+    Above a function, ``@no_grad()`` or ``@no_grad`` makes each call such a block. A generator that
+    waits inside of one lets its consumer record, unless `contextlib.contextmanager` makes a block
+    of it.
 
     >>> from microgrant import Value
     >>> x = Value(3.0)
@@ -71,28 +137,33 @@ def no_grad() -> AbstractContextManager[None]:
     >>> y.data, y.operands
     (9.0, ())
     """
-    return _mode("no_grad")
+    block = Mode("no_grad")
+    return block if function is None else block(function)
 
 
 class AnomalyError(FloatingPointError):
     """A nan or an inf came up inside ``with detect_anomaly():``."""
 
 
-def detect_anomaly() -> AbstractContextManager[None]:
+def detect_anomaly() -> Mode:
     """Inside ``with detect_anomaly():``, the first nan or inf raises an `AnomalyError`.
 
     It names the operation, its operands, and the line of your program that made the node, in the
-    forward pass and in `backward`. No gradient is touched when `backward` raises. It costs time:
-    use it to find a mistake, not to train.
+    forward pass and in `backward`. It is raised by a `backward` or `grad` that would go through the
+    node, or else at the end of the block: what only a branch depends on that no `where` took is in
+    order. No gradient is touched when `backward` raises. It costs time: use it to find a mistake,
+    not to train.
 
-    >>> from microgrant import Value
+    >>> from microgrant import Value, where
+    >>> x = Value(0.0, label="x")
     >>> with detect_anomaly():
-    ...     y = Value(0.0, label="x").log()
+    ...     y = where(x > 0, x.log(), 0.0) * 2
+    ...     z = x.log() * 2
     Traceback (most recent call last):
         ...
-    microgrant.engine.modes.AnomalyError: log(x = 0.0) is -inf, made by <doctest ...>, line 2
+    microgrant.engine.modes.AnomalyError: log(x = 0.0) is -inf, made by <doctest ...>, line 3
     """
-    return _mode("detect_anomaly")
+    return Mode("detect_anomaly")
 
 
 def _users_frame() -> tuple[FrameType, int]:
@@ -120,17 +191,52 @@ def warn(message: str, category: type[Warning]) -> None:
     warnings.warn(message, category, stacklevel=level)
 
 
-def check_value(operation: Operation, operands: Sequence[Node], data: float) -> str:
-    """The line of the user's program that applies an operation; an error for a nan or an inf."""
-    made_at = users_line()
-    if not math.isfinite(data):
+def watch(result: Node, operation: Operation, operands: Sequence[Node], where: bool) -> None:
+    """Note, inside of `detect_anomaly`, by which line a result was made, and from which nan or inf.
+
+    where: whether it only passes one of its operands on.
+    """
+    for block in reversed(_entered.get()):
+        if block.mode == "detect_anomaly" and block.holds():
+            break
+    else:
+        return
+    result._made_at = users_line()
+    anomaly = min((x._anomaly for x in operands if x._anomaly), default=None)
+    if anomaly is None and not where and not math.isfinite(result.data):
         call = f"{operation.name}({', '.join(map(_named, operands))})"
-        raise AnomalyError(f"{call} is {data}, made by {made_at}")
-    return made_at
+        anomaly = next(_count), f"{call} is {result.data}, made by {result._made_at}"
+    if anomaly:
+        result._anomaly = anomaly
+        excuse(operands)
+        block.ends[id(result)] = result
+
+
+_count = itertools.count()
+
+
+def _first(nodes: Iterable[Node]) -> str:
+    return min(node._anomaly for node in nodes if node._anomaly)[1]
+
+
+def excuse(nodes: Iterable[object]) -> None:
+    """No nan or inf ends at these nodes: it goes on from there, or a `where` did not take it."""
+    for node in nodes:
+        for block in _watching():
+            block.ends.pop(id(node), None)
+
+
+def _watching() -> Iterator[_Block]:
+    blocks = reversed(_entered.get())
+    return (block for block in blocks if block.mode == "detect_anomaly" and block.holds())
 
 
 def check_gradients(order: Sequence[Node], seed: float) -> None:
-    """Go through the backward pass on the side: an error for the first nan or inf in it."""
+    """Go through the backward pass on the side: an error for the first nan or inf in it, or in the
+    forward pass before."""
+    if any(node._anomaly for node in order):
+        excuse(order)
+        raise AnomalyError(_first(order))
     gradients = dict.fromkeys(order, 0.0)
     gradients[order[-1]] = seed
     for node in reversed(order):

@@ -40,6 +40,7 @@ class Node(Protocol):
     _decided_at: str
     _grad: float  # what `grad` reads, without the call of a property
     _made_at: str
+    _anomaly: tuple[int, str] | None
 
     def _record(self, operation: Operation, operands: Any, partials: Any) -> None:
         """Note what it was computed by, and from what."""

@@ -17,11 +17,12 @@ from collections.abc import Sequence
 from typing import Any, TypeAlias
 
 from ..ops.table import FLOATS, OPERATIONS, Operation
-from .arguments import RealNumber, as_label, as_number, shown, unboxed
+from .arguments import RealNumber, as_number, shown, unboxed
 from .arithmetic import Arithmetic, is_operand
 from .by_hand import added, record_by_hand
 from .conditions import Choice, reach_branches
-from .modes import check_gradients, check_value, inside, open_blocks
+from .habits import GRAD, refuse
+from .modes import check_gradients, inside, open_blocks, watch
 from .node import NO_GRADIENT
 
 __all__ = ["NO_GRADIENT", "Value", "as_value", "topological_order"]
@@ -67,7 +68,7 @@ class Value(Arithmetic["Value"]):
         self._data: float = data if data.__class__ is float else as_number(data)
         self._grad: float = NO_GRADIENT
         if label.__class__ is not str or label:
-            self.label: str = as_label(label)
+            self.label = label
         self.operation: Operation | None = None
         self._left: Value | None = None
         self._right: Any = ()
@@ -163,10 +164,12 @@ class Value(Arithmetic["Value"]):
         data = operation.forward(*numbers)
         out = new(Value)
         out._data, out._grad = data, NO_GRADIENT
-        if open_blocks and inside("detect_anomaly"):
-            out._made_at = check_value(operation, values, data)
-        if open_blocks and inside("no_grad"):
-            return Value(data)
+        if open_blocks:
+            unrecorded = inside("no_grad")
+            out = Value(data) if unrecorded else out
+            watch(out, operation, values, where=False)
+            if unrecorded:
+                return out
         out._record(operation, values, operation.partials(FLOATS, data, *numbers))
         return out
 
@@ -186,12 +189,17 @@ class Value(Arithmetic["Value"]):
 
     # --- Backward: the chain rule ---------------------------------------------------------------
 
-    def backward(self, grad: RealNumber = 1.0) -> None:
+    def backward(
+        self, grad: RealNumber = 1.0, retain_graph: bool = True, create_graph: bool = False
+    ) -> None:
         """Add d(self)/d(leaf), times `grad`, to the `.grad` of every leaf that self depends on.
 
         The gradients of interior nodes are computed anew. Those of leaves accumulate, as in
-        PyTorch: set them back with ``module.zero_grad()`` between two steps.
+        PyTorch: set them back with ``module.zero_grad()`` between two steps. A graph is kept, to be
+        walked again, whatever `retain_graph` says; for `create_graph` there is `grad`.
         """
+        if create_graph:
+            refuse("backward", {"create_graph": True}, GRAD)
         seed = as_number(grad)
         if open_blocks and inside("detect_anomaly"):
             check_gradients(topological_order(self), seed)
@@ -213,6 +221,10 @@ class Value(Arithmetic["Value"]):
         finally:
             for leaf, gradient in earlier:  # in one addition: a second pass doubles it exactly
                 leaf._grad += gradient
+
+    def zero_grad(self) -> None:
+        """Forget the gradient of this Value, and of no other."""
+        self.grad = NO_GRADIENT
 
     def _set_back(self) -> tuple[list[Value], list[tuple[Value, float]]]:
         """Set all gradients to 0; return the results in topological order, and what leaves had."""
@@ -258,7 +270,10 @@ def topological_order(*roots: Value) -> list[Value]:
     """
     for root in (roots := tuple(map(unboxed, roots))):
         if not isinstance(root, Value):
-            raise TypeError(f"topological_order needs Values, but got {shown(root)}")
+            raise TypeError(
+                f"topological_order needs Values, but got {shown(root)}: of a list of them, "
+                "topological_order(*values)"
+            )
     order: list[Value] = []
     visited: set[Value] = set()
     stack: list[Value | None] = list(reversed(roots))

@@ -65,7 +65,7 @@ def _is_of(module: Any, kind: type[Module]) -> bool:
     """Whether no class and no attribute replaces what a kind computes by, and numbers fit."""
     if not isinstance(module, kind):
         return False
-    helpers = {name for name in dir(kind) if not hasattr(Module, name) and name[:2] != "__"}
+    helpers = {name for name in {*dir(kind)} - {*dir(Module)} if name[:2] != "__"}
     code = {"forward", "__call__", "__getattribute__", "train", "eval", "training", *helpers}
     kept = (getattr_static(type(module), name) is getattr_static(kind, name) for name in code)
     try:

@@ -48,12 +48,20 @@ def inputs_of(module: object, x: Any, width: int, what: str = "input") -> list[V
         given = [x]  # what a layer of one neuron returns
     else:
         given = listed(x, f"the {kind} takes a list of numbers, but got")
-    if len(given) != width:
+    advice = ""
+    try:
+        values = [each if isinstance(each, Value) else as_leaf(each) for each in given]
+    except TypeError:
+        if all(as_list(each) is None for each in given):
+            raise
+        advice = (
+            ", lists themselves: Flatten() makes one list of them, and of many examples each is a "
+            "call of its own, as in [model(x) for x in xs]"
+        )
+    if advice or len(given) != width:
         expected = f"the {kind} takes {width} {what}{'s' * (width != 1)}"
-        nested = any(as_list(each) is not None for each in given)
-        advice = ", lists themselves: Flatten() makes one list of them" * nested
         raise ValueError(f"{expected}, but got {len(given)}{advice}")
-    return [each if isinstance(each, Value) else as_leaf(each) for each in given]
+    return values
 
 
 def one_of(name: str, given: Any, known: Iterable[str]) -> str:

@@ -21,6 +21,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeVar
 
+from ..engine.habits import ALWAYS, DEVICE, Missing
 from ..engine.value import NO_GRADIENT, Value
 from .arguments import lists
 
@@ -90,6 +91,21 @@ class Module:
 
     training: bool = True
     _words = ""  # for `describe`, with attributes of `self` in {}
+
+    if not TYPE_CHECKING:
+        state_dict = Missing("microgrant.saving.save(model, path) writes a model")
+        load_state_dict = Missing("microgrant.saving.load(path) makes the model that was saved")
+        save = Missing("microgrant.saving.save(model, path) writes a model")
+        fit = Missing("microgrant.training.fit(model, loss, (xs, ys)) trains a model")
+        predict = Missing("microgrant.training.predict(model, xs) has its outputs, model(x) one")
+        compile = Missing("microgrant.compile(outputs, inputs=x) compiles what it computed")
+        to = Missing(DEVICE)
+        cpu = Missing(DEVICE)
+        cuda = Missing(DEVICE)
+        modules = Missing("it is called named_modules here, and gives the names too")
+        children = Missing("it is called named_children here, and gives the names too")
+        requires_grad_ = Missing(ALWAYS)
+        summary = Missing("print(model) says what it is, microgrant.draw(model(x)) shows it")
 
     def __call__(self: _HasForward[Returned], *inputs: Any, **named: Any) -> Returned:
         """`forward`, noting in the Values returned which call of which module they came out of."""
@@ -173,10 +189,13 @@ class Module:
         """Each parameter once, in the order of `named_parameters`."""
         return [parameter for _, parameter in self.named_parameters()]
 
-    def zero_grad(self) -> None:
-        """Forget the gradients of all parameters: call it between two steps."""
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        """Forget the gradients of all parameters: call it between two steps.
+
+        set_to_none: False sets them to 0 instead, as if a backward pass had found that.
+        """
         for parameter in self.parameters():
-            parameter._grad = NO_GRADIENT
+            parameter._grad = NO_GRADIENT if set_to_none else 0.0
 
     def describe(self) -> str:
         """A few words for a drawing; a subclass may say more than its name, as `Layer` does."""

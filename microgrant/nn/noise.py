@@ -15,13 +15,13 @@ from ..engine.conditions import whole_order
 from ..engine.derivatives import where
 from ..engine.value import Value
 from .arguments import each_number
-from .module import Module, Noise
+from .module import Module, Noise, values_in
 
 __all__ = ["Dropout", "noise_in"]
 
 
-def noise_in(*values: Value) -> list[Noise]:
-    """All `Noise` that went into Values, in the order in which it was drawn.
+def noise_in(*values: Any) -> list[Noise]:
+    """All `Noise` that went into Values, or lists of them, in the order in which it was drawn.
 
     List it among the inputs of `compile`, and each row brings noise of its own.
 
@@ -32,7 +32,7 @@ def noise_in(*values: Value) -> list[Noise]:
     >>> [float(y) for y in predict([[3.0, 0.49], [4.0, 0.5]])]  # is the noise below 0.5?
     [0.0, 8.0]
     """
-    found = [x for x in whole_order(*values) if isinstance(x, Noise)]
+    found = [x for x in whole_order(*values_in(values)) if isinstance(x, Noise)]
     return sorted(found, key=lambda noise: noise.number)
 
 
@@ -54,7 +54,7 @@ class Dropout(Module):
     _words = "Dropout {self.p:g}"
 
     def __init__(self, p: RealNumber) -> None:
-        self.p: float = as_number(p)
+        self.p: float = as_number(p, "p")
         if not 0 <= self.p < 1:
             raise ValueError(f"p, the probability to be dropped, is in [0, 1), but got {p!r}")
         self.noise: list[Noise] = []

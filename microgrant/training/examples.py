@@ -108,6 +108,8 @@ def pair(data: object, name: str = "data") -> Examples:
         raise TypeError(f"{name} is a pair (xs, ys) of inputs and targets, but got {shown(data)}")
     prefix = "" if name == "data" else f"{name} "
     xs, ys = examples(data[0], f"{prefix}xs"), examples(data[1], f"{prefix}ys")
+    if ys[0] is None:  # which would stand for examples without targets
+        raise TypeError(f"{prefix}ys[0]: expected one real number, but got None")
     if len(xs) != len(ys):
         raise ValueError(
             f"{name} is a pair (xs, ys) with one target for each input, but there are {len(xs)} "

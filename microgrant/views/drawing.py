@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
+from numbers import Real
 from typing import TYPE_CHECKING
 
 from ..engine.arguments import unboxed
@@ -111,6 +112,8 @@ def draw(
         raise TypeError(
             f"collapse is True, False, None or a number of levels, but got {collapse!r}"
         )
+    if not isinstance(limit, Real):
+        raise TypeError(f"limit is a number of values, or math.inf, but got {limit!r}")
     picture = _Picture(Graph(root, names), THEMES[theme], collapse, circuit=style == "circuit")
     if picture.shown > limit:
         raise ValueError(
@@ -210,12 +213,13 @@ class _Picture:
     def _value(self, picture: Drawing, place: int) -> None:
         value, operation = self.graph.order[place], self.graph.order[place].operation
         tooltip = self._tooltip(place)
+        kind = "leaf" if operation is None else in_attribute(operation.name)
         picture.node(
             f"n{place}",
             label=self._on_wire(place) if self.circuit else self._in_node(place),
             id=f"n{place}",
             tooltip=tooltip,
-            **{"class": "value leaf" if operation is None else f"value {operation.name}"},
+            **{"class": f"value {kind}"},
         )
         if self.circuit and operation is not None:
             label, colour = f"<{in_label(sign(value._op))}>", self.colours["node"]

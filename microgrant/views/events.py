@@ -126,7 +126,7 @@ class Record(Sequence[Event]):
     @property
     def gradients(self) -> dict[str, float]:
         """The derivative of the root with respect to each named leaf, by name."""
-        _, gradients = self.state(len(self) - 1)
+        _, gradients = self.state(len(self))
         return {
             node.name: 0.0 if gradient is None else gradient
             for node, gradient in zip(self.nodes, gradients, strict=True)
@@ -134,24 +134,23 @@ class Record(Sequence[Event]):
         }
 
     def state(self, step: int) -> tuple[list[float | None], list[float | None]]:
-        """The values and the gradients, node by node, after event number `step` (from 0).
+        """The values and the gradients, node by node, after a step of the page: they are numbered
+        from 1, and after 0 nothing has happened.
 
-        None stands for a value that is not computed yet, or a gradient that is not reached yet;
-        -1 is before the first event.
+        None stands for a value that is not computed yet, or a gradient that is not reached yet.
 
         >>> a, b = Value(2.0, label="a"), Value(3.0, label="b")
-        >>> record(a * b).state(3)  # a, b and the product are there, and the seed
+        >>> record(a * b).state(4)  # a, b and the product are there, and the seed
         ([2.0, 3.0, 6.0], [None, None, 1.0])
         """
-        if not -1 <= step < len(self.events):
-            raise IndexError(f"the step has {len(self.events)} events, but got number {step}")
+        self._check_step(step, 0)
         values: list[float | None] = [None] * len(self.nodes)
         gradients: list[float | None] = [None] * len(self.nodes)
         if self.mistake == "no_zero_grad":
             for event in reversed(self.events):
                 if isinstance(event, Contribution) and not self.nodes[event.operand].operation:
                     gradients[event.operand] = event.before
-        for event in self.events[: step + 1]:
+        for event in self.events[:step]:
             if isinstance(event, Forward):
                 values[event.node] = self.nodes[event.node].value
             elif isinstance(event, Seed):
@@ -181,8 +180,13 @@ class Record(Sequence[Event]):
         return not isinstance(event, Seed) and self.nodes[written(event)].constant
 
     def line(self, step: int) -> str:
-        """One event as a line: ``d = a × b = 2 × −3 = −6``."""
-        return clean(" ".join(filter(None, self._row(self.events[step]))))
+        """A step of the page as a line, ``d = a × b = 2 × −3 = −6``; they are numbered from 1."""
+        self._check_step(step, 1)
+        return clean(" ".join(filter(None, self._row(self.events[step - 1]))))
+
+    def _check_step(self, step: int, first: int) -> None:
+        if not first <= step <= len(self):
+            raise IndexError(f"the steps are numbered {first} to {len(self)}, but got {step}")
 
     def _row(self, event: Event) -> list[str]:
         """An event as the cells of a table."""

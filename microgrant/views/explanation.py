@@ -51,7 +51,7 @@ def explain(
 
     >>> a, b = Value(2.0, label="a"), Value(-3.0, label="b")
     >>> step = explain(a * b + a)
-    >>> print(step.line(2))
+    >>> print(step.line(3))
     v1 = a × b = 2 × −3 = −6
     >>> step.gradients
     {'a': -2.0, 'b': 2.0}
@@ -60,7 +60,7 @@ def explain(
     """
     root = unboxed(root)
     if not isinstance(root, Value):
-        raise TypeError(f"explain needs a Value, but got {type(root).__name__}")
+        raise TypeError(f"explain needs a Value, but got {type(root).__name__}: explain one output")
     # Not all of `names`: an explanation in a notebook would keep the one before it alive.
     graph = Graph(root, names, flat=True)
     graph.check_unchanged()

@@ -36,7 +36,7 @@ def given_names(order: Sequence[Value], names: Mapping[str, object]) -> dict[Val
     wanted = set(order)
     called: dict[Value, str] = {}
     times: dict[str, int] = {}
-    labelled = ((str(value.label), value) for value in order if value.label)
+    labelled = ((value.label, value) for value in order if value.label)
     for name, value in chain(labelled, held(names)):
         if value in wanted and value not in called:
             called[value] = different(name, times)

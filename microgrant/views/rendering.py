@@ -36,10 +36,12 @@ UNUSABLE = (graphviz.ExecutableNotFound, graphviz.CalledProcessError, OSError)
 class NoGraphvizError(RuntimeError):
     """There is nothing on this machine that could render a drawing."""
 
-    def __init__(self) -> None:
+    def __init__(self, problem: str = "") -> None:
         super().__init__(
             "a drawing needs Graphviz: `pip install pygraphviz` brings one along, "
             "or install the program `dot` from https://graphviz.org"
+            + f" (the pygraphviz that is installed says: {problem})"
+            * bool(problem)
         )
 
 
@@ -125,9 +127,10 @@ def bundled_graphviz(source: str, format: str, engine: str = "dot") -> bytes:
 
         with _stderr_lock, _quiet_fontconfig():
             data: bytes = pygraphviz.AGraph(string=source).draw(format=format, prog=engine)
-    # None, or one before 2.0, which looks for a `dot` of its own.
-    except (ImportError, OSError, ValueError):
+    except ImportError:
         raise NoGraphvizError from None
+    except (OSError, ValueError) as problem:  # before 2.0, it looks for a `dot` of its own
+        raise NoGraphvizError(str(problem)) from None
     return data
 
 

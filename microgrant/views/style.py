@@ -45,6 +45,9 @@ THEMES: dict[str, dict[str, str]] = {
 }
 """Colours that a colour-blind viewer tells apart. Each has its place too, above or below."""
 
+# Graphviz reads no string beyond 16,384 bytes, and what is escaped may take five for a character.
+LONGEST = 3_000
+
 # What would break a line of the table, or turn it around.
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 # What no label of Graphviz's can hold.
@@ -72,7 +75,12 @@ def clean(text: str) -> str:
 
 
 def in_attribute(text: str) -> str:
-    """Text for an attribute such as a tooltip: no control characters, no escapes of Graphviz's."""
+    """Text for an attribute such as a tooltip: no control characters, no escapes of Graphviz's.
+
+    Of a text that is too long for Graphviz, its beginning and its end.
+    """
+    if len(text) > LONGEST:
+        text = f"{text[: LONGEST // 2]} … {text[-LONGEST // 2 :]}"
     # Graphviz resolves the escapes of a tooltip twice.
     text = _NOT_TEXT.sub("\ufffd", text).replace("&", "&amp;").replace("\\", "\\" * 4)
     return text.replace("\n", " ")

@@ -37,7 +37,7 @@ def play(step: Record) -> None:
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         print(step)
         return
-    at = 0
+    at = 1
     with suppress(KeyboardInterrupt, OSError), _other_screen():
         while True:
             size = shutil.get_terminal_size()
@@ -48,24 +48,24 @@ def play(step: Record) -> None:
             if action == "quit" or not pressed:  # nothing comes from a terminal that was closed
                 return
             goals = {
-                "next": min(at + 1, len(step) - 1),
-                "back": max(at - 1, 0),
-                "first": 0,
-                "last": len(step) - 1,
-                "backward": len(step.nodes),  # the seed follows one forward event for each node
+                "next": min(at + 1, len(step)),
+                "back": max(at - 1, 1),
+                "first": 1,
+                "last": len(step),
+                "backward": len(step.nodes) + 1,  # a step forward for each node, then the seed
             }
             at = goals.get(action, at)
 
 
 def screen(step: Record, at: int, columns: int, rows: int) -> list[str]:
-    """The lines shown at event number `at`: the event, and the state of every node after it.
+    """The lines shown at step number `at`, from 1: its event, and the state of every node after it.
 
     The node that the event writes to is marked by ▶ and set in reverse; a dash is a gradient that
     is not reached yet, and a dot a value that is not computed yet.
     """
-    event = step[at]
+    event = step[at - 1]
     direction = "forward" if isinstance(event, Forward) else "backward"
-    title = f"step {at + 1} of {len(step)} · {direction}"
+    title = f"step {at} of {len(step)} · {direction}"
     active = written(event)
     values, gradients = step.state(at)
     spelled = textwrap.wrap(step.line(at), max(columns, 10), subsequent_indent="  ")

@@ -700,6 +700,7 @@ def test_the_number_of_cores_does_not_matter(np: Any, monkeypatch: pytest.Monkey
     table = np.random.default_rng(3).normal(size=(100_003, 4))
     for count, work in ((100_003, machine.SEGMENT_WORK), (1_003, 1_000), (33, 1), (5, 1), (1, 1)):
         rows = table[:count]
+        monkeypatch.setattr(machine, "CALL_WORK", 50 * work)  # several calls for a segment
         monkeypatch.setattr(machine, "SEGMENT_WORK", 10**12)
         loss, gradient = step.value_and_grad(start, rows)
         predicted = predict(rows)
@@ -742,6 +743,50 @@ def test_threads_of_one_run_share_no_memory_that_they_write(
     assert len({sums for _, _, sums, *_ in pieces}) == len(pieces) > 2
     covered = [row for *_, begin, end in pieces for row in range(begin, end)]
     assert sorted(covered) == list(range(100))
+
+
+INTERRUPTED = """
+import os, signal, threading, time
+import microgrant.compiler.machine as machine
+from microgrant import Value, compile
+
+signal.signal(signal.SIGINT, signal.default_int_handler)
+w, x = Value(0.5), Value(0.0)
+y = x
+for _ in range(100):
+    y = (w * y).tanh()
+step = compile(y, [x], [w], target="native")
+few = [[0.1 * i] for i in range(100)]
+right = step.value(few)
+rows = memoryview(bytes(8 * 20_000_000)).cast("d").cast("B").cast("d", [20_000_000, 1])
+pressed = []
+
+
+def press():
+    pressed.append(time.perf_counter())
+    os.kill(os.getpid(), signal.SIGINT)
+
+
+threading.Timer(0.2, press).start()
+try:
+    step(rows)
+except KeyboardInterrupt:
+    print(time.perf_counter() - pressed[0], step.value(few) == right, w.grad)
+else:
+    print("it was over")
+"""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGINT for one process")
+@pytest.mark.parametrize("cores", [1, 2])
+def test_ctrl_c_is_heard_during_a_run(np: Any, cores: int) -> None:
+    pytest.importorskip("llvmlite", reason="llvmlite is not installed")
+    program = INTERRUPTED.replace("pressed = []", f"pressed = []; machine.cores = lambda: {cores}")
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert not done.stderr
+    heard_after, works_on, gradient = done.stdout.split()
+    assert float(heard_after) < 0.5  # the whole run takes ten times as long
+    assert (works_on, gradient) == ("True", "0.0")
 
 
 @pytest.mark.parametrize("segment_work", [10**12, 100_000], ids=["one go", "pieces"])
@@ -863,10 +908,16 @@ def test_mistakes_in_what_is_to_be_compiled() -> None:
         (loss, [x, w], [w, b], ValueError, r"inputs\[1\] \(w\) is among the parameters as well"),
         (w * two, [], [two], ValueError, r"parameters\[0\] is a constant of the graph"),
         (w * two, [two], [w], ValueError, r"inputs\[0\] is a constant of the graph"),
-        (loss, x, [w], TypeError, "inputs is a list of Values, but got Value"),
-        (loss, [x], w, TypeError, "parameters is a list of Values, but got Value"),
-        (loss, 1, [w], TypeError, "inputs is a list of Values, but got int 1"),
-        (loss, ["x"], [w], TypeError, r"inputs is a list of Values, but inputs\[0\] is str 'x'"),
+        (loss, x, [w], TypeError, r"inputs is a list of Values, such as \[x, y\], but got Value"),
+        (loss, [x], w, TypeError, r"such as model\.parameters\(\), but got Value"),
+        (loss, 1, [w], TypeError, r"inputs is a list .*, but got int 1"),
+        (
+            loss,
+            ["x"],
+            [w],
+            TypeError,
+            r"inputs is a list of Values, .*, but inputs\[0\] is str 'x'",
+        ),
         (loss, [x], [0.5], TypeError, r"parameters\[0\] is float 0.5"),
         (loss, [x], [], ValueError, "parameters is empty, so there is nothing to train"),
         (loss, [x], [Value(0.5)], ValueError, "the graph contains none of the parameters"),
@@ -880,6 +931,15 @@ def test_mistakes_in_what_is_to_be_compiled() -> None:
             compile(outputs, inputs, parameters)
     with pytest.raises(ValueError, match='the target is "auto", "native" or "python", but got \'c'):
         compile(loss, given.inputs, given.parameters, target="c")  # type: ignore[call-overload]
+
+
+def test_arrays_of_what_is_to_be_compiled(np: Any, target: str) -> None:
+    w, b, x = Value(2.0), Value(1.0), Value(3.0)
+    outputs, parameters = np.array([w * x, b * x]), np.array([w, b])
+    predict = microgrant.compile(outputs, np.array([x]), parameters, target=target)
+    assert np.asarray(predict([[5.0]])).tolist() == [[10.0, 5.0]]
+    step = microgrant.compile((w * x + b) ** 2, np.array([x]), parameters, target=target)
+    assert (step([[1.0]]), w.grad, b.grad) == (9.0, 6.0, 6.0)
 
 
 def test_a_copy_of_an_input_is_another_value() -> None:

@@ -232,7 +232,7 @@ def rate_inside(ps: Any, gs: Any, vs: Any, rate: float, keep: float) -> Any:
 
 MISTAKES: list[tuple[int, Any, list[str]]] = [
     (1, lambda m, out, x: (3 * x**2,),
-     ["d wiggle / d argument 0 at (0.5): the engine says 0.75, nudging the argument says -1.25"]),
+     ["d wiggle / d argument 0 at (0.5): your rule says 0.75, nudging the argument says -1.25"]),
     (1, lambda m, out, x: 3 * x**2 - 2, ["to be a tuple of 1", "with a comma"]),
     (1, lambda m, out, x: (1, 2), ["to be a tuple of 1"]),
     (1, lambda x: (3 * x**2 - 2,), ["TypeError", "3 were given"]),

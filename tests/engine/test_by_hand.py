@@ -218,8 +218,8 @@ def test_without_recording_there_is_nothing_to_hand_on() -> None:
 def test_the_first_nan_is_found_in_what_was_computed_by_hand() -> None:
     x = Value(-1.0, "x")
     with (
-        detect_anomaly(),
         pytest.raises(AnomalyError, match=r"log\(x = -1.0\) is nan, made by"),
+        detect_anomaly(),
     ):
         Value(math.nan, (x,), "log")
     assert math.isnan(Value(math.nan, (x,), "log").data)

@@ -629,6 +629,21 @@ def test_a_subclass_of_value_is_a_branch() -> None:
     assert type(w < Value(3.0)) is type(Value(3.0) > w) is Condition
 
 
+@pytest.mark.parametrize(
+    "combine",
+    [
+        lambda x, y: (x > 0) & y < 1,
+        lambda x, y: x > 0 & y < 1,
+        lambda x, y: x | y,
+        lambda x, y: x ^ True,
+        lambda x, y: ~x,
+    ],
+)
+def test_comparisons_need_parentheses(combine: Callable[[Any, Any], Any]) -> None:
+    with pytest.raises(TypeError, match=r"parentheses, as in \(x > 0\) & \(y < 1\)"):
+        combine(Value(1.0), Value(2.0))
+
+
 def test_inside_no_grad_nothing_is_recorded() -> None:
     x = Value(2.0)
     with no_grad():
@@ -917,13 +932,13 @@ def test_a_choice_in_the_table() -> None:
     x, a = Value(2.0, "x"), Value(3.0, "a")
     y = where(x > 0, a, 0)
     step = explain(y, {"y": y})
-    assert step.line(1) == "y = where(x > 0, a, 0) = where(2 > 0, 3, 0) = 3"
-    assert step.line(3) == "a.grad: 0 + upstream 1 × ∂y/∂a (= 1 if x > 0 else 0) 1 = 0 + 1 → 1"
+    assert step.line(2) == "y = where(x > 0, a, 0) = where(2 > 0, 3, 0) = 3"
+    assert step.line(4) == "a.grad: 0 + upstream 1 × ∂y/∂a (= 1 if x > 0 else 0) 1 = 0 + 1 → 1"
     assert step.gradients == {"a": 1.0}
     node = step.nodes[-1]
     assert (node.operation, node.symbol, node.operands) == ("where", "where", (0,))
     other = explain(where(x < 0, 0.0, a))
-    assert "∂v1/∂a (= 0 if x < 0 else 1) 1" in other.line(3)
+    assert "∂v1/∂a (= 0 if x < 0 else 1) 1" in other.line(4)
 
 
 def test_what_is_compared_comes_before_the_choice() -> None:
@@ -974,21 +989,21 @@ def test_what_is_compared_comes_before_the_choice() -> None:
 )
 def test_a_choice_spelled_out(make: Callable[..., Value], formula: str, arithmetic: str) -> None:
     step = record(make(Value(2.0, "x"), Value(3.0, "a")))
-    assert f" = {formula} = {arithmetic} = " in step.line(len(step.nodes) - 1)
+    assert f" = {formula} = {arithmetic} = " in step.line(len(step.nodes))
 
 
 def test_what_is_compared_is_called_by_its_variable() -> None:
     x, a, b = Value(2.0), Value(3.0), Value(4.0)
     y = where(x > 0, a, b)
-    assert "where(x > 0, a, b)" in explain(y, locals()).line(1)
+    assert "where(x > 0, a, b)" in explain(y, locals()).line(2)
     assert "y = where(x > 0, a, b): data" in draw(y, locals()).source
-    assert "where(2 > 0, x1, 4)" in explain(y).line(1)
+    assert "where(2 > 0, x1, 4)" in explain(y).line(2)
 
 
 def test_a_long_condition_is_cut_short() -> None:
     x, a = Value(2.0, "x"), Value(3.0, "a")
     condition = functools.reduce(operator.and_, (x > -i for i in range(5_000)))
-    line = explain(where(condition, a, 0)).line(1)
+    line = explain(where(condition, a, 0)).line(2)
     assert line.startswith("v1 = where(… and x > −")
     assert "x > −4999, a, 0)" in line
     assert len(line) < 1_000
@@ -997,8 +1012,8 @@ def test_a_long_condition_is_cut_short() -> None:
     nested = a
     for i in range(5_000):
         nested = where(condition, a, where(x > i, nested * 2, nested))
-    assert len(explain(nested).line(1)) < 1_000
-    assert len(explain(where(~condition, a, nested)).line(1)) < 100_000
+    assert len(explain(nested).line(2)) < 1_000
+    assert len(explain(where(~condition, a, nested)).line(2)) < 100_000
 
 
 def test_a_choice_in_latex() -> None:
@@ -1032,7 +1047,7 @@ def test_a_choice_that_would_now_be_another_is_not_explained() -> None:
     with pytest.raises(ValueError, match=re.escape("where(not (−2 > 0), 0, 3) = 3")):
         explain(step.root)
     x.data = 1.0
-    assert "where(not (1 > 0), 0, 3) = 3" in explain(step.root).line(1)
+    assert "where(not (1 > 0), 0, 3) = 3" in explain(step.root).line(2)
 
 
 def page_data(root: Value) -> Any:

@@ -6,6 +6,7 @@ being a good Python number beside NumPy, copying and saving, and a million nodes
 
 from __future__ import annotations
 
+import contextlib
 import contextvars
 import copy
 import inspect
@@ -13,9 +14,12 @@ import math
 import operator
 import pickle
 import random
+import statistics
 import subprocess
 import sys
 import threading
+import time
+import weakref
 from collections.abc import Callable, Generator
 from fractions import Fraction
 from itertools import pairwise
@@ -27,17 +31,22 @@ from graphs import MICROGRANT, random_program, run
 import microgrant
 from microgrant import (
     AnomalyError,
+    GradientError,
     Value,
     apply,
+    compile,
     define,
     detect_anomaly,
+    explain,
+    expression,
     grad,
     gradcheck,
     no_grad,
     topological_order,
     where,
 )
-from microgrant.engine import NO_GRADIENT
+from microgrant.engine import NO_GRADIENT, modes
+from microgrant.losses import cross_entropy
 from microgrant.nn import MLP, Neuron
 from microgrant.ops import OPERATIONS
 
@@ -128,10 +137,14 @@ def test_topological_order_of_several_roots() -> None:
     assert topological_order() == []
 
 
-@pytest.mark.parametrize("text", [None, 3, 2.5, b"x"], ids=repr)
+@pytest.mark.parametrize("text", [3, 2.5, b"x", ["x"]], ids=repr)
 def test_a_label_is_text(text: Any) -> None:
     with pytest.raises(TypeError, match="a label is text, but got"):
         Value(1.0, label=text)
+    x = Value(1.0, "x")
+    with pytest.raises(TypeError, match="a label is text, but got"):
+        x.label = text
+    assert x.label == "x"
 
 
 def test_a_subclass_of_value_is_a_value_everywhere() -> None:
@@ -374,9 +387,11 @@ def test_no_grad_as_a_decorator() -> None:
     def predict(x: Value) -> Value:
         return x * x
 
-    for _ in range(2):
-        assert predict(Value(3.0))._prev == ()
+    for function in (predict, no_grad(lambda x: x * x)):  # with parentheses and without
+        assert function(Value(3.0))._prev == ()
         assert records()
+    with pytest.raises(TypeError, match="no_grad is for a block or a function, but got True"):
+        no_grad(True)  # type: ignore[type-var]
 
 
 def test_backward_inside_no_grad() -> None:
@@ -436,6 +451,61 @@ def test_a_generator_that_runs_to_its_end_leaves_no_trace() -> None:
     assert records()
 
 
+def test_a_generator_that_waits_inside_no_grad_lets_its_consumer_record() -> None:
+    def predictions(count: int) -> Generator[bool, None, None]:
+        with no_grad():
+            for _ in range(count):
+                yield records() or any(pause_inside_no_grad())
+
+    def body() -> None:
+        for recorded in predictions(2):
+            assert not recorded
+            assert records()
+            with no_grad():
+                assert not records()
+        abandoned = predictions(2)
+        next(abandoned)
+        with pytest.raises(AnomalyError), detect_anomaly():
+            Value(0.0).log()
+        del abandoned
+        assert not modes.open_blocks
+
+    contextvars.copy_context().run(body)
+
+
+def test_a_context_manager_made_of_a_generator_is_a_block() -> None:
+    @contextlib.contextmanager
+    def evaluation() -> Generator[None, None, None]:
+        with contextlib.ExitStack() as stack:
+            stack.enter_context(no_grad())
+            yield
+
+    def batches() -> Generator[bool, None, None]:
+        with evaluation():
+            yield records()
+
+    with evaluation():
+        assert not records()
+    for recorded in batches():
+        assert not recorded
+        assert records()
+
+
+def test_no_grad_as_a_decorator_of_a_generator() -> None:
+    @no_grad()
+    def predictions() -> Generator[bool, str, str]:
+        sent = yield records()
+        assert not records()
+        return sent
+
+    started = predictions()
+    assert next(started) is False
+    assert records()
+    with pytest.raises(StopIteration) as ended:
+        started.send("sent")
+    assert ended.value.value == "sent"
+
+
 def test_blocks_that_end_out_of_order_leave_no_trace() -> None:
     def body() -> None:
         paused = pause_inside_no_grad()
@@ -483,7 +553,7 @@ def here() -> int:
 def test_an_anomaly_of_the_forward_pass_names_everything() -> None:
     x = Value(0.0, label="x")
     line = here() + 2
-    with detect_anomaly(), pytest.raises(AnomalyError) as caught:
+    with pytest.raises(AnomalyError) as caught, detect_anomaly():
         x.log()
     assert str(caught.value) == f"log(x = 0.0) is -inf, made by {__file__}, line {line}"
 
@@ -503,14 +573,14 @@ def test_an_anomaly_of_the_forward_pass_names_everything() -> None:
 def test_anomalies_name_the_operation_and_its_operands(
     compute: Callable[[Value], Value], words: str
 ) -> None:
-    with detect_anomaly(), pytest.raises(AnomalyError, match=words):
+    with pytest.raises(AnomalyError, match=words), detect_anomaly():
         compute(Value(2.0, label="x"))
 
 
 def test_an_anomaly_inside_a_module_names_the_line_of_the_user() -> None:
     model = MLP(2, [3, 1])
     line = here() + 2
-    with detect_anomaly(), pytest.raises(AnomalyError) as caught:
+    with pytest.raises(AnomalyError) as caught, detect_anomaly():
         model([math.inf, 1.0])
     assert f"made by {__file__}, line {line}" in str(caught.value)
 
@@ -551,8 +621,77 @@ def test_a_graph_made_before_the_block_is_checked_too() -> None:
 
 
 def test_detect_anomaly_sees_values_that_are_not_recorded() -> None:
-    with detect_anomaly(), no_grad(), pytest.raises(AnomalyError, match=r"log\(0.0\) is -inf"):
+    with pytest.raises(AnomalyError, match=r"log\(0.0\) is -inf"), detect_anomaly(), no_grad():
         Value(0.0).log()
+
+
+def test_the_branch_that_no_where_takes_may_be_infinite() -> None:
+    x, y = Value(0.0, label="x"), Value(2.0, label="y")
+    with detect_anomaly():
+        loss = where(x > 0, x.log() * y + 1, y * y) * 3
+        loss.backward()
+        assert grad(loss, [x, y]) == [0.0, 12.0]
+        for truth in (x.data > 0, False, 0):  # a choice that is not recorded
+            assert where(truth, 1 / x, y) is y
+        with no_grad():
+            assert where(x > 0, x.log() * y, y).data == 2.0
+        inner = where(x > 0, where(x > 1, x.log(), 1 / x) + 1, 0.0)
+        assert inner.data == 0.0
+
+
+@pytest.mark.parametrize("backward", [False, True])
+@pytest.mark.parametrize(
+    "use",
+    [
+        lambda x, z: where(x > 0, z, 0.0) + z,  # by another way
+        lambda x, z: where(x > 0, 0.0, z),  # the branch that is taken
+        lambda x, z: where(x > 0, 0.0, z).relu(),  # finite again
+        lambda x, z: z * 0,
+        lambda x, z: z,
+    ],
+)
+def test_an_anomaly_that_is_used_is_told(
+    use: Callable[[Value, Value], Value], backward: bool
+) -> None:
+    x = Value(0.0, label="x")
+    lines = []
+
+    def program() -> None:
+        with detect_anomaly():
+            lines.append(here() + 1)
+            result = use(x, x.log())
+            1 / x  # a later one is not told
+            if backward:
+                result.backward()
+                lines.append(here())  # it does not get here
+
+    with pytest.raises(AnomalyError) as caught:
+        program()
+    [line] = lines
+    assert str(caught.value) == f"log(x = 0.0) is -inf, made by {__file__}, line {line}"
+    assert x.grad is NO_GRADIENT
+
+
+def test_a_block_that_is_over_keeps_no_values() -> None:
+    made = []
+
+    def program() -> None:
+        with detect_anomaly():
+            made.append(weakref.ref(Value(0.0).log()))
+
+    with pytest.raises(AnomalyError):
+        program()
+    assert made[0]() is None
+
+
+def test_an_anomaly_that_was_told_is_told_once() -> None:
+    x = Value(0.0)
+    with detect_anomaly():
+        with pytest.raises(AnomalyError):
+            (x.log() * 2).backward()
+        (x * 2).backward()
+    with pytest.raises(KeyError), detect_anomaly():  # an error of the program's own goes first
+        raise KeyError(x.log())
 
 
 def test_detect_anomaly_lets_finite_steps_pass_and_ends() -> None:
@@ -850,7 +989,11 @@ def test_truth() -> None:
     assert [bool(Value(x)) for x in (0.0, -0.0, 0.5, math.nan)] == [False, False, True, True]
 
 
-PLAIN_NUMBERS: dict[str, Callable[[Value], object]] = {
+def numpy_array(*given: Any, **named: Any) -> Any:
+    return pytest.importorskip("numpy", reason="NumPy is not installed").array(*given, **named)
+
+
+PLAIN_NUMBERS: dict[str, Callable[[Any], object]] = {
     "float": float,
     "int": int,
     "complex": complex,
@@ -859,9 +1002,14 @@ PLAIN_NUMBERS: dict[str, Callable[[Value], object]] = {
     "math.ceil": math.ceil,
     "math.fsum": lambda v: math.fsum([v, v]),
     "round": round,
-    "round to digits": lambda v: round(v, 2),  # type: ignore[call-overload]
+    "round to digits": lambda v: round(v, 2),
     "%": lambda v: "%.4f" % v,  # noqa: UP031
     "choices": lambda v: random.choices("ab", weights=[v, v]),  # type: ignore[list-item]
+    "mean": lambda v: statistics.mean([v, v]),  # type: ignore[type-var]
+    "range": range,  # type: ignore[dict-item]
+    "index": lambda v: [1, 2, 3][v],  # type: ignore[call-overload]
+    "sleep": time.sleep,  # type: ignore[dict-item]
+    "numpy": lambda v: numpy_array([v], dtype=float),
 }
 
 
@@ -878,6 +1026,83 @@ def test_a_plot_of_values_says_what_to_do() -> None:
     for plot in (axes.plot, lambda ys: axes.scatter([1, 2], ys), lambda ys: axes.bar("ab", ys)):
         with pytest.raises(TypeError, match=r"or v.data for the number"):
             plot(ys)
+
+
+def test_whole_numbers_of_python_are_not_made_of_a_value() -> None:
+    """What asks for one may say so in its own words: "%d" does."""
+    with pytest.raises(TypeError, match="a real number is required, not Value"):
+        "%d" % Value(2.0)  # noqa: UP031
+    with pytest.raises(TypeError, match="target of cross_entropy is a class"):
+        cross_entropy([Value(1.0), Value(2.0)], Value(1.0))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("call", "advice"),
+    [
+        (lambda y, x: y.backward(create_graph=True), "grad(y, xs, create_graph=True)"),
+        (lambda y, x: grad(y, [x], retain_graph=True), "a graph is always kept"),
+        (lambda y, x: grad(lambda x: x * x)(3.0), "value_and_grad(f)(3.0)"),
+        (lambda y, x: grad(lambda x: x * x, argnums=0), "value_and_grad(f)(3.0)"),
+        (lambda y, x: grad(y, [x], allow_unused=True), "the derivative is 0"),
+        (lambda y, x: grad(y), "but xs is NoneType None"),
+        (lambda y, x: y.backward(bogus=1), "backward() got an unexpected keyword argument 'bogus'"),
+    ],
+)
+def test_arguments_of_other_libraries_get_advice(
+    call: Callable[[Value, Value], object], advice: str
+) -> None:
+    x = Value(3.0)
+    with pytest.raises(TypeError) as caught:
+        call(x * x, x)
+    assert advice in str(caught.value)
+    assert x.grad is NO_GRADIENT
+
+
+@pytest.mark.parametrize(
+    ("name", "advice"),
+    [
+        ("numpy", "v.data"),
+        ("T", "has no shape"),
+        ("shape", "has no shape"),
+        ("cpu", "no devices"),
+        ("requires_grad", "leave it out of those of the optimiser"),
+        ("requires_grad_", "leave it out of those of the optimiser"),
+        ("mean", "sum(values) / len(values)"),
+        ("pow", "v ** n"),
+        ("grad_fn", "v.operation"),
+    ],
+)
+def test_attributes_of_a_tensor_get_advice(name: str, advice: str) -> None:
+    v = Value(1.0)
+    with pytest.raises(AttributeError) as caught:
+        getattr(v, name)
+    assert str(caught.value).startswith(f"'Value' object has no attribute '{name}': ")
+    assert advice in str(caught.value)
+    assert not hasattr(v, name)
+    assert not hasattr(Value, name)
+    assert name not in dir(v)
+
+
+def test_what_is_set_in_vain_is_refused() -> None:
+    """It would have been kept as a note, and the parameter trained on."""
+    v = Value(1.0)
+    with pytest.raises(AttributeError, match="leave it out of those of the optimiser"):
+        v.requires_grad = False  # type: ignore[attr-defined]
+    v.note = 1  # type: ignore[attr-defined]
+    with pytest.raises(AttributeError, match=r"^'Value' object has no attribute 'foo'$"):
+        v.foo  # type: ignore[attr-defined]  # noqa: B018
+
+
+def test_what_works_as_in_pytorch() -> None:
+    x = Value(3.0)
+    loss = x * x.detach()
+    loss.backward()
+    assert (loss.item(), type(loss.item()), x.grad) == (9.0, float, 3.0)
+    x.zero_grad()
+    assert x.grad is NO_GRADIENT
+    loss.backward(retain_graph=True)
+    assert x.grad == 3.0
+    assert loss.grad == 1.0
 
 
 def test_printing() -> None:
@@ -1137,6 +1362,37 @@ def test_a_copy_of_a_subclass_keeps_its_class_and_attributes() -> None:
     assert copy.deepcopy(w).note is not w.note  # type: ignore[attr-defined]
 
 
+class Named(Value):
+    __slots__ = ("__secret", "name")
+
+    def __init__(self, data: float, name: Any) -> None:
+        super().__init__(data)
+        self.name, self.__secret = name, name
+
+    def secret(self) -> Any:
+        return self.__secret
+
+
+class Counted(Named):
+    __slots__ = ("count", "never_set")
+
+
+def test_copies_of_a_subclass_keep_its_slots() -> None:
+    w = Counted(2.0, ["w"])
+    w.count = [w, 1]
+    twins = [copy.copy(w), copy.deepcopy(w), pickle.loads(pickle.dumps(w))]
+    twins += [copy.deepcopy(w * w).operands[0], pickle.loads(pickle.dumps(w * w)).operands[0]]
+    for twin in twins:
+        assert type(twin) is Counted
+        assert (twin.data, twin.name, twin.secret()) == (2.0, ["w"], ["w"])
+        assert not hasattr(twin, "never_set")
+    assert twins[0].count[0] is w
+    for twin in twins[1:]:
+        assert twin.count[0] is twin
+        assert twin.name is not w.name
+        assert twin.name is twin.secret()
+
+
 def test_the_domain_has_an_interval_for_each_operand() -> None:
     with pytest.raises(ValueError, match="arity is 2 and the domain has 1"):
         define(
@@ -1170,10 +1426,16 @@ def test_whole_numbers_do_not_poison_the_table() -> None:
     assert repr(Value(-3.0).clip(0, 1)) == "Value(data=0.0, grad=0.0)"
 
 
-def test_pickle_of_a_label_that_is_no_text() -> None:
-    x = Value(1.0)
-    x.label = None  # type: ignore[assignment]
-    assert pickle.loads(pickle.dumps(x)).label is None
+def test_a_label_of_none_is_no_label() -> None:
+    x = Value(1.0, "x")
+    y = x * 2.0
+    x.label = None
+    assert Value(1.0, label=None).label == ""  # type: ignore[arg-type]
+    assert (x.label, pickle.loads(pickle.dumps(x)).label) == ("", "")
+    predict = compile(y, inputs=[x])
+    assert "x1" in explain(y).gradients
+    assert float(predict([[2.0]])[0]) == 4.0
+    assert predict.source
 
 
 def test_constants_are_told_from_what_goes_in() -> None:
@@ -1186,6 +1448,29 @@ def test_constants_are_told_from_what_goes_in() -> None:
         assert [node._constant for node in twin._prev] == [True, False]
 
 
+def test_gradcheck_takes_arrays() -> None:
+    np = pytest.importorskip("numpy", reason="NumPy is not installed")
+    assert gradcheck(lambda a, b: a * b, np.array([0.5, -1.0]))
+    assert gradcheck(lambda a, b: a * b, np.array([Value(0.5), 2.0]), order=2)
+
+
+def test_gradcheck_says_whose_derivative_is_wrong() -> None:
+    wrong = define("wrong", lambda x: x * x, lambda m, out, x: (x,))
+
+    def by_hand(x: Value) -> Value:
+        return Value(x.data**2, (x,), (x.data,))
+
+    for f, who in (
+        (wrong, "your rule"),
+        (lambda x: wrong(x.tanh()), "your rule"),
+        (by_hand, "your rule"),
+        (lambda x: (x - 3).relu(), "the engine"),  # at its kink
+        (lambda x: where(x > 3, 1.0, 0.0) * x**2 + 0 * x.clip(0, 9), "the engine"),
+    ):
+        with pytest.raises(GradientError, match=rf"at \(3\.0\): {who} says "):
+            gradcheck(f, [3.0])
+
+
 @pytest.mark.parametrize(
     "wrong",
     [
@@ -1194,6 +1479,16 @@ def test_constants_are_told_from_what_goes_in() -> None:
         lambda: apply("tanh", Value(1.0)),  # type: ignore[arg-type]
         lambda: gradcheck(lambda x: x, 0.5),  # type: ignore[arg-type]
         lambda: gradcheck(lambda: Value(1.0), []),
+        lambda: gradcheck(None, [1.0]),  # type: ignore[arg-type]
+        lambda: gradcheck(lambda x: x, [1.0], tolerance=None),  # type: ignore[arg-type]
+        lambda: define("f", None, lambda m, out, x: (1.0,)),  # type: ignore[arg-type]
+        lambda: define("f", abs, None),  # type: ignore[arg-type]
+        lambda: define("f", abs, lambda m, out, x: (1.0,), symbol=3),  # type: ignore[arg-type]
+        lambda: define("f", abs, lambda m, out, x: (1.0,), spelling=3),  # type: ignore[arg-type]
+        lambda: expression.evaluate(3, {}),  # type: ignore[arg-type]
+        lambda: expression.evaluate("a", [1]),  # type: ignore[arg-type]
+        lambda: define("f", abs, lambda m, out, x: (1.0,), domain=3),  # type: ignore[arg-type]
+        lambda: define("f", abs, lambda m, out, x: (1.0,), domain=[3]),  # type: ignore[list-item]
     ],
 )
 def test_a_wrong_type_is_told_in_our_words(wrong: Any) -> None:

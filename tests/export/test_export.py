@@ -620,7 +620,7 @@ class Own(Module):
 UNFIT: list[tuple[Any, list[Any], type[Exception], str]] = [
     (Value(1.0), [], TypeError, "to_onnx needs a Module, but got Value"),
     (MLP(2, [1]), [(3,)], ValueError, "the MLP takes 2 inputs, but got 3"),
-    (MLP(2, [1]), [(2, 2)], TypeError, "expected one real number, but got list|takes one list of"),
+    (MLP(2, [1]), [(2, 2)], ValueError, "takes 2 inputs, but got 2, lists|takes one list of"),
     (Conv2d(2, 1, 2), [], ValueError, "the Conv2d does not tell the shape of its inputs: give it"),
     (Sequential(Flatten(), Layer(4, 1)), [], ValueError, "the Sequential does not tell the shape"),
     (Line(), [], ValueError, "the Line does not tell the shape"),

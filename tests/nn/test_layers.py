@@ -755,6 +755,7 @@ def test_noise_is_found_in_the_order_in_which_it_was_drawn() -> None:
     assert len(found) == 3
     assert all(isinstance(noise, Noise) for noise in found)
     assert noise_in(x) == noise_in() == []
+    assert noise_in(second) == noise_in(*second)  # what a module returns, as it is
     with no_grad():
         assert noise_in(dropout(x)) == []
 

@@ -63,6 +63,30 @@ def test_parameters_stand_in_the_order_of_their_names() -> None:
     assert len(model.parameters()) == 3 * 3 + 4
 
 
+@pytest.mark.parametrize(
+    ("name", "advice"),
+    [
+        ("state_dict", "microgrant.saving.save"),
+        ("fit", "microgrant.training.fit"),
+        ("to", "no devices"),
+        ("bogus", "$"),
+    ],
+)
+def test_what_modules_of_other_libraries_have_gets_advice(name: str, advice: str) -> None:
+    model = MLP(2, [1])
+    with pytest.raises(AttributeError, match=f"^'MLP' object has no attribute '{name}'.*{advice}"):
+        getattr(model, name)
+    assert not hasattr(model, name)
+    setattr(model, name, 1)  # a module of one's own may have it
+    assert getattr(model, name) == 1
+
+
+@pytest.mark.parametrize("examples", [[[1.0, 2.0], [3.0, 4.0]], [[1.0, 2.0]] * 3])
+def test_a_table_of_examples_is_not_an_input(examples: Any) -> None:
+    with pytest.raises(ValueError, match=r"as in \[model\(x\) for x in xs\]"):
+        MLP(2, [1])(examples)
+
+
 def test_zero_grad_forgets_gradients() -> None:
     model, x = MLP(2, [3, 1]), Value(1.0)
     model([x, 2.0]).backward()

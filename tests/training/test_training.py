@@ -1410,6 +1410,7 @@ def test_images_that_are_ragged() -> None:
         (cross_entropy, [0, 1.0, 2], TypeError, r"but ys\[1\] is float 1.0: all targets are whole"),
         (cross_entropy, [0.0, 1.0, 2.0], TypeError, "is a class, as a whole number, .* float"),
         (cross_entropy, [[1, 0, 0], [0, 2, 0], [0, 0, 1]], ValueError, "numbers from 0 to 1"),
+        (mean_squared_error, [None, None, None], TypeError, r"ys\[0\]: expected one real number"),
         (mean_squared_error, [[1, 2], [3, 4], [5, 6]], ValueError, "one target, but got 3 and 2"),
     ],
 )
@@ -1469,7 +1470,11 @@ MODEL = network()
             ValueError,
             "learning_rate is a finite number from 0 on, but got",
         ),
-        ({"learning_rate": "fast"}, TypeError, "expected one real number, but got str 'fast'"),
+        ({"learning_rate": "fast"}, TypeError, "learning_rate is to be one real number"),
+            {"learning_rate": "fast"},
+            TypeError,
+            "learning_rate is to be one real number, but got str",
+        ),
         (
             {"learning_rate": 0.1, "schedule": cosine(0.1, 0.0, 9)},
             ValueError,

@@ -23,7 +23,7 @@ from typing import Any, NoReturn
 import graphviz
 import pytest
 
-from microgrant import Value, define, draw, topological_order
+from microgrant import Value, define, draw, explain, topological_order
 from microgrant.nn import MLP, Module, Neuron
 from microgrant.views import COLLAPSE_ABOVE, THEMES
 from microgrant.views.rendering import Drawing, NoGraphvizError
@@ -816,6 +816,19 @@ def test_an_unusable_dot_alone_is_told_in_one_line(
     assert "text/plain" in picture._repr_mimebundle_()
 
 
+@pytest.mark.parametrize("sign", ["x", "&", "a\\", "😀"])
+@pytest.mark.parametrize("style", ["node", "circuit"])
+def test_a_text_longer_than_graphviz_takes(sign: str, style: str, tmp_path: Path) -> None:
+    """A label, and the name of an operation: shortened in the picture, whole on the page."""
+    x = Value(2.0, sign * 10_000)
+    y = define("f" * 10_000, lambda x: x, lambda m, out, x: (1.0,))(x * x)
+    svg = draw(y, style=style).pipe("svg", encoding="utf-8")
+    assert svg.count(": data = ") >= 3
+    if sign == "x":
+        page = explain(y).save(tmp_path / "step.html").read_text(encoding="utf-8")
+        assert x.label in page
+
+
 def old_pygraphviz() -> types.ModuleType:
     """A version before 2.0, which needs the program dot as well."""
 
@@ -836,7 +849,7 @@ def test_a_pygraphviz_that_cannot_render(
 ) -> None:
     monkeypatch.setitem(sys.modules, "pygraphviz", old_pygraphviz())
     picture = draw(neuron()[0])
-    with pytest.raises(NoGraphvizError, match="pip install"):
+    with pytest.raises(NoGraphvizError, match=r"pip install .*says: Program dot not found"):
         picture.write(tmp_path / "step.svg")
     assert "text/plain" in picture._repr_mimebundle_()
 

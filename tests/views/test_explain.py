@@ -56,8 +56,8 @@ def test_a_square_has_two_contributions() -> None:
 def test_lines_to_follow_with_a_pencil() -> None:
     _, _, d = step_of_a_product()
     step = explain(d)
-    assert step.line(2) == "d = a × b = 2 × −3 = −6"
-    assert step.line(4) == "a.grad: 0 + upstream 1 × ∂d/∂a (= b) −3 = 0 + −3 → −3"
+    assert step.line(3) == "d = a × b = 2 × −3 = −6"
+    assert step.line(5) == "a.grad: 0 + upstream 1 × ∂d/∂a (= b) −3 = 0 + −3 → −3"
 
 
 def test_gradients_are_those_of_the_engine_and_no_grad_is_touched() -> None:
@@ -70,9 +70,9 @@ def test_gradients_are_those_of_the_engine_and_no_grad_is_touched() -> None:
 def test_states_can_be_had_in_any_order() -> None:
     _, _, d = step_of_a_product()
     step = explain(d)
-    assert step.state(0) == ([2.0, None, None], [None, None, None])
-    assert step.state(5) == ([2.0, -3.0, -6.0], [-3.0, 2.0, 1.0])
-    assert step.state(3) == ([2.0, -3.0, -6.0], [None, None, 1.0])
+    assert step.state(1) == ([2.0, None, None], [None, None, None])
+    assert step.state(6) == ([2.0, -3.0, -6.0], [-3.0, 2.0, 1.0])
+    assert step.state(4) == ([2.0, -3.0, -6.0], [None, None, 1.0])
 
 
 @pytest.mark.parametrize(
@@ -207,7 +207,7 @@ def test_without_a_terminal_play_prints_the_table(capsys: pytest.CaptureFixture[
 
 def test_a_screen_shows_the_event_and_the_state() -> None:
     _, _, d = step_of_a_product()
-    text = "\n".join(screen(explain(d), 4, 80, 24))
+    text = "\n".join(screen(explain(d), 5, 80, 24))
     assert "step 5 of 6 · backward" in text
     assert "a.grad: 0 + upstream 1" in text
     (active,) = [line for line in text.splitlines() if "▶" in line]
@@ -221,7 +221,7 @@ def test_a_screen_fits_the_terminal(columns: int, rows: int) -> None:
     for _ in range(100):
         y = y * x + 1.0
     step = explain(y)
-    for at in (0, 150, len(step) - 1):
+    for at in (1, 150, len(step)):
         lines = [re.sub(r"\x1b\[\d*m", "", line) for line in screen(step, at, columns, rows)]
         assert len(lines) <= rows
         assert max(map(len, lines)) <= columns
@@ -377,7 +377,7 @@ def test_an_explanation_keeps_only_its_own_graph_alive() -> None:
 def test_a_long_line_is_wrapped_and_not_cut() -> None:
     x = Value(1.0, label="a_rather_long_name_of_an_input")
     step = explain((x * x).tanh(), {})
-    text = re.sub(r"\x1b\[\d*m", "", "\n".join(screen(step, 4, 40, 24)))
+    text = re.sub(r"\x1b\[\d*m", "", "\n".join(screen(step, 5, 40, 24)))
     assert "→" in text
 
 

@@ -191,7 +191,7 @@ def network(*widths: int) -> Value:
 
 def line_of(step: Record, place: int) -> str:
     """The line of the record, but for constants, which have no name to begin a line with."""
-    event, line = step.events[place], step.line(place)
+    event, line = step.events[place], step.line(place + 1)
     if isinstance(event, Forward) and step.nodes[event.node].constant:
         return f"constant {number(step.nodes[event.node].value)}"
     if isinstance(event, Contribution) and step.nodes[event.operand].constant:
@@ -443,7 +443,7 @@ def same(x: float | None, y: float | None, scale: float = 0.0) -> bool:
 def check_every_step(browser: Browser, step: Record, scale: float = 0.0) -> None:
     """Every number of every step is Python's, in the picture, in memory and in words."""
     for count, (texts, values, gradients, line) in enumerate(browser.run(SHOWN, len(step))):
-        right_values, right_gradients = step.state(count - 1)
+        right_values, right_gradients = step.state(count)
         for shown, right in zip(map(read, values), right_values, strict=True):
             assert same(shown, right, scale), (count, shown, right)
         for shown, right in zip(map(read, gradients), right_gradients, strict=True):
@@ -728,7 +728,7 @@ def test_buttons_scrubber_and_table(browser: Browser) -> None:
     browser.click("#rows tr:nth-child(17) td:last-child")
     assert browser.step == 17
     assert browser.text("[aria-current] a") == "17"
-    assert browser.text("[aria-current] td:last-child") == record(neuron()).line(16)
+    assert browser.text("[aria-current] td:last-child") == record(neuron()).line(17)
     browser.press(" ")  # after a click the keys are the player's again
     assert browser.step == 18
 
@@ -953,7 +953,7 @@ def test_the_table_follows(browser: Browser) -> None:
     changed = record(neuron_with(w1=4.0), {"o": None})
     rows = browser.run("return [...document.querySelectorAll('#rows tr')].map(r => r.textContent)")
     assert len(rows) == len(changed)
-    assert rows[2] == "3" + changed.line(2)
+    assert rows[2] == "3" + changed.line(3)
 
 
 @pytest.mark.parametrize("power", [2, 6, 13])
@@ -1199,12 +1199,12 @@ def test_a_page_that_begins_with_a_mistake(
     assert MISTAKES[mistake] in browser.text("#aside")
     check_every_step(browser, wrong)
     table = "return [...document.querySelectorAll('#rows td:last-child')].map(x => x.textContent)"
-    lines = [wrong.line(place) for place in range(len(wrong))]
+    lines = [wrong.line(place) for place in range(1, len(wrong) + 1)]
     assert browser.run(table) == lines
     button.click()
     browser.wait(400)
     right = record(root)
-    assert browser.run(table) == [right.line(place) for place in range(len(right))]
+    assert browser.run(table) == [right.line(place) for place in range(1, len(right) + 1)]
     assert browser.text("#table-note") == ""
     check_every_step(browser, right)
     button.click()
@@ -1507,7 +1507,7 @@ def test_without_javascript(browser: Browser) -> None:
         browser.open(page(neuron()))
         browser.find("summary").click()
         assert browser.find("#rows").is_displayed()
-        assert record(neuron()).line(12) in browser.find("#rows").text
+        assert record(neuron()).line(13) in browser.find("#rows").text
         assert browser.find(".view [data-node='0'] .grad").text == "−1.5"
         assert browser.find(".notice").is_displayed()
     finally:

@@ -195,7 +195,7 @@ def check_told(told: dict[str, Any], step: Record) -> None:
             right = (event.upstream, event.local, event.contribution, event.before, event.after)
             assert all(map(same, map(read, numbers), right))
     for when, reached in enumerate(told["reached"]):
-        assert all(map(same, map(read, reached), step.state(when - 1)[1])), when
+        assert all(map(same, map(read, reached), step.state(when)[1])), when
 
 
 def check_every_mistake(javascript: Runner, root: Value) -> None:
@@ -233,7 +233,7 @@ def test_other_values(javascript: Runner, seed: int) -> None:
     given["cases"] = [[changes, mistake] for mistake in mistakes]
     for told, mistake in zip(javascript(TOLD, given), mistakes, strict=True):
         step = record(program_root(program, leaves), mistake=mistake)
-        values, gradients = step.state(len(step) - 1)
+        values, gradients = step.state(len(step))
         assert all(same(read(x), y, 1.0) for x, y in zip(told["values"], values, strict=True))
         reached = told["reached"][-1]
         assert all(same(read(x), y, 1.0) for x, y in zip(reached, gradients, strict=True))

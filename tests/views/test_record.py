@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import html
 import math
+import re
 import struct
 import unicodedata
 from collections import Counter
@@ -11,12 +13,13 @@ from typing import Any
 import pytest
 from graphs import MICROGRANT, random_program, run
 
-from microgrant import Value, define, topological_order
+from microgrant import Value, define, explain, topological_order
 from microgrant.engine import NO_GRADIENT
 from microgrant.nn import MLP, Module, Neuron
 from microgrant.views import MISTAKES, Contribution, Forward, Record, Seed, record
 from microgrant.views.graph import Graph
 from microgrant.views.naming import LARGEST_SEARCHED
+from microgrant.views.player import page
 
 GRAPHS = range(200)
 
@@ -512,9 +515,22 @@ def test_what_goes_in_without_a_name_is_no_constant() -> None:
 
 def test_a_state_that_there_is_not() -> None:
     step = record(Value(1.0, "x").exp())
-    assert step.state(-1) == ([None, None], [None, None])
-    with pytest.raises(IndexError, match="the step has 4 events, but got number 4"):
-        step.state(4)
+    assert step.state(0) == ([None, None], [None, None])
+    for number in (-1, 5):
+        with pytest.raises(IndexError, match=f"the steps are numbered 0 to 4, but got {number}"):
+            step.state(number)
+
+
+def test_a_line_has_the_number_of_the_step_on_the_page() -> None:
+    x, a = Value(2.0, "x"), Value(3.0, "a")
+    step = explain((x * a).exp())
+    rows = re.findall(r'href="#step=(\d+)">.*?<td>(.*?)</td>', page(step.root))
+    assert [(int(number), html.unescape(line)) for number, line in rows] == [
+        (number, step.line(number)) for number in range(1, len(step) + 1)
+    ]
+    for number in (0, len(step) + 1):
+        with pytest.raises(IndexError, match="the steps are numbered 1 to 8, but got"):
+            step.line(number)
 
 
 @pytest.mark.parametrize("names", [[1.0], ("x",), 3])

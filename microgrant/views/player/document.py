@@ -84,7 +84,7 @@ def page_of(graph: Graph, step: Record, title: str = "") -> str:
     plan, spelling = Plan(graph, step), spell_operations(graph)
     layouts = lay_out(plan)
     title = clean(title) or f"{plan.names[-1]}: one step of backpropagation"
-    _, gradients = step.state(len(step) - 1)
+    _, gradients = step.state(len(step))
     pictures = [picture(plan, layout, gradients) for layout in layouts]
     style = _palette() + _file("player.css")
     operations = javascript(spelling.functions)
@@ -212,7 +212,7 @@ def _json(data: Any) -> str:
 def _rows(step: Record) -> Iterator[str]:
     """The table of the step: one row for each event."""
     for count, event in enumerate(step, 1):
-        half, line = "forward" if isinstance(event, Forward) else "backward", step.line(count - 1)
+        half, line = "forward" if isinstance(event, Forward) else "backward", step.line(count)
         # The row of a constant is there, since steps are counted, but it is quiet; and 1.1.grad is
         # not taken for a name.
         if step.about_constant(event):

@@ -1,0 +1,108 @@
+"""What people write who come from PyTorch, JAX or Keras, and what it is called here.
+
+There is nothing to call here. With this module a class can say
+
+- what an attribute is called here:     state_dict = Missing("save(model, path) writes it")
+- and that setting it does nothing:     lr = Refused("it is called learning_rate here")
+- what an argument is called here:      refuse("SGD", habits, LEARNING)
+
+`hasattr` says that there is no such attribute. A `__getattr__` would do that too, but for a class
+that has one Python looks up every attribute more slowly: a step of a network took half as long
+again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, NoReturn
+
+__all__ = ["Habits", "Missing", "Refused", "refuse"]
+
+
+class Missing:
+    """An attribute that is not there: who asks for it is told what to write instead."""
+
+    def __init__(self, advice: str) -> None:
+        self.advice = advice
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self.name = name
+
+    def __get__(self, thing: object, owner: type) -> NoReturn:
+        raise AttributeError(
+            f"{owner.__name__!r} object has no attribute {self.name!r}: {self.advice}"
+        )
+
+
+class Refused(Missing):
+    """An attribute that is not there, and which to set would do nothing, without a word."""
+
+    def __set__(self, thing: object, value: object) -> NoReturn:
+        self.__get__(thing, type(thing))
+
+
+def refuse(function: str, given: Mapping[str, object], advice: Mapping[str, str]) -> None:
+    """A TypeError, if keywords were given that the function does not have; in Python's words, and
+    with a word about the first of them, where there is one.
+
+    >>> refuse("SGD", {"lr": 0.1}, {"lr": "it is called learning_rate here"})
+    Traceback (most recent call last):
+        ...
+    TypeError: SGD() got an unexpected keyword argument 'lr': it is called learning_rate here
+    """
+    for name in given:
+        more = f": {advice[name]}" if name in advice else ""
+        raise TypeError(f"{function}() got an unexpected keyword argument {name!r}{more}")
+
+
+NUMBER = "it is one number of Python's, v.data, and v.item() is the same"
+SCALAR = "a Value is one number, and has no shape: lists of Values stand for vectors"
+DEVICE = "there are no devices; microgrant.compile makes native code of a graph"
+ALWAYS = (
+    "a gradient is computed for all that a result depends on. To keep a parameter as it is, leave "
+    "it out of those of the optimiser; to keep its gradient out of a result, use v.detach()"
+)
+SUM = "a Value is one number: of a list of them it is sum(values), or sum(values) / len(values)"
+
+
+class Habits:
+    """What a `Value` is asked for by who takes it for a tensor."""
+
+    __slots__ = ()
+
+    if not TYPE_CHECKING:  # there, it is an error anyway
+        numpy = Missing(NUMBER)
+        tolist = Missing(NUMBER)
+        T = Missing(SCALAR)
+        shape = Missing(SCALAR)
+        size = Missing(SCALAR)
+        view = Missing(SCALAR)
+        reshape = Missing(SCALAR)
+        device = Missing(DEVICE)
+        to = Missing(DEVICE)
+        cpu = Missing(DEVICE)
+        cuda = Missing(DEVICE)
+        requires_grad = Refused(ALWAYS)
+        requires_grad_ = Missing(ALWAYS)
+        retain_grad = Missing("every Value of a graph keeps its gradient")
+        grad_fn = Missing("v.operation and v.operands say what it was computed by, and from what")
+        is_leaf = Missing("of a leaf, v.operation is None")
+        clone = Missing("copy.copy(v) is another node with the same record, +v is v itself")
+        sum = Missing(SUM)
+        mean = Missing(SUM)
+        pow = Missing("it is written v ** n")
+        square = Missing("it is written v ** 2")
+        abs = Missing("it is written abs(v)")
+
+        def __dir__(self) -> list[str]:
+            """Without what is not there: this is what editors propose."""
+            return [x for x in object.__dir__(self) if x not in vars(Habits) or x[:2] == "__"]
+
+
+GRAD: Mapping[str, str] = {
+    "retain_graph": "a graph is always kept, and backward may be called again",
+    "create_graph": "grad(y, xs, create_graph=True) makes derivatives that can be differentiated",
+    "allow_unused": "where y does not depend on x, the derivative is 0",
+    "grad_outputs": "multiply y by it, and differentiate the product",
+}
+"""Arguments of PyTorch's `backward` and `grad`, with what to do here."""
