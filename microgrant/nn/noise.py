@@ -25,7 +25,7 @@ def noise_in(*values: Any) -> list[Noise]:
 
     List it among the inputs of `compile`, and each row brings noise of its own.
 
-    >>> from microgrant import compile
+    >>> from microgrant import Value, compile
     >>> x = Value(1.0)
     >>> y = Dropout(0.5)(x)
     >>> predict = compile(y, inputs=[x, *noise_in(y)])
