@@ -778,6 +778,7 @@ else:
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGINT for one process")
+@pytest.mark.slow
 @pytest.mark.parametrize("cores", [1, 2])
 def test_ctrl_c_is_heard_during_a_run(np: Any, cores: int) -> None:
     pytest.importorskip("llvmlite", reason="llvmlite is not installed")
