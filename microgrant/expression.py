@@ -82,13 +82,19 @@ MEANT = {
     "sec": "1 / cos(x)", "csc": "1 / sin(x)", "sinus": "sin(x)", "cosinus": "cos(x)",
     "lg": "log10(x)", "ld": "log2(x)", "lb": "log2(x)", "logit": "log(x / (1 - x))",
     "pow10": "10 ** x", "pow2": "2 ** x", "power": "a ** b", "sqr": "x ** 2", "square": "x ** 2",
-    "cube": "x ** 3", "cbrt": "x ** (1 / 3)", "root": "x ** (1 / n)", "reciprocal": "1 / x",
-    "inv": "1 / x", "fabs": "abs(x)", "absolute": "abs(x)", "sgn": "sign(x)", "signum": "sign(x)",
+    "cube": "x ** 3", "cbrt": "sign(x) * abs(x) ** (1 / 3)", "root": "x ** (1 / n)",
+    "reciprocal": "1 / x", "inv": "1 / x", "fabs": "abs(x)", "absolute": "abs(x)",
+    "sgn": "sign(x)", "signum": "sign(x)",
     "ceil": "-floor(-x)", "round": "floor(x + 0.5)", "step": "(sign(x) + 1) / 2",
     "heaviside": "(sign(x) + 1) / 2", "logistic": "sigmoid(x)", "expit": "sigmoid(x)",
     "sig": "sigmoid(x)", "lrelu": "leaky_relu(x)", "swish": "silu(x)", "rectifier": "relu(x)",
     "relu6": "min(max(x, 0), 6)", "softsign": "x / (1 + abs(x))", "clip": "min(max(x, a), b)",
-    "clamp": "min(max(x, a), b)", "gaussian": "exp(-x ** 2)",
+    "clamp": "min(max(x, a), b)", "gaussian": "exp(-x ** 2)", "exp10": "10 ** x",
+    "tangent": "tan(x)", "cosine": "cos(x)", "sine": "sin(x)", "ctg": "cos(x) / sin(x)",
+    "coth": "1 / tanh(x)", "sech": "1 / cosh(x)", "csch": "1 / sinh(x)", "sinc": "sin(x) / x",
+    "acot": "atan(1 / x)", "arccot": "atan(1 / x)", "sigm": "sigmoid(x)", "mod": "a % b",
+    "fmod": "a % b", "remainder": "a % b", "trunc": "sign(x) * floor(abs(x))",
+    "int": "sign(x) * floor(abs(x))", "celu": "elu(x)",
 }  # fmt: skip
 # The same of what takes a list, written out for two or three numbers.
 OF_LISTS = {
@@ -413,7 +419,7 @@ def _no_function(name: str) -> str:
         return f"{wrong}: write {MEANT[plain]}"
     if plain in OF_LISTS:
         return f"{wrong}: an expression has no lists, so write it out, {OF_LISTS[plain]}"
-    near = [word for word in FUNCTIONS if _with_a_slip(plain) & _with_a_slip(_plain(word))]
+    near = [word for word in FUNCTIONS if _is_near(plain, _plain(word))]
     if near:  # MIN is min, and only then near to sin; tahn has the letters of tanh, and not of tan
         best = min(near, key=lambda word: (_plain(word) != plain, sorted(word) != sorted(plain)))
         return f"{wrong}: did you mean {best}?"
@@ -423,6 +429,12 @@ def _no_function(name: str) -> str:
 
 def _plain(name: str) -> str:
     return name.lower().replace("_", "")
+
+
+def _is_near(name: str, word: str) -> bool:
+    """Whether one is the other, or the other with a slip; a short name is near to everything."""
+    slip = len(name) > 3 and name[0] == word[0] and _with_a_slip(name) & _with_a_slip(word)
+    return name == word or bool(slip)
 
 
 def _with_a_slip(word: str) -> set[str]:

@@ -25,6 +25,8 @@ def write_file(target: Path, data: bytes) -> None:
         _write_beside(Path(os.path.realpath(target)), data)
     except OSError as error:  # about a file that the user never named
         raise type(error)(error.errno, error.strerror, str(target)) from None
+    except ValueError:  # of a name that no file can have
+        raise OSError(errno.EINVAL, os.strerror(errno.EINVAL), str(target)) from None
 
 
 def _write_beside(target: Path, data: bytes) -> None:

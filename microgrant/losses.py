@@ -66,17 +66,19 @@ def binary_cross_entropy(logits: Numbers, targets: Numbers) -> Value:
     >>> loss, logit.grad
     (Value(data=1000.0, grad=1.0), -1.0)
     """
-    return _mean([_binary_cross_entropy(z, t) for z, t in _pairs(logits, targets)])
+    pairs = _pairs(logits, targets)
+    for place, (_, target) in enumerate(pairs):
+        if not isinstance(target, Value) and not 0 <= target <= 1:
+            wrong = _in_its_place(target, place, pairs)
+            raise ValueError(f"binary_cross_entropy needs targets from 0 to 1, but {wrong}")
+    return _mean([_binary_cross_entropy(z, t) for z, t in pairs])
 
 
 def _binary_cross_entropy(logit: Value, target: Value | float) -> Value:
     # −log σ(z) is softplus(−z), which cannot overflow. The shorter softplus(z) − t·z would lose
     # every digit of a small loss and of its derivative.
-    if not isinstance(target, Value):
-        if not 0 <= target <= 1:
-            raise ValueError(f"binary_cross_entropy needs targets from 0 to 1, but got {target}")
-        if target in (0, 1):  # one of the two terms is nothing
-            return (-logit if target else logit).softplus()
+    if not isinstance(target, Value) and target in (0, 1):  # one of the two terms is nothing
+        return (-logit if target else logit).softplus()
     return target * (-logit).softplus() + (1 - target) * logit.softplus()
 
 
@@ -118,10 +120,11 @@ def hinge(scores: Numbers, targets: Numbers) -> Value:
     Value(data=0.25, grad=0.0)
     """
     pairs = _pairs(scores, targets)
-    for _, target in pairs:
+    for place, (_, target) in enumerate(pairs):
         if not isinstance(target, Value) and target not in (-1, 1):
             raise ValueError(
-                f"hinge needs targets of -1 and 1, but got {target}: of 0 and 1, "
+                f"hinge needs targets of -1 and 1, but {_in_its_place(target, place, pairs)}: of "
+                "0 and 1, "
                 "2 * target - 1 makes them"
             )
     return _mean([(1 - target * score).relu() for score, target in pairs])
@@ -181,7 +184,7 @@ def log_softmax(logits: Iterable[Number]) -> list[Value]:
 def logsumexp(logits: Iterable[Number]) -> Value:
     """log Σ exp(z), a maximum with its corners rounded: its derivatives are softmax(logits).
 
-    All −inf make −inf, and inf makes inf, as in PyTorch; the derivatives are nan there.
+    All −inf make −inf, and inf makes inf; its derivative by these is nan, as in PyTorch.
 
     >>> x, y = Value(1000.0), Value(1000.0)
     >>> total = logsumexp([x, y])
@@ -243,6 +246,11 @@ def _pairs(outputs: Numbers, targets: Numbers) -> list[tuple[Value, Value | floa
         (as_value(output), target if isinstance(target, Value) else as_number(target))
         for output, target in zip(of, to, strict=True)
     ]
+
+
+def _in_its_place(target: float, place: int, pairs: list[Any]) -> str:
+    """A target that does not fit, as a message has it; with its place, where there are several."""
+    return f"targets[{place}] is {target}" if len(pairs) > 1 else f"got {target}"
 
 
 def _class_or_probabilities(target: Any, classes: int) -> int | list[Value | float]:

@@ -240,8 +240,13 @@ def _erf(orders: Orders, x: Any) -> Any:
     return (mpmath.erf(x), bell, -2 * x * bell, (4 * x * x - 2) * bell)[orders[0]]
 
 
+def _normal_cdf(orders: Orders, x: Any) -> Any:
+    bell = mpmath.npdf(x)
+    return (erfc(-x / mpmath.sqrt(2)) / 2, bell, -x * bell, (x * x - 1) * bell)[orders[0]]
+
+
 def _gelu(orders: Orders, x: Any) -> Any:
-    bell, below = mpmath.npdf(x), erfc(-x / mpmath.sqrt(2)) / 2
+    below, bell = _normal_cdf((0,), x), mpmath.npdf(x)
     return (x * below, below + x * bell, (2 - x * x) * bell, (x**3 - 4 * x) * bell)[orders[0]]
 
 
@@ -292,6 +297,7 @@ EXACT: dict[str, Callable[..., Any]] = {
     "atanh": _arc(mpmath.atanh, 1, -1, -1),
     "erf": _erf,
     "erfc": lambda orders, x: -_erf(orders, x) if any(orders) else erfc(x),
+    "normal_cdf": _normal_cdf,
     "gelu": _gelu,
     "silu": _silu,
     "hypot": _hypot,

@@ -69,6 +69,7 @@ SAFE: dict[str, Callable[..., bool]] = {
     "atanh": lambda x: abs(x) < 0.9,
     "erf": lambda x: abs(x) < 3,
     "erfc": lambda x: abs(x) < 3,
+    "normal_cdf": lambda x: abs(x) < 3,
     "gelu": lambda x: abs(x) < 3,
     "silu": lambda x: True,
     "hypot": lambda a, b: FLOATS.hypot(a, b) > 0.2,
@@ -166,6 +167,7 @@ def torch_spelling(torch: Any) -> Spelling:
     return OPERATORS | {
         **{name: getattr(torch, name) for name in unary.split()},
         **{name: getattr(torch.nn.functional, name) for name in ("gelu", "silu")},
+        "normal_cdf": torch.special.ndtr,
         "mod": lambda a, b: torch.remainder(tensor(a), tensor(b)),
         "atan2": lambda a, b: torch.atan2(tensor(a), tensor(b)),
         "hypot": lambda a, b: torch.hypot(tensor(a), tensor(b)),
@@ -187,6 +189,7 @@ def mpmath_spelling(mpmath: Any) -> Spelling:
         "pow": mpmath.power,
         "log2": lambda x: mpmath.log(x, 2),
         "exp2": lambda x: mpmath.power(2, x),
+        "normal_cdf": lambda x: mpmath.erfc(-x / mpmath.sqrt(2)) / 2,
         "gelu": lambda x: x * mpmath.erfc(-x / mpmath.sqrt(2)) / 2,
         "silu": lambda x: x / (1 + mpmath.exp(-x)),
         "mod": lambda a, b: a - b * mpmath.floor(a / b),

@@ -259,10 +259,7 @@ def same(found: list[float], right: list[float]) -> bool:
 def test_corners_are_those_of_torch_and_jax(
     part: Callable[[list[Any]], Any], numbers: list[float]
 ) -> None:
-    """Values, and derivatives; but beside inf, a derivative of logsumexp is nan where theirs is 0.
-
-    This was measured with PyTorch 2.13 and JAX 0.10.2, which agree.
-    """
+    """Values, and derivatives: as measured with PyTorch 2.13 and JAX 0.10.2, which agree."""
     torch = pytest.importorskip("torch", reason="PyTorch is not installed")
     tensor = torch.tensor(numbers, dtype=torch.float64, requires_grad=True)
     theirs = getattr(torch, part.__name__)(tensor, 0).reshape(-1)
@@ -272,10 +269,7 @@ def test_corners_are_those_of_torch_and_jax(
         leaves = [Value(x) for x in numbers]
         found = gradients(parts_of(part, leaves)[i], leaves)
         (right,) = torch.autograd.grad(theirs[i], tensor, retain_graph=True)
-        expected = right.tolist()
-        if part is logsumexp and INF in numbers:
-            expected = [NAN] * len(numbers)
-        assert same(found, expected)
+        assert same(found, right.tolist())
 
 
 def test_corners_by_hand() -> None:
@@ -529,7 +523,7 @@ def test_nan_and_infinity_go_through(bad: float) -> None:
         (lambda: binary_cross_entropy(0.5, -1), ValueError, r"targets from 0 to 1, but got -1\.0"),
         (lambda: binary_cross_entropy([0.5], [1.1]), ValueError, "targets from 0 to 1"),
         (lambda: binary_cross_entropy(0.5, math.nan), ValueError, "from 0 to 1, but got nan"),
-        (lambda: hinge([0.5, 1.0], [1, 0]), ValueError, r"-1 and 1, but got 0\.0: .*2 \* target"),
+        (lambda: hinge([0.5, 1.0], [1, 0]), ValueError, r"but targets\[1\] is 0\.0: .*2 \* target"),
         (lambda: hinge(0.5, 0.5), ValueError, "targets of -1 and 1"),
         (lambda: cross_entropy([1.0, 2.0], 2), ValueError, "numbered 0 to 1, but got class 2"),
         (lambda: cross_entropy([1.0, 2.0], -1), ValueError, "numbered 0 to 1, but got class -1"),

@@ -377,6 +377,9 @@ class Program:
             yield operation.if_true, self.emit("where", chosen, upstream, 0.0)
             yield operation.if_false, self.emit("where", chosen, 0.0, upstream)
             return
+        if operation is FAMILIES["detach"]():  # not 0 times the upstream, which may be inf
+            yield value.operands[0], self.constant(0.0)
+            return
         registers = tuple(map(self.register_of, (value, *value.operands)))
         try:
             partials = operation.partials(self._rules, *registers)

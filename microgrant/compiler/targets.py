@@ -40,7 +40,7 @@ def checked_target(target: str, *others: str) -> str:
     ValueError: the target is "auto", "native" or "python", but got 'gpu'
     """
     names = ["auto", *MACHINES, *others]
-    if target not in names:
+    if not isinstance(target, str) or target not in names:
         *first, last = (f'"{name}"' for name in names)
         raise ValueError(f"the target is {', '.join(first)} or {last}, but got {target!r}")
     return target

@@ -46,16 +46,17 @@ def as_number(x: object, name: str = "") -> float:
                 "the integer is too large for a float, whose largest is 1.8e308: "
                 "scale it down, or pass math.inf"
             ) from None
-    if getattr(x, "ndim", None) == 0 and hasattr(x, "item"):  # a scalar of NumPy or PyTorch
-        return as_number(x.item(), name)
-    if hasattr(x, "backward"):  # a Value, or another library's
+    scalar = getattr(x, "ndim", None) == 0 and hasattr(x, "item")  # of NumPy or PyTorch
+    if scalar and not isinstance(x, numbers.Complex):
+        return as_number(x.item(), name)  # type: ignore[attr-defined]
+    if isinstance(x, numbers.Complex):
+        advice = "take its .real or .imag"
+    elif hasattr(x, "backward"):  # a Value, or another library's
         advice = "use the Value itself, or its .data for a number that is cut from the graph"
     elif isinstance(x, (list, tuple)) or hasattr(x, "ndim"):
         advice = "make one Value for each number: [Value(x) for x in data]"
     elif isinstance(x, str):
         advice = "float(text) makes a number of a text"
-    elif isinstance(x, complex):
-        advice = "take its .real or .imag"
     elif x is None:
         advice = "is an entry missing, or a `return` where it comes from?"
     elif type(x).__name__ in ("NAType", "NaTType"):  # of pandas

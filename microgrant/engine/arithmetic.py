@@ -155,9 +155,8 @@ class Arithmetic(Ufuncs, Habits, Operators["V | RealNumber", "V", Condition], Ge
         return self._label
 
     @label.setter
-    def label(self, text: str | None) -> None:
-        label = "" if text is None else as_label(text)
-        self._label = label  # type: ignore[misc]  # a Value has room for notes
+    def label(self: Any, text: str | None) -> None:  # Any: a Value has room for notes
+        self._label = "" if text is None else as_label(text)
 
     @property
     def _op(self) -> str:

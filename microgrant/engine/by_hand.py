@@ -20,7 +20,7 @@ from functools import lru_cache
 from functools import partial as bind
 from typing import Any, NoReturn, TypeAlias
 
-from ..ops.table import SUM, Operation
+from ..ops.table import SUM, Operation, detach
 from .arguments import as_number, shown
 from .conditions import is_node
 from .modes import inside, watch
@@ -149,8 +149,9 @@ def give_function(result: Node, function: Function) -> None:
 
 def hand_on(result: Node, operands: tuple[Node, ...], partials: tuple[float, ...]) -> None:
     """The chain rule for one result: add its gradient, times each partial, to the operand's."""
-    for operand, partial in zip(operands, partials, strict=True):
-        operand._grad += partial * result._grad
+    if result.operation is not detach():
+        for operand, partial in zip(operands, partials, strict=True):
+            operand._grad += partial * result._grad
 
 
 def added(result: Node, upstream: float) -> tuple[float, ...]:

@@ -24,8 +24,8 @@ from .value import Number, Value, as_value
 
 __all__ = ["acos", "acosh", "asin", "asinh", "atan", "atan2", "atanh", "cos", "cosh", "elu"]
 __all__ += ["erf", "erfc", "exp", "exp2", "expm1", "floor", "gelu", "hypot", "leaky_relu", "log"]
-__all__ += ["log1p", "log2", "log10", "maximum", "minimum", "relu", "sigmoid", "sign", "silu"]
-__all__ += ["sin", "sinh", "softplus", "sqrt", "tan", "tanh"]
+__all__ += ["log1p", "log2", "log10", "maximum", "minimum", "normal_cdf", "relu", "sigmoid"]
+__all__ += ["sign", "silu", "sin", "sinh", "softplus", "sqrt", "tan", "tanh"]
 
 
 def _function(name: str) -> Callable[[Number], Value]:
@@ -167,8 +167,17 @@ def floor(x: Number) -> Value:
     return apply(OPERATIONS["floor"], x)
 
 
+def normal_cdf(x: Number) -> Value:
+    """The probability that a normal random number is below x, of mean 0 and variance 1.
+
+    >>> print(f"{normal_cdf(0.0):.4f} {normal_cdf(-1.96):.4f}")
+    0.5000 0.0250
+    """
+    return apply(OPERATIONS["normal_cdf"], x)
+
+
 def gelu(x: Number) -> Value:
-    """x times the probability that a normal random number is below x (Hendrycks and Gimpel 2016).
+    """x·normal_cdf(x), a ReLU with a soft bend (Hendrycks and Gimpel 2016).
 
     >>> print(f"{gelu(-1.0):.4f} {gelu(2.0):.4f}")
     -0.1587 1.9545

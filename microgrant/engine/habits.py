@@ -30,7 +30,8 @@ class Missing:
 
     def __get__(self, thing: object, owner: type) -> NoReturn:
         raise AttributeError(
-            f"{owner.__name__!r} object has no attribute {self.name!r}: {self.advice}"
+            f"{owner.__name__!r} object has no attribute {self.name!r}: "
+            + self.advice.format(name=self.name)
         )
 
 
@@ -62,6 +63,7 @@ ALWAYS = (
     "a gradient is computed for all that a result depends on. To keep a parameter as it is, leave "
     "it out of those of the optimiser; to keep its gradient out of a result, use v.detach()"
 )
+FUNCTION = "it is a function of microgrant, as in microgrant.{name}(v)"
 SUM = "a Value is one number: of a list of them it is sum(values), or sum(values) / len(values)"
 
 
@@ -93,6 +95,25 @@ class Habits:
         pow = Missing("it is written v ** n")
         square = Missing("it is written v ** 2")
         abs = Missing("it is written abs(v)")
+        mul = Missing("it is written v * w")
+        dtype = Missing("the data of a Value are a float of Python's, of 64 bits")
+        acos = Missing(FUNCTION)
+        acosh = Missing(FUNCTION)
+        asin = Missing(FUNCTION)
+        asinh = Missing(FUNCTION)
+        atan = Missing(FUNCTION)
+        atan2 = Missing(FUNCTION)
+        atanh = Missing(FUNCTION)
+        elu = Missing(FUNCTION)
+        erf = Missing(FUNCTION)
+        erfc = Missing(FUNCTION)
+        floor = Missing(FUNCTION)
+        gelu = Missing(FUNCTION)
+        leaky_relu = Missing(FUNCTION)
+        sign = Missing(FUNCTION)
+        silu = Missing(FUNCTION)
+        clamp = Missing("it is called clip here")
+        softmax = Missing("it is a function of a list: microgrant.softmax(values)")
 
         def __dir__(self) -> list[str]:
             """Without what is not there: this is what editors propose."""

@@ -19,11 +19,17 @@ import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextvars import ContextVar
 from functools import wraps
-from inspect import CO_GENERATOR, isgeneratorfunction
+from inspect import (
+    CO_ASYNC_GENERATOR,
+    CO_GENERATOR,
+    isasyncgenfunction,
+    iscoroutinefunction,
+    isgeneratorfunction,
+)
 from types import FrameType
-from typing import Any, TypeVar, overload
+from typing import Any, TypeVar, cast, overload
 
-from ..ops.table import Operation
+from ..ops.table import Operation, detach
 from .node import Node
 
 __all__ = ["AnomalyError", "detect_anomaly", "no_grad"]
@@ -72,7 +78,10 @@ class Mode:
         self._blocks.append(block)
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        block = self._blocks.pop()
+        # That of this thread: one `no_grad()` may be entered in several, and again within itself.
+        own = [block for block in _entered.get() if block in self._blocks]
+        block = own[-1] if own else self._blocks[-1]
+        self._blocks.remove(block)
         open_blocks.remove(block)
         anomaly = _first(block.ends.values()) if block.ends else ""
         block.generator, block.ends = None, {}  # the context may refer to it for longer
@@ -81,7 +90,7 @@ class Mode:
 
     def __call__(self, function: F) -> F:
         """The function, each call of which is such a block; of a generator, each of its runs."""
-        if not callable(function):
+        if not callable(function) or isinstance(function, type):
             raise TypeError(f"{self._mode} is for a block or a function, but got {function!r}")
 
         @wraps(function)
@@ -94,8 +103,24 @@ class Mode:
             with Mode(self._mode):
                 return (yield from function(*args, **named))
 
-        chosen: Any = generator_in_block if isgeneratorfunction(function) else in_block
-        return chosen  # type: ignore[no-any-return]
+        @wraps(function)
+        async def coroutine_in_block(*args: Any, **named: Any) -> Any:
+            with Mode(self._mode):
+                return await function(*args, **named)
+
+        @wraps(function)
+        async def async_generator_in_block(*args: Any, **named: Any) -> Any:
+            with Mode(self._mode):
+                async for x in function(*args, **named):
+                    yield x
+
+        kinds: dict[Callable[[object], bool], Any] = {
+            isgeneratorfunction: generator_in_block,
+            iscoroutinefunction: coroutine_in_block,
+            isasyncgenfunction: async_generator_in_block,
+        }
+        made = next((each for is_one, each in kinds.items() if is_one(function)), in_block)
+        return cast(F, made)
 
 
 def _generators_frame() -> FrameType | None:
@@ -107,7 +132,7 @@ def _generators_frame() -> FrameType | None:
         if not (makes_block or _is_contextlibs(frame)):
             break
         frame = frame.f_back
-    return frame if frame.f_code.co_flags & CO_GENERATOR else None
+    return frame if frame.f_code.co_flags & (CO_GENERATOR | CO_ASYNC_GENERATOR) else None
 
 
 def _is_contextlibs(frame: FrameType) -> bool:
@@ -240,6 +265,8 @@ def check_gradients(order: Sequence[Node], seed: float) -> None:
     gradients = dict.fromkeys(order, 0.0)
     gradients[order[-1]] = seed
     for node in reversed(order):
+        if node.operation is detach():
+            continue
         upstream = gradients[node]
         made = f", made by {node._made_at}" if hasattr(node, "_made_at") else ""
         if not math.isfinite(upstream):

@@ -35,7 +35,6 @@ class Node(Protocol):
     """A number, and the record of how it was computed; see `Value`."""
 
     grad: float
-    label: str
     operation: Operation | None
     _decided_at: str
     _grad: float  # what `grad` reads, without the call of a property
@@ -52,6 +51,10 @@ class Node(Protocol):
     @property
     def _backward(self) -> Callable[[], Any]:
         """What hands its gradient on."""
+
+    @property
+    def label(self) -> str:
+        """A name for drawings."""
 
     @property
     def data(self) -> float:

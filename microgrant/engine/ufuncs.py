@@ -12,6 +12,9 @@ Where it has no need of one and compares, for ``np.maximum(A, B)``, ``np.clip(A,
 `if` does: for what is to be compiled, go through the arrays, ``[a.maximum(b) for a, b in
 zip(A, B)]``.
 
+Type checkers know the functions of one Value only: of two, write ``a.maximum(b)`` and
+``microgrant.hypot(a, b)``.
+
 An array without dimensions, such as ``np.where(v > 0, v, w)`` returns, is taken for the Value that
 it holds, wherever one is wanted; ``.item()`` takes it out.
 """
@@ -22,10 +25,11 @@ import operator
 from collections.abc import Callable
 from functools import lru_cache
 from functools import partial as bind
+from numbers import Number
 from typing import TYPE_CHECKING, Any
 
 from ..ops.table import OPERATIONS
-from .arguments import unboxed
+from .arguments import as_number, unboxed
 
 __all__ = ["Ufuncs"]
 
@@ -104,7 +108,7 @@ class Ufuncs:
     def __array_ufunc__(self: Any, ufunc: Any, method: str, *inputs: Any, **settings: Any) -> Any:
         """What NumPy does with a Value: ``np.exp(v)``, ``np.maximum(a, b)``, an array times v."""
         if method == "__call__" and not settings:
-            numbers = [x if isinstance(x, Ufuncs) else unboxed(x) for x in inputs]
+            numbers = [x if isinstance(x, Ufuncs) else _plain(x) for x in inputs]
             function = _of_numbers(ufunc, self._apply)
             if function and all(isinstance(x, (Ufuncs, float, int)) for x in numbers):
                 return function(*numbers)
@@ -119,6 +123,12 @@ class Ufuncs:
 
 
 NAMES = {name: x for name, x in vars(Ufuncs).items() if isinstance(x, Named)}
+
+
+def _plain(x: Any) -> Any:
+    """A number of NumPy's as one of Python's, however many bits it has; all else as it is."""
+    x = unboxed(x)
+    return as_number(x) if isinstance(x, Number) else x
 
 
 def _boxed(value: Ufuncs) -> Any:

@@ -17,6 +17,7 @@ from collections.abc import Sequence
 from typing import Any, TypeAlias
 
 from ..ops.table import FLOATS, OPERATIONS, Operation
+from ..ops.table import detach as detached
 from .arguments import RealNumber, as_number, shown, unboxed
 from .arithmetic import Arithmetic, is_operand
 from .by_hand import added, record_by_hand
@@ -27,7 +28,7 @@ from .node import NO_GRADIENT
 
 __all__ = ["NO_GRADIENT", "Value", "as_value", "topological_order"]
 
-ADD, MUL = OPERATIONS["add"], OPERATIONS["mul"]
+ADD, MUL, DETACH = OPERATIONS["add"], OPERATIONS["mul"], detached()
 new = object.__new__  # without __init__, which looks at what a user gave
 
 
@@ -211,6 +212,8 @@ class Value(Arithmetic["Value"]):
                 if right.__class__ is not tuple:
                     left._grad += node._left_partial * upstream  # type: ignore[union-attr]
                     right._grad += node._right_partial * upstream
+                elif node.operation is DETACH:
+                    pass  # not 0 times the upstream, which may be inf
                 elif node._left_partial is None:  # computed by hand
                     node._backward()
                 else:

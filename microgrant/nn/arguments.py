@@ -66,6 +66,6 @@ def inputs_of(module: object, x: Any, width: int, what: str = "input") -> list[V
 
 def one_of(name: str, given: Any, known: Iterable[str]) -> str:
     """What was given, if it is known; else a ValueError that lists what is."""
-    if given not in tuple(known):
+    if not isinstance(given, str) or given not in tuple(known):  # an array is equal to none
         raise ValueError(f"the {name} is one of {', '.join(known)}, but got {given!r}")
     return str(given)

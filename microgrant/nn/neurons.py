@@ -148,6 +148,10 @@ class Sequential(Module):
         for module in modules:
             if not isinstance(module, Module):
                 advice = ": Elementwise(function) is a module" * callable(module)
+                if isinstance(module, type):
+                    advice = f": make one of it, as in {module.__name__}(…)"
+                elif isinstance(module, (list, tuple)):
+                    advice = ": Sequential(*modules) takes them out of a list"
                 raise TypeError(f"a Sequential is made of modules, but got {shown(module)}{advice}")
         self.modules = list(modules)
 

@@ -10,7 +10,6 @@ it to a program: so one rule of the table runs on all three.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any, Generic, TypeVar
 
 __all__ = ["Operators"]
@@ -106,4 +105,4 @@ class Operators(Generic[Operand, Result, Truth]):
     def __ne__(self, other: object) -> Truth:  # type: ignore[override]
         return self._compare("!=", self, other)
 
-    __hash__: Callable[..., int] = object.__hash__
+    __hash__ = object.__hash__

@@ -127,17 +127,12 @@ def bell(m: Any, x: Any, sharpness: float) -> Any:
     return m.exp(-sharpness * near * near) * m.exp(-sharpness * rest)
 
 
-def normal(m: Any, x: Any) -> Any:
-    """The probability that a normal random number is below x, of mean 0 and variance 1."""
-    z = -ROOT_OF_HALF * x
-    tail = m.erfc(z)
-    # Far out, erfc makes x² times as much of the rounding of z: the bells take it back.
-    exact = tail * m.div(bell(m, x, 0.5), bell(m, z, 1.0))
-    return 0.5 * m.alike((x < -1.0) & (x > -37.5), exact, tail)
+def normal_density(m: Any, x: Any) -> Any:
+    return m.alike(m.abs(x) >= 40.0, 0.0, NORMAL_BELL * bell(m, x, 0.5))
 
 
 def gelu_slope(m: Any, x: Any, out: Any) -> Any:
-    slope = normal(m, x) + NORMAL_BELL * x * bell(m, x, 0.5)
+    slope = m.normal_cdf(x) + x * normal_density(m, x)
     return m.alike(m.abs(x) < 40.0, slope, step(m, x, out))
 
 
@@ -178,8 +173,16 @@ def native_power(m: Any, x: Any, exponent: float) -> Any:
     return m.pow(x, exponent)
 
 
+def normal_cdf(m: Any, x: Any) -> Any:
+    z = -ROOT_OF_HALF * x
+    tail = m.erfc(z)
+    # Far out, erfc makes x² times as much of the rounding of z: the bells take it back.
+    exact = tail * m.div(bell(m, x, 0.5), bell(m, z, 1.0))
+    return 0.5 * m.where((x < -1.0) & (x > -37.5), exact, tail)
+
+
 def gelu(m: Any, x: Any) -> Any:
-    return m.where(x < -40.0, -0.0, x * normal(m, x))
+    return m.where(x < -40.0, -0.0, x * m.normal_cdf(x))
 
 
 def silu(m: Any, x: Any) -> Any:

@@ -454,17 +454,30 @@ _TABLE = (
         native=lambda m, x: m.where(x < 0, 0.0, x),
     ),
     Operation(
+        name="normal_cdf",
+        symbol="Φ",
+        forward=lambda x: rules.normal_cdf(FLOATS, x),
+        partials=lambda m, out, x: (rules.normal_density(m, x),),
+        textbook=lambda m, out, x: (rules.NORMAL_BELL * m.exp(-0.5 * (x * x)),),
+        domain=((-2.0, 2.0),),
+        spelling=_spelled(
+            latex=r"\Phi\left({0}\right)",
+            javascript=f"(0.5 * erfc({-rules.ROOT_OF_HALF!r} * {{0}}))",
+        ),
+        native=rules.normal_cdf,
+    ),
+    Operation(
         name="gelu",
         symbol="GELU",
         forward=lambda x: rules.gelu(FLOATS, x),
         partials=lambda m, out, x: (rules.gelu_slope(m, x, out),),
         textbook=lambda m, out, x: (
-            0.5 * m.erfc(-rules.ROOT_OF_HALF * x) + rules.NORMAL_BELL * x * m.exp(-0.5 * (x * x)),
+            m.normal_cdf(x) + rules.NORMAL_BELL * x * m.exp(-0.5 * (x * x)),
         ),
         domain=((-2.0, 2.0),),
         spelling=_spelled(
             latex=r"\operatorname{{GELU}}\left({0}\right)",
-            javascript=f"({{0}} < -40 ? -0 : 0.5 * {{0}} * erfc({-rules.ROOT_OF_HALF!r} * {{0}}))",
+            javascript=f"({{0}} < -40 ? -0 : {{0}} * 0.5 * erfc({-rules.ROOT_OF_HALF!r} * {{0}}))",
         ),
         native=rules.gelu,
     ),

@@ -16,17 +16,20 @@ from __future__ import annotations
 
 import math
 import random
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
+from contextvars import Context
 from dataclasses import dataclass
 from functools import partial
 from numbers import Real
-from typing import Any, TypeAlias
+from typing import Any, NoReturn, TypeAlias
 
 from ..compiler import tables
 from ..compiler.targets import TargetWarning
 from ..engine.arguments import as_number, imported, shown, whole_number
-from ..engine.modes import warn
+from ..engine.habits import refuse
+from ..engine.modes import inside, warn
 from ..engine.value import NO_GRADIENT, Value
 from ..nn import Module
 from ..optim import SGD, Optimizer, Schedule, clip_gradients
@@ -69,6 +72,20 @@ FUNCTIONS = {
 }
 
 
+# What other libraries call the settings of a training.
+HABITS = {
+    "lr": "it is called learning_rate here",
+    "n_epochs": "it is called epochs here",
+    "max_iter": "it is called epochs here",
+    "callbacks": "on_epoch=function is called after each epoch",
+    "validation_data": "it is called validation here, a pair (xs, ys)",
+    "validation_split": "it is called validation here, a fraction or a pair",
+    "criterion": "it is the second argument, the loss",
+    "verbose": "it is called progress here",
+    "shuffle": "examples are shuffled in each epoch, as seed says",
+}
+
+
 class DivergenceError(FloatingPointError):
     """The loss, a gradient or a parameter became nan or infinite.
 
@@ -107,6 +124,7 @@ def fit(
     target: str = "auto",
     progress: bool | None = None,
     resume: State | History | None = None,
+    **habits: NoReturn,
 ) -> History:
     """Train a model on examples: forward, loss, backward, update, and again.
 
@@ -135,8 +153,10 @@ def fit(
     metric: a function of all outputs and targets, such as `accuracy`; it is noted after each epoch
         for the validation data, or for the data if there are none.
     on_epoch: a function of the history so far, called after each epoch. False stops the training.
-        What it changes about the parameters or the optimiser counts; so ``optimizer.learning_rate``
-        can be set. Where the training goes back, epochs come once more.
+        What it changes counts: in the optimiser (``optimizer.learning_rate``), in the model, and in
+        what a loss or a penalty looks at; for that, the graph of an example is recorded after each
+        epoch, and compiled where it is another one. The next epoch is in training mode, whatever
+        mode it left the model in. Where the training goes back, epochs come once more.
     seed: of all that is drawn: the order of examples, what is kept apart, what `Dropout` drops.
         (The first weights were drawn when the model was made.)
     target: "auto", "native", "python" or "eager": what is to run. The numbers are the same.
@@ -179,6 +199,9 @@ def fit(
     >>> print(f"{line.w[0]:.3f} {line.b:.3f}")
     2.000 1.000
     """
+    refuse("fit", habits, HABITS)
+    if inside("no_grad"):
+        raise ValueError("fit records what it trains: call it outside of `with no_grad()`")
     _check_functions(
         model=model, loss=loss, penalty=penalty, schedule=schedule, metric=metric, on_epoch=on_epoch
     )
@@ -398,7 +421,25 @@ class _Course:
             answer = self.settings.on_epoch(self._history())
             self._keep()
             # NumPy has a False of its own; another 0, or an empty list, is no answer.
-            self.stopped = answer is False or (hasattr(answer, "dtype") and not answer)
+            numpys = type(answer).__name__ in ("bool", "bool_") and not answer
+            self.stopped = answer is False or numpys
+            self._renew()
+
+    def _renew(self) -> None:
+        """Go on with the model as it is now: `on_epoch` may have changed more than parameters."""
+        task, runner = self.runner.task, self.runner
+        if isinstance(task.model, Module):
+            task.model.train()
+        if self._ended() or not isinstance(runner, CompiledRunner):
+            return
+        programs = runner.programs
+        with warnings.catch_warnings(), suppress(ValueError):
+            warnings.simplefilter("ignore")  # who runs it in the end will say it again
+            programs = CompiledRunner(task, self.rows[0], self.target, programs).programs
+            if [graph for graph, _ in programs] == [graph for graph, _ in runner.programs]:
+                return
+        self._run_by(runner_for(task, self.rows + self.held, self.target, programs))
+        self.agreed = self.done
 
     def _measured(self) -> dict[str, Any] | None:
         """Note the validation loss and the metric after an epoch; the best of the epochs so far."""
@@ -494,7 +535,8 @@ def predict(model: Model, xs: Any, *, target: str = "auto") -> Any:
     rows = form.rows(xs)
     if target == "auto" and len(rows) < WORTH_COMPILING:
         target = "eager"
-    runner = runner_for(Task(model, form), rows, target)
+    # In a context of its own: inside of `with no_grad()`, nothing could be recorded.
+    runner = Context().run(runner_for, Task(model, form), rows, target)
     outputs = runner.evaluate(runner.prepared(rows))[1]
     numpy = tables.numpy()
     return outputs if numpy is None else numpy.asarray(outputs)

@@ -106,7 +106,7 @@ def draw(
         ("theme", theme, tuple(THEMES)),
         ("rankdir", rankdir, ("LR", "TB", "RL", "BT")),
     ):
-        if given not in known:
+        if not isinstance(given, str) or given not in known:
             raise ValueError(f"{name} is one of {', '.join(known)}, but got {given!r}")
     if collapse is not None and not isinstance(collapse, int):
         raise TypeError(

@@ -21,6 +21,7 @@ from typing import TypeAlias, overload
 from ..engine.by_hand import local_derivatives
 from ..engine.value import Value
 from ..ops.numbers import number
+from ..ops.table import detach
 from .graph import Graph
 from .style import clean
 
@@ -287,9 +288,10 @@ def _contributions(
             )
         upstream = gradients[node]
         partials = local_derivatives(graph.order[node], upstream)
+        stops = graph.order[node].operation is detach()
         for place, target in enumerate(graph.operands[node]):
             local, before = partials[place], gradients[target]
-            contribution = local * upstream
+            contribution = 0.0 if stops else local * upstream
             after = contribution if mistake == "overwrite" else before + contribution
             gradients[target] = after
             yield Contribution(node, place, target, upstream, local, contribution, before, after)

@@ -6,6 +6,7 @@ being a good Python number beside NumPy, copying and saving, and a million nodes
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import contextvars
 import copy
@@ -20,7 +21,7 @@ import sys
 import threading
 import time
 import weakref
-from collections.abc import Callable, Generator
+from collections.abc import AsyncGenerator, Callable, Generator
 from fractions import Fraction
 from itertools import pairwise
 from typing import Any
@@ -504,6 +505,60 @@ def test_no_grad_as_a_decorator_of_a_generator() -> None:
     with pytest.raises(StopIteration) as ended:
         started.send("sent")
     assert ended.value.value == "sent"
+
+
+def test_no_grad_as_a_decorator_of_coroutines() -> None:
+    @no_grad
+    async def coroutine() -> bool:
+        await asyncio.sleep(0)
+        return records()
+
+    @no_grad()
+    async def generator() -> AsyncGenerator[bool, None]:
+        yield records()
+
+    async def body() -> list[bool]:
+        return [await coroutine(), *[x async for x in generator()], records()]
+
+    assert asyncio.run(body()) == [False, False, True]
+    with pytest.raises(TypeError, match="no_grad is for a block or a function, but got <class"):
+        no_grad(Neuron)
+
+
+def test_an_asynchronous_generator_that_waits_inside_no_grad_lets_its_consumer_record() -> None:
+    async def batches() -> AsyncGenerator[bool, None]:
+        with no_grad():
+            yield records()
+            yield records()
+
+    async def body() -> list[tuple[bool, bool]]:
+        return [(inside, records()) async for inside in batches()]
+
+    assert asyncio.run(body()) == [(False, True), (False, True)]
+
+
+def test_one_block_serves_several_threads() -> None:
+    block, entered, left = no_grad(), threading.Event(), threading.Event()
+    found = []
+
+    def other() -> None:
+        with block:
+            entered.set()
+            left.wait(10)
+            found.append(records())
+
+    thread = threading.Thread(target=other)
+    with block:
+        thread.start()
+        entered.wait(10)
+        with block:
+            assert not records()
+        assert not records()
+    assert records()
+    left.set()
+    thread.join()
+    assert found == [False]
+    assert not modes.open_blocks
 
 
 def test_blocks_that_end_out_of_order_leave_no_trace() -> None:

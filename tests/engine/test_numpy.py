@@ -61,6 +61,16 @@ def test_numbers_on_both_sides(operate: Callable[..., Any], kind: str) -> None:
     assert operate(number, x).data == operate(1.0, 3.0)
 
 
+@pytest.mark.parametrize("kind", ["longdouble", "float16", "uint8"])
+def test_numbers_of_any_length_on_both_sides(kind: str) -> None:
+    number, x = getattr(np, kind)(3), Value(2.0)
+    for result in (number * x, x * number, (np.array([number]) * x)[0], number - x + 5.0):
+        assert result.data == 6.0
+    assert bool(number > x)
+    with pytest.raises(TypeError, match=r"take its \.real or \.imag"):
+        _ = np.clongdouble(1) * x
+
+
 @every_operator
 def test_arrays_on_both_sides(operate: Callable[..., Any]) -> None:
     x, array = Value(3.0), np.array([[1.0, 2.0], [0.5, 4.0]])

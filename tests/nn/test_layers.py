@@ -907,6 +907,30 @@ def test_what_is_no_sequence(sequence: Any, h: Any, kind: type[Exception], messa
 # --- detach -------------------------------------------------------------------------------------
 
 
+def test_what_is_detached_passes_nothing_on_however_much_comes() -> None:
+    """Not 0 times the upstream, which is inf where a root or a logarithm begins."""
+    for build in (
+        lambda x: detach(x).sqrt() + x,
+        lambda x: 1 / detach(x) + x,
+        lambda x: detach(x) * math.inf + x,
+    ):
+        x = Value(0.0, "x")
+        y = build(x)
+        y.backward()
+        assert x.grad == microgrant.grad(y, x) == 1.0
+        for target in ("python", "auto"):
+            step = microgrant.compile(y, [], [x], target=target)
+            assert [*map(float, step.value_and_grad([0.0])[1])] == [1.0]
+        assert microgrant.explain(y).gradients == {"x": 1.0}
+        x.grad = y.grad = 0.0
+        for node in microgrant.topological_order(y):
+            node.grad = 0.0
+        y.grad = 1.0
+        for node in reversed(microgrant.topological_order(y)):
+            node._backward()
+        assert x.grad == 1.0
+
+
 def test_detach() -> None:
     x = Value(3.0)
     y = detach(x * 2) * x

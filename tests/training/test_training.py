@@ -21,7 +21,7 @@ from typing import Any
 
 import pytest
 
-from microgrant import TargetWarning, Value, compile, define, where
+from microgrant import TargetWarning, Value, compile, define, no_grad, where
 from microgrant.compiler import machine, tables
 from microgrant.engine import NO_GRADIENT
 from microgrant.losses import (
@@ -33,7 +33,19 @@ from microgrant.losses import (
     l2,
     mean_squared_error,
 )
-from microgrant.nn import MLP, RNN, Conv2d, Dropout, Flatten, Layer, Module, Neuron, Sequential
+from microgrant.nn import (
+    MLP,
+    RNN,
+    Conv2d,
+    Dropout,
+    Flatten,
+    Layer,
+    LeakyReLU,
+    Linear,
+    Module,
+    Neuron,
+    Sequential,
+)
 from microgrant.optim import SGD, Adam, Optimizer, cosine, step_decay
 from microgrant.training import DivergenceError, History, accuracy, fit, predict, runners
 from microgrant.training.history import COLUMNS, checked_state
@@ -921,6 +933,42 @@ def test_what_on_epoch_changes_counts() -> None:
         found.append(exactly(model, history))
     assert found[0]["parameters"] == pytest.approx(found[1]["parameters"], rel=1e-9)
     assert found[0]["learning_rate"] == found[1]["learning_rate"]
+
+
+def test_what_on_epoch_changes_elsewhere_counts_as_well() -> None:
+    """What a penalty looks at, what an activation is, and the mode: in which it is of no matter."""
+    found = []
+    for target in ("eager", "auto"):
+        random.seed(3)
+        bend = LeakyReLU(0.1)
+        model = Sequential(Linear(2, 4), bend, Dropout(0.25), Linear(4, 1))
+        strength = [0.0]
+
+        def on_epoch(
+            history: History, model: Any = model, bend: Any = bend, strength: Any = strength
+        ) -> None:
+            strength[0] = 0.5 if 3 <= len(history) < 6 else 0.0
+            bend.slope = 0.1 if len(history) < 5 else 0.3
+            model.eval()
+
+        history = fit(
+            model, mean_squared_error, (XS, CURVE), epochs=12, learning_rate=0.05, target=target,
+            on_epoch=on_epoch, penalty=lambda ps, strength=strength: strength[0] * l2(ps),
+        )  # fmt: skip
+        found.append((history.loss, data_of(model)))
+        assert model.training
+    assert history.target != "eager"
+    for eager, compiled in zip(*found, strict=True):
+        assert eager == pytest.approx(compiled, rel=1e-9)
+
+
+def test_no_grad_around_a_training_and_around_predictions() -> None:
+    model = network()
+    expected = predict(model, XS * 50)
+    with no_grad():
+        assert [*map(float, predict(model, XS * 50))] == [*map(float, expected)]
+        with pytest.raises(ValueError, match=r"call it outside of `with no_grad\(\)`"):
+            fit(model, mean_squared_error, (XS, CURVE), epochs=1)
 
 
 def test_a_nan_that_on_epoch_leaves_is_an_error() -> None:

@@ -16,12 +16,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+import microgrant
 from microgrant import (
     Condition,
     Predictor,
     Step,
     Value,
     apply,
+    atan,
     compile,
     define,
     detect_anomaly,
@@ -384,6 +386,10 @@ def compiled() -> None:
 
 def pictures() -> None:
     a, b = Value(2.0, label="a"), Value(-3.0, "b")
+    a.label, b.label = "first", None
+    assert len({a, b} | {a}) == len({a: 1, b: 2})
+    angle = microgrant.atan2(a, 1.0) + atan(b)
+    assert_type(angle, Value)
     loss = a * b + a
     loss.backward()
     picture = draw(loss, names={"a": a}, rankdir="TB", theme="dark")

@@ -91,11 +91,12 @@ function run(graph, changes, mistake) {
   history[root].push(events.length);
   const visit = (node) => {
     const upstream = gradients[node];
+    const stops = graph.operations[graph.operation[node]]?.symbol === "detach";
     if (!visited.has(node)) visited.set(node, events.length + 1);
     operands[node].forEach((operand, place) => {
       const local = partials[node][place];
       const before = gradients[operand];
-      const contribution = local * upstream;
+      const contribution = stops ? 0 : local * upstream;
       const after = mistake === "overwrite" ? contribution : before + contribution;
       gradients[operand] = after;
       events.push({ kind: "backward", node, place, operand, upstream, local, contribution, before, after });
