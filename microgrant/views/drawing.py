@@ -137,14 +137,15 @@ class _Picture:
     ) -> None:
         self.graph, self.colours, self.circuit = graph, colours, circuit
         self.levels = levels = _open_levels(graph, collapse)
+        # Depth first: where dot has a choice, it lays out in the order of what it reads.
         self.things = {
-            place: thing_at(place, path, levels) for place, path in enumerate(graph.paths)
+            place: thing_at(place, graph.paths[place], levels) for place in graph.engine_order
         }
         self.things[len(graph.order) - 1] = len(graph.order) - 1  # the root is never hidden
         self.hidden = Counter(thing for thing in self.things.values() if isinstance(thing, Box))
         self.shown = len(graph.order) - sum(self.hidden.values())
-        things = zip(graph.paths, self.things.values(), strict=True)
-        self.members = nest((*path[:levels], thing) for path, thing in things)
+        paths = ((*graph.paths[place][:levels], x) for place, x in self.things.items())
+        self.members = nest(paths)
         self.links = list(links(self.things, graph.operands, self.things))
         ranks = sum(spans(self.links)) * (2 if circuit else 1)
         self.excess = ranks - len(set(self.things.values()))

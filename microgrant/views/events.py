@@ -13,9 +13,10 @@ pass is replayed from zero.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import zip_longest
+from itertools import accumulate, zip_longest
 from typing import TypeAlias, overload
 
 from ..engine.by_hand import local_derivatives
@@ -25,8 +26,8 @@ from ..ops.table import detach
 from .graph import Graph
 from .style import clean
 
-__all__ = ["MISTAKES", "Contribution", "Event", "Forward", "Node", "Record", "Seed", "record"]
-__all__ += ["record_of", "written"]
+__all__ = ["MISTAKES", "Contribution", "Event", "Forward", "Given", "Node", "Record", "Seed"]
+__all__ += ["record", "record_of", "written"]
 
 MISTAKES = {
     "overwrite": "= in place of +=: each contribution overwrites the one before",
@@ -34,6 +35,8 @@ MISTAKES = {
     "no_zero_grad": "the gradients of an earlier, equal step were not set back to zero",
 }
 """The classic mistakes that `record` can make on purpose, and what each of them does."""
+
+MOST_GIVEN = 100  # characters of leaves that a line lists
 
 MOST_EVENTS = 100_000  # naive recursion visits a node once for every path to it
 
@@ -65,10 +68,17 @@ class Node:
 
 
 @dataclass(frozen=True)
-class Forward:
-    """The forward pass computes the node at place `node`, or is given it if it is a leaf.
+class Given:
+    """The step begins: the leaves are there, at the places `nodes`."""
 
-    arithmetic: with numbers, ``2 × −3``; empty for a leaf.
+    nodes: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Forward:
+    """The forward pass computes the node at place `node`.
+
+    arithmetic: with numbers, ``2 × −3``.
     """
 
     node: int
@@ -100,12 +110,13 @@ class Contribution:
     after: float
 
 
-Event: TypeAlias = Forward | Seed | Contribution
+Event: TypeAlias = Given | Forward | Seed | Contribution
 
 
 @dataclass(frozen=True, eq=False)
 class Record(Sequence[Event]):
-    """One step: its nodes, operands before results, and its events, forward and then backward.
+    """One step: its nodes, operands before results, and its events: what is given, then forward,
+    and then backward.
 
     mistake: the mistake that the backward pass makes, or None.
     """
@@ -141,7 +152,7 @@ class Record(Sequence[Event]):
         None stands for a value that is not computed yet, or a gradient that is not reached yet.
 
         >>> a, b = Value(2.0, label="a"), Value(3.0, label="b")
-        >>> record(a * b).state(4)  # a, b and the product are there, and the seed
+        >>> record(a * b).state(3)  # a and b, then the product, then the seed
         ([2.0, 3.0, 6.0], [None, None, 1.0])
         """
         self._check_step(step, 0)
@@ -152,7 +163,10 @@ class Record(Sequence[Event]):
                 if isinstance(event, Contribution) and not self.nodes[event.operand].operation:
                     gradients[event.operand] = event.before
         for event in self.events[:step]:
-            if isinstance(event, Forward):
+            if isinstance(event, Given):
+                for node in event.nodes:
+                    values[node] = self.nodes[node].value
+            elif isinstance(event, Forward):
                 values[event.node] = self.nodes[event.node].value
             elif isinstance(event, Seed):
                 gradients[event.node] = event.value
@@ -163,22 +177,22 @@ class Record(Sequence[Event]):
     def __str__(self) -> str:
         """The step as a table, to be followed with a pencil."""
         root = self.nodes[-1].name
-        parts: dict[str, list[list[str]]] = {"given": [], "forward pass": [], "backward pass": []}
-        for event in self.events:
-            if self.about_constant(event):
-                continue
-            if not isinstance(event, Forward):
+        given = [[name, "=", value] for name, value in self._given()]
+        parts: dict[str, list[list[str]]] = {"given": given, "forward pass": []}
+        parts["backward pass"] = []
+        for event in self.events[1:]:
+            if isinstance(event, Forward):
+                parts["forward pass"].append(self._row(event))
+            elif not self.about_constant(event):
                 parts["backward pass"].append(self._row(event))
-            else:
-                parts["forward pass" if event.arithmetic else "given"].append(self._row(event))
         parts["gradients"] = [
             [f"∂{root}/∂{name}", "=", number(x)] for name, x in self.gradients.items()
         ]
         return "\n\n".join(f"{title}\n{_aligned(rows)}" for title, rows in parts.items() if rows)
 
     def about_constant(self, event: Event) -> bool:
-        """Whether an event gives a constant or its gradient: it has one, but nobody asks for it."""
-        return not isinstance(event, Seed) and self.nodes[written(event)].constant
+        """Whether an event is about the gradient of a constant, which nobody asks for."""
+        return isinstance(event, Contribution) and self.nodes[event.operand].constant
 
     def line(self, step: int) -> str:
         """A step of the page as a line, ``d = a × b = 2 × −3 = −6``; they are numbered from 1."""
@@ -189,12 +203,23 @@ class Record(Sequence[Event]):
         if not first <= step <= len(self):
             raise IndexError(f"the steps are numbered {first} to {len(self)}, but got {step}")
 
+    def _given(self) -> list[tuple[str, str]]:
+        """The leaves, but for constants, and their values."""
+        leaves = (node for node in self.nodes if not (node.operation or node.constant))
+        return [(node.name, number(node.value)) for node in leaves]
+
     def _row(self, event: Event) -> list[str]:
         """An event as the cells of a table."""
+        if isinstance(event, Given):
+            leaves = [f"{name} = {value}" for name, value in self._given()]
+            ends = [*accumulate(map(len, leaves))]
+            shown = [x for x, end in zip(leaves, ends, strict=True) if end <= MOST_GIVEN]
+            if len(shown) < len(leaves):
+                shown.append(f"and {len(leaves) - len(shown)} more")
+            return ["given:", ", ".join(shown) or "constants"]
         node = self.nodes[event.node]
         if isinstance(event, Forward):
-            computed = [node.formula, "=", event.arithmetic, "="] if node.formula else []
-            return [node.name, "=", *computed, number(node.value)]
+            return [node.name, "=", node.formula, "=", event.arithmetic, "=", number(node.value)]
         if isinstance(event, Seed):
             return [f"{node.name}.grad:", number(event.value), "(the seed)"]
         operand, rule = self.nodes[event.operand].name, node.rules[event.place]
@@ -207,9 +232,11 @@ class Record(Sequence[Event]):
         return [f"{operand}.grad:", before, *product, "=", *total]
 
 
-def written(event: Event) -> int:
-    """The place of the node whose value or gradient an event sets."""
-    return event.operand if isinstance(event, Contribution) else event.node
+def written(event: Event) -> tuple[int, ...]:
+    """The places of the nodes whose value or gradient an event sets."""
+    if isinstance(event, Given):
+        return event.nodes
+    return (event.operand if isinstance(event, Contribution) else event.node,)
 
 
 def record(
@@ -249,16 +276,20 @@ def record_of(graph: Graph, mistake: str | None = None) -> Record:
     if mistake is not None and mistake not in MISTAKES:
         raise ValueError(f"mistake is one of {', '.join(MISTAKES)}, but got {mistake!r}")
     nodes = tuple(_node(graph, value) for value in graph.order)
-    events: list[Event] = [
-        Forward(place, graph.arithmetic(value) if value.operation else "")
+    leaves = tuple(place for place, node in enumerate(nodes) if not node.operation)
+    events: list[Event] = [Given(leaves)]
+    events += (
+        Forward(place, graph.arithmetic(value))
         for place, value in enumerate(graph.order)
-    ]
+        if value.operation
+    )
     events.append(Seed(len(nodes) - 1, 1.0))
-    gradients = [0.0] * len(nodes)
+    gradients = _differentiated(graph)
+    earlier = [0.0] * len(nodes)
     if mistake == "no_zero_grad":
-        list(_contributions(graph, gradients))  # the earlier step
-        gradients = [0.0 if node.operation else x for node, x in zip(nodes, gradients, strict=True)]
-    events += _contributions(graph, gradients, mistake)
+        earlier = [0.0 if node.operation else x for node, x in zip(nodes, gradients, strict=True)]
+    final = [x + y for x, y in zip(earlier, gradients, strict=True)]
+    events += _contributions(graph, earlier, final, mistake)
     return Record(nodes, tuple(events), mistake)
 
 
@@ -272,14 +303,33 @@ def _node(graph: Graph, value: Value) -> Node:
     return Node(name, value._data, *entry, operands, graph.formula(value), rules, constant=False)
 
 
+def _differentiated(graph: Graph) -> list[float]:
+    """The gradients, to the bit, since they are added up in the order in which `backward` does."""
+    gradients = [0.0] * len(graph.order)
+    gradients[-1] = 1.0
+    for node in reversed(graph.engine_order):
+        upstream = gradients[node]
+        partials = local_derivatives(graph.order[node], upstream)
+        for target, local in zip(graph.operands[node], partials, strict=True):
+            gradients[target] += local * upstream
+    return gradients
+
+
 def _contributions(
-    graph: Graph, gradients: list[float], mistake: str | None = None
+    graph: Graph, gradients: list[float], final: list[float], mistake: str | None
 ) -> Iterator[Contribution]:
-    """The backward pass from the root; `gradients` is what it begins with, and keeps up to date."""
+    """The backward pass from the root.
+
+    gradients: what it begins with, and keeps up to date.
+    final: what becomes of them without a mistake. Told in another order than it was added up in, a
+        sum may be rounded otherwise in the last digit: so the last contribution ends with this.
+    """
     gradients[-1] = 1.0
     order: Iterator[int] = reversed(range(len(graph.order)))
     if mistake == "no_topological_order":
         order = _naive_order(graph)
+    wrong = mistake in ("overwrite", "no_topological_order")
+    left = Counter(target for operands in graph.operands for target in operands)
     for count, node in enumerate(order):
         if count > MOST_EVENTS:
             raise ValueError(
@@ -293,6 +343,9 @@ def _contributions(
             local, before = partials[place], gradients[target]
             contribution = 0.0 if stops else local * upstream
             after = contribution if mistake == "overwrite" else before + contribution
+            left[target] -= 1
+            if not (wrong or left[target]):
+                after = final[target]
             gradients[target] = after
             yield Contribution(node, place, target, upstream, local, contribution, before, after)
 

@@ -51,7 +51,7 @@ def explain(
 
     >>> a, b = Value(2.0, label="a"), Value(-3.0, label="b")
     >>> step = explain(a * b + a)
-    >>> print(step.line(3))
+    >>> print(step.line(2))
     v1 = a × b = 2 × −3 = −6
     >>> step.gradients
     {'a': -2.0, 'b': 2.0}
@@ -86,8 +86,8 @@ class Explanation(Record):
     def to_dict(self) -> dict[str, Any]:
         """The whole record in dictionaries, lists, numbers and texts, for other tools.
 
-        The keys are the attributes of `microgrant.views.Node`, `Forward`, `Seed` and
-        `Contribution`; an event's "kind" is "forward", "seed" or "contribution".
+        The keys are the attributes of `microgrant.views.Node`, `Given`, `Forward`, `Seed` and
+        `Contribution`; an event's "kind" is "given", "forward", "seed" or "contribution".
 
         >>> explain(Value(2.0, label="x").exp()).to_dict()["events"][-1]["contribution"]
         7.38905609893065
@@ -112,6 +112,7 @@ class Explanation(Record):
         >>> L = a * b
         >>> print(explain(L, locals()).latex())
         \begin{align*}
+          a &= 2 \qquad b = -3 \\
           L &= a \cdot b = 2 \cdot \left(-3\right) = -6 \\
           \frac{\partial L}{\partial L} &= 1 \\
           \frac{\partial L}{\partial a} &= \frac{\partial L}{\partial L} \cdot b = 1 \cdot ...

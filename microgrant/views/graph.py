@@ -16,21 +16,22 @@ A `Graph` is made once, and then shared by the record, the drawing, the page and
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TypeAlias, TypeVar
 
 from ..engine.by_hand import ByHand
-from ..engine.conditions import Choice, whole_order
+from ..engine.conditions import Choice
 from ..engine.value import Value, topological_order
 from ..nn import Module, ModuleCall
 from ..ops.words import number, spell
 from .formulas import derivative_in_words, names_of, numbers_of, rule_of, term_of
 from .naming import add_names, given_names, held
+from .order import mentioned_by, order_of
 
 __all__ = ["COLLAPSE_ABOVE", "MOST_EDGES", "Box", "Boxes", "Graph", "Link", "Members", "Thing"]
-__all__ += ["common", "counted", "links", "nest", "open_levels", "order_of", "spans", "thing_at"]
+__all__ += ["common", "counted", "links", "nest", "open_levels", "spans", "thing_at"]
 
 COLLAPSE_ABOVE = 60  # more things than a picture can show at a readable size
 MOST_EDGES = 2 * COLLAPSE_ABOVE
@@ -69,7 +70,8 @@ Link: TypeAlias = tuple[Thing, Thing, int | None]
 class Graph:
     """All that `root` was computed from.
 
-    order: the Values, operands before results, as `order_of` has them.
+    order: the Values, operands before results, as one would compute them by hand.
+    engine_order: their places in the order from the end of which `backward` goes.
     places, operands: the place of each Value in `order`; for each place, those of its operands.
     called: a name for each Value, all different but for constants; and for what a `where` compared
         or did not take, if the user has given one.
@@ -82,6 +84,7 @@ class Graph:
     parameters: False leaves parameters without such names.
     flat: of all that the variables hold, keep only the Values of this graph; for a graph that is
         kept itself.
+    engine_order: what it was, for a graph that has travelled: the notes of modules have not.
 
     >>> a, b = Value(2.0, "a"), Value(-3.0)
     >>> graph = Graph((a * b).tanh(), {"b": b})
@@ -98,19 +101,24 @@ class Graph:
         *,
         parameters: bool = True,
         flat: bool = False,
+        engine_order: Sequence[int] | None = None,
     ) -> None:
         if names is not None and not isinstance(names, Mapping):
             kind = type(names).__name__
             raise TypeError(f"names is a dictionary of variables, such as locals(), but got {kind}")
         self.root = root
-        self.order: list[Value]
-        self.order, mentioned = order_of(root)
+        walked = topological_order(root)
+        if engine_order is None:
+            self.order = order_of(walked)
+        else:
+            self.order = [value for _, value in sorted(zip(engine_order, walked, strict=True))]
         self.places: dict[Value, int] = {value: place for place, value in enumerate(self.order)}
+        self.engine_order: list[int] = [self.places[value] for value in walked]
         self.operands: list[tuple[int, ...]] = [
             tuple(self.places[x] for x in value.operands) for value in self.order
         ]
         self.names: dict[str, object] = dict(names or {})
-        everything = [*self.order, *mentioned]
+        everything = [*self.order, *mentioned_by(self.order)]
         if flat:
             wanted = set(everything)
             self.names = {name: x for name, x in held(self.names) if x in wanted}
@@ -121,8 +129,9 @@ class Graph:
         self.given: frozenset[Value] = frozenset(self.called)
         add_names(self.order, self.called)
 
-    def __reduce__(self) -> tuple[type[Graph], tuple[Value, dict[str, object]]]:
-        return Graph, (self.root, self.names)  # calls of modules hold weak references
+    def __reduce__(self) -> tuple[Callable[..., Graph], tuple[Value, dict[str, object]]]:
+        make = partial(Graph, engine_order=self.engine_order)
+        return make, (self.root, self.names)  # calls of modules hold weak references
 
     def check_unchanged(self) -> None:
         """A ValueError if the data of the graph was changed after the forward pass.
@@ -235,26 +244,6 @@ class Graph:
                     unique += "′"  # two models may both have a layers[0]
                 self.names[unique] = parameter
                 self.own_names[unique] = name
-
-
-def order_of(root: Value) -> tuple[list[Value], list[Value]]:
-    """`topological_order`, in which a `where` also comes after what its condition compared; and the
-    Values outside of the graph that conditions and branches not taken were computed from.
-
-    >>> from microgrant import where
-    >>> x = Value(2.0, "x")
-    >>> order, mentioned = order_of(where(x > 0, 1.0, 0.0) * x)
-    >>> [value.label or value._op for value in order], mentioned
-    (['x', '', 'where', '*'], [Value(data=0.0, grad=0.0)])
-    """
-    order = topological_order(root)
-    if not any(isinstance(value.operation, Choice) for value in order):
-        return order, []
-    inside = set(order)
-    order = [x for x in whole_order(root) if isinstance(x, Value) and x in inside]
-    # In the order of those that mention them: of two with one label, the first keeps it as it is.
-    everything = whole_order(*order)
-    return order, [x for x in everything if isinstance(x, Value) and x not in inside]
 
 
 def _modules(calls: Iterable[ModuleCall]) -> dict[int, Module]:

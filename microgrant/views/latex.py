@@ -8,11 +8,12 @@ With this module you can
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 
 from ..engine.conditions import Choice
 from ..ops.table import OPERATIONS
 from ..ops.words import Operand, Term, derivative_terms, spell
-from .events import Contribution, Event, Record, Seed
+from .events import Contribution, Event, Given, Record, Seed
 from .formulas import names_of, rule_of, term_of
 from .graph import Graph
 from .style import clean
@@ -20,6 +21,7 @@ from .style import clean
 __all__ = ["align"]
 
 MUL = OPERATIONS["mul"]
+LEAVES = 5  # in a line
 LATEX_TEXT = {character: "\\" + character for character in "_%&#${}"} | {
     "\\": r"\textbackslash{}",
     "^": r"\textasciicircum{}",
@@ -36,13 +38,15 @@ def align(graph: Graph, step: Record) -> str:
     >>> graph = Graph(Value(2.0, "x").exp())
     >>> print(align(graph, record_of(graph)))
     \begin{align*}
+      x &= 2 \\
       v_{1} &= e^{x} = e^{2} = 7.389 \\
       \frac{\partial v_{1}}{\partial v_{1}} &= 1 \\
       \frac{\partial v_{1}}{\partial x} &= \frac{\partial v_{1}}{\partial v_{1}} ...
     \end{align*}
     """
     slide = _Slide(graph, step)
-    body = " \\\\\n  ".join(filter(None, map(slide.line, step.events)))
+    lines = [*slide.given(), *filter(None, map(slide.line, step.events[1:]))]
+    body = " \\\\\n  ".join(lines)
     return f"\\begin{{align*}}\n  {body}\n\\end{{align*}}"
 
 
@@ -57,15 +61,26 @@ class _Slide:
         self.amounts = {x: node.value for x, node in zip(graph.order, step.nodes, strict=True)}
         self.reached: set[int] = set()  # the places that a gradient has come to
 
+    def given(self) -> Iterator[str]:
+        """The leaves, several in a line; of constants, the formulas have the numbers."""
+        leaves = [
+            (name, spell(node.value, "latex"))
+            for name, node in zip(self.names, self.step.nodes, strict=True)
+            if not (node.operation or node.constant)
+        ]
+        for i in range(0, len(leaves), LEAVES):
+            (name, value), *rest = leaves[i : i + LEAVES]
+            yield f"{name} &= {value}" + "".join(rf" \qquad {x} = {y}" for x, y in rest)
+
     def line(self, event: Event) -> str:
-        """Empty for what is given, and for constants, whose gradients nobody asks for."""
+        """Empty for constants, whose gradients nobody asks for."""
+        if isinstance(event, Given):
+            return ""
         node = self.step.nodes[event.node]
         if isinstance(event, Seed):
             return f"{self.gradients[event.node]} &= 1"
         if isinstance(event, Contribution):
             return "" if self.step.about_constant(event) else self._contribution(event)
-        if not node.operation:
-            return ""
         value = self.graph.order[event.node]
         terms = term_of(value, names_of(self.named)), term_of(value, self.amounts.get)
         return f"{self.names[event.node]} &= {_equal(*terms, node.value)}"

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext, suppress
 
 from ..ops.numbers import number
-from .events import Forward, Record, written
+from .events import Forward, Given, Record, Seed, written
 from .style import clean
 
 __all__ = ["play", "screen"]
@@ -38,6 +38,7 @@ def play(step: Record) -> None:
         print(step)
         return
     at = 1
+    backward = next(place for place, x in enumerate(step, 1) if isinstance(x, Seed))
     with suppress(KeyboardInterrupt, OSError), _other_screen():
         while True:
             size = shutil.get_terminal_size()
@@ -52,7 +53,7 @@ def play(step: Record) -> None:
                 "back": max(at - 1, 1),
                 "first": 1,
                 "last": len(step),
-                "backward": len(step.nodes) + 1,  # a step forward for each node, then the seed
+                "backward": backward,
             }
             at = goals.get(action, at)
 
@@ -60,18 +61,20 @@ def play(step: Record) -> None:
 def screen(step: Record, at: int, columns: int, rows: int) -> list[str]:
     """The lines shown at step number `at`, from 1: its event, and the state of every node after it.
 
-    The node that the event writes to is marked by ▶ and set in reverse; a dash is a gradient that
-    is not reached yet, and a dot a value that is not computed yet.
+    What the event writes to is marked by ▶ and set in reverse; a dash is a gradient that is not
+    reached yet, and a dot a value that is not computed yet.
     """
     event = step[at - 1]
     direction = "forward" if isinstance(event, Forward) else "backward"
+    if isinstance(event, Given):
+        direction = "given"
     title = f"step {at} of {len(step)} · {direction}"
     active = written(event)
     values, gradients = step.state(at)
     spelled = textwrap.wrap(step.line(at), max(columns, 10), subsequent_indent="  ")
     spelled = spelled[: max(1, rows - 7)]
     room = max(1, rows - 6 - len(spelled))
-    first = max(0, min(active - room // 2, len(step.nodes) - room))
+    first = max(0, min(active[0] - room // 2, len(step.nodes) - room))
     width = min(max(len(node.name) for node in step.nodes), max(8, columns - 40))
     lines = [
         f"{BOLD}{title[:columns]}{PLAIN}",
@@ -86,7 +89,7 @@ def screen(step: Record, at: int, columns: int, rows: int) -> list[str]:
         grad = "–" if gradient is None else number(gradient)
         line = f"{clean(node.name)[:width]:{width}}  {data:>11}  {grad:>11}  {node.symbol}"
         marked = f"{REVERSE}▶ {line[: columns - 2]}{PLAIN}"
-        lines.append(marked if place == active else f"  {line[: columns - 2]}")
+        lines.append(marked if place in active else f"  {line[: columns - 2]}")
     return [*lines, "", HELP[:columns]]
 
 

@@ -212,7 +212,7 @@ def test_an_operation_of_many_is_made_once() -> None:
 def test_an_operation_of_many_in_words() -> None:
     x, y, z = (Value(1.0, name) for name in "xyz")
     step = explain(x.maximum(y, z))
-    assert step.line(4) == "v1 = maximum(x, y, z) = maximum(1, 1, 1) = 1"
+    assert step.line(2) == "v1 = maximum(x, y, z) = maximum(1, 1, 1) = 1"
     assert derivative(of_many("minimum", 3), "out", ["x", "y", "z"])[1] == (
         "1 / ((1 if x ≤ out else 0) + (1 if y ≤ out else 0) + (1 if z ≤ out else 0)) "
         "if y ≤ out else 0"

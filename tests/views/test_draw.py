@@ -26,6 +26,7 @@ import pytest
 from microgrant import Value, define, draw, explain, topological_order
 from microgrant.nn import MLP, Module, Neuron
 from microgrant.views import COLLAPSE_ABOVE, THEMES
+from microgrant.views.graph import Graph
 from microgrant.views.rendering import Drawing, NoGraphvizError
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -341,7 +342,7 @@ def test_modules_are_nested_clusters_with_names_and_counts() -> None:
         if match := re.match(r"\s*(?:subgraph cluster_)?([mn]\d+) [\[{]", line):
             depths[match[1]] = depth - line.count("{")
     assert (depths["m0"], depths["m1"], depths["m2"]) == (1, 2, 2)
-    order = topological_order(loss)
+    order = Graph(loss).order
     place = {id(value): f"n{i}" for i, value in enumerate(order)}
     assert depths[place[id(model.shift)]] == 2
     assert depths[place[id(model.kids[0].b)]] == 3
@@ -360,7 +361,7 @@ def test_collapsed_modules_are_boxes_that_say_what_they_hide() -> None:
     box = groups(svg, "collapsed")["m0"]
     assert texts(box) == ["Twin, 5 parameters", f"{count - 2} values inside"]
     assert f"{count - 2} of {count} values are inside of boxes" in texts(svg)
-    given, last = f"n{topological_order(loss).index(x)}", f"n{count - 1}"
+    given, last = f"n{Graph(loss).places[x]}", f"n{count - 1}"
     assert set(groups(svg, "node")) == {"m0", given, last}
     # Both neurons use x, and the values inside use one another: one arrow in, and one out.
     assert titles_of_edges(svg) == [f"{given}->m0", f"m0->{last}"]

@@ -11,6 +11,7 @@ import os
 import pickle
 import random
 import re
+import select
 import sys
 import time
 import weakref
@@ -24,7 +25,7 @@ import pytest
 from microgrant import Value, define, draw, explain, grad
 from microgrant.nn import MLP
 from microgrant.ops import OPERATIONS
-from microgrant.views import MISTAKES, Contribution, Forward, Seed
+from microgrant.views import MISTAKES, Contribution, Forward, Given, Seed
 from microgrant.views.rendering import NoGraphvizError
 from microgrant.views.terminal import KEYS, screen
 
@@ -43,8 +44,8 @@ def test_events_in_order() -> None:
     a, _, d = step_of_a_product()
     events = list(explain(d + a))
     kinds = [type(event) for event in events]
-    assert kinds == [Forward] * 4 + [Seed] + [Contribution] * 4
-    assert [event.node for event in events[:4]] == [0, 1, 2, 3]
+    assert kinds == [Given] + [Forward] * 2 + [Seed] + [Contribution] * 4
+    assert events[:3] == [Given((0, 1)), Forward(2, "2 × −3"), Forward(3, "−6 + 2")]
 
 
 def test_a_square_has_two_contributions() -> None:
@@ -56,8 +57,9 @@ def test_a_square_has_two_contributions() -> None:
 def test_lines_to_follow_with_a_pencil() -> None:
     _, _, d = step_of_a_product()
     step = explain(d)
-    assert step.line(3) == "d = a × b = 2 × −3 = −6"
-    assert step.line(5) == "a.grad: 0 + upstream 1 × ∂d/∂a (= b) −3 = 0 + −3 → −3"
+    assert step.line(1) == "given: a = 2, b = −3"
+    assert step.line(2) == "d = a × b = 2 × −3 = −6"
+    assert step.line(4) == "a.grad: 0 + upstream 1 × ∂d/∂a (= b) −3 = 0 + −3 → −3"
 
 
 def test_gradients_are_those_of_the_engine_and_no_grad_is_touched() -> None:
@@ -70,9 +72,9 @@ def test_gradients_are_those_of_the_engine_and_no_grad_is_touched() -> None:
 def test_states_can_be_had_in_any_order() -> None:
     _, _, d = step_of_a_product()
     step = explain(d)
-    assert step.state(1) == ([2.0, None, None], [None, None, None])
-    assert step.state(6) == ([2.0, -3.0, -6.0], [-3.0, 2.0, 1.0])
-    assert step.state(4) == ([2.0, -3.0, -6.0], [None, None, 1.0])
+    assert step.state(1) == ([2.0, -3.0, None], [None, None, None])
+    assert step.state(5) == ([2.0, -3.0, -6.0], [-3.0, 2.0, 1.0])
+    assert step.state(3) == ([2.0, -3.0, -6.0], [None, None, 1.0])
 
 
 @pytest.mark.parametrize(
@@ -106,7 +108,7 @@ def test_json_holds_the_whole_record() -> None:
     data = json.loads(step.to_json())
     assert data == json.loads(json.dumps(step.to_dict()))
     assert [event["kind"] for event in data["events"]] == [
-        *["forward"] * 3,
+        *["given", "forward"],
         "seed",
         *["contribution"] * 2,
     ]
@@ -207,8 +209,8 @@ def test_without_a_terminal_play_prints_the_table(capsys: pytest.CaptureFixture[
 
 def test_a_screen_shows_the_event_and_the_state() -> None:
     _, _, d = step_of_a_product()
-    text = "\n".join(screen(explain(d), 5, 80, 24))
-    assert "step 5 of 6 · backward" in text
+    text = "\n".join(screen(explain(d), 4, 80, 24))
+    assert "step 4 of 5 · backward" in text
     assert "a.grad: 0 + upstream 1" in text
     (active,) = [line for line in text.splitlines() if "▶" in line]
     assert re.search(r"▶ a +2 +−3", active)
@@ -250,16 +252,17 @@ def test_play_in_a_terminal(tmp_path: Path) -> None:
         deadline = time.monotonic() + 30
         while expected not in shown:
             assert time.monotonic() < deadline, f"{expected!r} did not appear in {shown!r}"
-            shown += os.read(terminal, 4096).decode()
+            if select.select([terminal], [], [], 1)[0]:
+                shown += os.read(terminal, 4096).decode()
 
     for keys, expected in [
-        (b"", "step 1 of 6 · forward"),
-        (b"\x1b[C", "step 2 of 6 · forward"),
-        (b"\x1b[D", "step 1 of 6 · forward"),
-        (b"b", "step 4 of 6 · backward"),
+        (b"", "step 1 of 5 · given"),
+        (b"\x1b[C", "step 2 of 5 · forward"),
+        (b"\x1b[D", "step 1 of 5 · given"),
+        (b"b", "step 3 of 5 · backward"),
         (b" ", "a.grad: 0 + upstream 1"),
-        (b"\x1b[F", "step 6 of 6 · backward"),
-        (b"\x1b[H", "step 1 of 6 · forward"),
+        (b"\x1b[F", "step 5 of 5 · backward"),
+        (b"\x1b[H", "step 1 of 5 · given"),
     ]:
         shown = ""
         os.write(terminal, keys)

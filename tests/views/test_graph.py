@@ -58,7 +58,7 @@ def test_names_of_parameters_are_shorter_inside_of_boxes() -> None:
         *["w[0]"] * 2,
     ]
     without = Graph(graph.root, parameters=False)
-    assert without.called[graph.order[place]] == "x2"  # the second in order
+    assert without.called[graph.order[place]] == "x4"  # after two of the layer before, and b
 
 
 def test_boxes_are_those_of_calls_and_count_what_is_inside() -> None:

@@ -23,8 +23,8 @@ from microgrant.engine import apply, topological_order
 from microgrant.nn import MLP
 from microgrant.ops import OPERATIONS, clip, power
 from microgrant.ops.words import number
-from microgrant.views import MISTAKES, THEMES, Contribution, Forward, Record, record
-from microgrant.views.graph import Link, spans
+from microgrant.views import MISTAKES, THEMES, Contribution, Record, record
+from microgrant.views.graph import Graph, Link, spans
 from microgrant.views.player import LARGEST, TooLargeError, layout, page
 from microgrant.views.rendering import NoGraphvizError
 from tests.graphs import MICROGRANT, Program, random_program, run
@@ -192,8 +192,6 @@ def network(*widths: int) -> Value:
 def line_of(step: Record, place: int) -> str:
     """The line of the record, but for constants, which have no name to begin a line with."""
     event, line = step.events[place], step.line(place + 1)
-    if isinstance(event, Forward) and step.nodes[event.node].constant:
-        return f"constant {number(step.nodes[event.node].value)}"
     if isinstance(event, Contribution) and step.nodes[event.operand].constant:
         name, _, rest = line.partition(".grad:")
         return f"(constant {name}).grad:{rest}"
@@ -245,8 +243,7 @@ def test_rows_of_constants_are_quiet() -> None:
         r'<tr class="(.*?)">.*?<td>([^<]*)</td></tr>', page(product_with_a_constant())
     )
     assert rows == [
-        ("forward", "x = 2"),
-        ("forward constant", "constant 1.1"),
+        ("forward", "given: x = 2"),
         ("forward", "y = x × 1.1 = 2 × 1.1 = 2.2"),
         ("backward", "y.grad: 1 (the seed)"),
         ("backward", "x.grad: 0 + upstream 1 × ∂y/∂x 1.1 = 0 + 1.1 → 1.1"),
@@ -411,7 +408,7 @@ def test_every_text_stands_out_from_every_ground(theme: str) -> None:
 
 SHOWN = """
 const shown = [];
-for (let step = 0; step <= arguments[0]; step++) {
+for (let step = 1; step <= arguments[0]; step++) {
   microgrant.go(step);
   const texts = {};
   for (const node of document.querySelectorAll('.view.open [data-node]:not(.stub)')) {
@@ -420,7 +417,7 @@ for (let step = 0; step <= arguments[0]; step++) {
   }
   const all = Array.from(microgrant.data.values.keys());
   const exact = (f) => all.map((i) => f(i, step)).map((x) => (x === null ? null : String(x)));
-  const line = step ? microgrant.sentence(step) : '';
+  const line = microgrant.sentence(step);
   shown.push([texts, exact(microgrant.valueAt), exact(microgrant.gradientAt), line]);
 }
 return shown;
@@ -442,7 +439,7 @@ def same(x: float | None, y: float | None, scale: float = 0.0) -> bool:
 
 def check_every_step(browser: Browser, step: Record, scale: float = 0.0) -> None:
     """Every number of every step is Python's, in the picture, in memory and in words."""
-    for count, (texts, values, gradients, line) in enumerate(browser.run(SHOWN, len(step))):
+    for count, (texts, values, gradients, line) in enumerate(browser.run(SHOWN, len(step)), 1):
         right_values, right_gradients = step.state(count)
         for shown, right in zip(map(read, values), right_values, strict=True):
             assert same(shown, right, scale), (count, shown, right)
@@ -450,7 +447,7 @@ def check_every_step(browser: Browser, step: Record, scale: float = 0.0) -> None
             assert same(shown, right, scale), (count, shown, right)
         if scale:
             continue  # the last of four digits may be another, if rarely
-        assert not count or line == line_of(step, count - 1)
+        assert line == line_of(step, count - 1)
         for place, (data, gradient) in texts.items():
             value, reached = right_values[int(place)], right_gradients[int(place)]
             assert data == ("" if value is None else number(value))
@@ -462,7 +459,7 @@ def test_each_step_is_that_of_the_record(browser: Browser, make: Callable[[], Va
     root = make()
     browser.open(page(root))
     names = browser.run("return microgrant.data.names")
-    step = record(root, dict(zip(names, topological_order(root), strict=True)))
+    step = record(root, dict(zip(names, Graph(root).order, strict=True)))
     check_every_step(browser, step)
 
 
@@ -550,6 +547,28 @@ def test_numbers_are_written_as_in_python(browser: Browser) -> None:
     assert written == list(map(number, numbers))
 
 
+def test_what_is_given_is_there_when_the_page_opens(browser: Browser) -> None:
+    browser.open(page(neuron()))
+    assert browser.text("#half") == "given"
+    assert browser.formula == "x1 = 2, w1 = −3, x2 = 0, w2 = 1, b = 6.881"
+    assert browser.text("#counter") == "1 / 16"
+    assert browser.text("#aside") == "5 steps forward, then 10 backward. → or Space goes on."
+    shown = "return [...document.querySelectorAll('[data-node] .data')].map((x) => x.textContent)"
+    assert browser.run(shown) == ["2", "−3", "", "0", "1", "", "", "6.881", "", ""]
+    active = "return [...document.querySelectorAll('.value.active')].map((x) => x.dataset.node)"
+    assert browser.run(active) == ["0", "1", "3", "4", "7"]
+    browser.press("g")  # nobody is asked to guess what is given
+    browser.press("\ue014")
+    assert browser.formula == "v1 = x1 × w1 = 2 × −3 = ?"
+    browser.press("\ue011")
+    assert browser.formula.startswith("x1 = 2, ")
+    browser.open(page(network(3, 1)))
+    assert browser.formula.endswith(".w[0] = −0.3523, and 11 more")
+    for hash in ("#step=0", "#step=-1", "#step=x"):
+        browser.open(page(neuron()), hash)
+        assert browser.step == 1
+
+
 # --- Getting about --------------------------------------------------------------------------------
 
 
@@ -558,27 +577,27 @@ def test_keys(browser: Browser) -> None:
 
     browser.open(page(neuron()))
     last = len(record(neuron()))
-    assert browser.step == 0
+    assert browser.step == 1
     for key, step in [
-        (Keys.ARROW_RIGHT, 1),
-        (Keys.SPACE, 2),
-        (Keys.PAGE_DOWN, 3),
-        (Keys.ARROW_LEFT, 2),
-        (Keys.PAGE_UP, 1),
+        (Keys.ARROW_RIGHT, 2),
+        (Keys.SPACE, 3),
+        (Keys.PAGE_DOWN, 4),
+        (Keys.ARROW_LEFT, 3),
+        (Keys.PAGE_UP, 2),
         (Keys.END, last),
         (Keys.ARROW_RIGHT, last),
-        ("b", 11),
-        (Keys.HOME, 0),
-        (Keys.ARROW_LEFT, 0),
+        ("b", 7),
+        (Keys.HOME, 1),
+        (Keys.ARROW_LEFT, 1),
     ]:
         browser.press(key)
         assert browser.step == step, key
     browser.press("b")
     assert browser.formula == "o.grad: 1 (the seed)"
     browser.wait(400)
-    assert browser.run("return location.hash") == "#step=11"
+    assert browser.run("return location.hash") == "#step=7"
     ActionChains(browser.driver).key_down(Keys.SHIFT).send_keys(" ").key_up(Keys.SHIFT).perform()
-    assert browser.step == 10
+    assert browser.step == 6
 
 
 def test_keys_for_the_look(browser: Browser) -> None:
@@ -692,18 +711,18 @@ def test_the_halves_are_buttons(browser: Browser) -> None:
 
     browser.open(page(neuron()), "#step=5")
     browser.find("#backward-half").click()
-    assert browser.step == 11
+    assert browser.step == 7
     assert browser.formula == "o.grad: 1 (the seed)"
     browser.press(Keys.ARROW_RIGHT)  # after a click the keys are the player's again
-    assert browser.step == 12
+    assert browser.step == 8
     browser.find("#forward-half").click()
-    assert browser.step == 0
+    assert browser.step == 1
     browser.run("document.querySelector('#play').focus()")
     for _ in range(4):  # next, last, and the two halves
         browser.press(Keys.TAB)
     assert browser.run("return document.activeElement.id") == "backward-half"
     browser.press(Keys.ENTER)
-    assert browser.step == 11
+    assert browser.step == 7
     for half in ("forward", "backward"):
         button = browser.find(f"#{half}-half")
         assert button.size["height"] >= 24
@@ -714,23 +733,23 @@ def test_buttons_scrubber_and_table(browser: Browser) -> None:
     browser.open(page(neuron()))
     last = len(record(neuron()))
     for button, step in [
-        ("next", 1),
         ("next", 2),
-        ("previous", 1),
+        ("next", 3),
+        ("previous", 2),
         ("last", last),
-        ("first", 0),
+        ("first", 1),
     ]:
         browser.find(f"#{button}").click()
         assert browser.step == step, button
     browser.set("#scrubber", "14")
     assert browser.step == 14
     assert browser.text("[aria-current] a") == "14"
-    browser.click("#rows tr:nth-child(17) td:last-child")
-    assert browser.step == 17
-    assert browser.text("[aria-current] a") == "17"
-    assert browser.text("[aria-current] td:last-child") == record(neuron()).line(17)
+    browser.click("#rows tr:nth-child(12) td:last-child")
+    assert browser.step == 12
+    assert browser.text("[aria-current] a") == "12"
+    assert browser.text("[aria-current] td:last-child") == record(neuron()).line(12)
     browser.press(" ")  # after a click the keys are the player's again
-    assert browser.step == 18
+    assert browser.step == 13
 
 
 def test_links_to_a_step(browser: Browser) -> None:
@@ -751,9 +770,20 @@ def test_keys_inside_inputs_are_left_alone(browser: Browser) -> None:
     browser.press("v")
     browser.find("#values-filter").click()
     browser.press("b", " ", Keys.ARROW_LEFT, Keys.HOME, "t", "p")
-    assert browser.step == 0
+    assert browser.step == 1
     assert browser.run("return document.querySelector('#values-filter').value") == "tpb "
     assert browser.run("return document.documentElement.dataset.theme") == theme
+
+
+ENCIRCLED = """
+const ring = document.querySelector('.view.open .ring.active.shown')?.getBoundingClientRect();
+if (!ring) return [];
+const [x, y] = [ring.x + ring.width / 2, ring.y + ring.height / 2];
+return [...document.querySelectorAll('.view.open [data-node]')].filter((node) => {
+  const { left, right, top, bottom } = node.querySelector('.body').getBoundingClientRect();
+  return left < x && x < right && top < y && y < bottom;
+}).map((node) => Number(node.dataset.node));
+"""
 
 
 def test_search(browser: Browser) -> None:
@@ -762,15 +792,18 @@ def test_search(browser: Browser) -> None:
     browser.open(page(neuron()))
     names = browser.run("return microgrant.data.names")
     browser.press("/")
-    browser.press("w", Keys.ENTER)
-    assert browser.step == names.index("w1") + 1
-    browser.press(Keys.ENTER)
-    assert browser.step == names.index("w2") + 1
-    browser.press(Keys.ENTER)
-    assert browser.step == names.index("w1") + 1
+    browser.press("v", Keys.ENTER)
+    for step in (2, 3, 4, 5, 2):
+        assert browser.step == step
+        browser.press(Keys.ENTER)
+    browser.press(*[Keys.BACK_SPACE] * 3, "w")
+    for name in ("w1", "w2", "w1"):  # given in one step: each is shown
+        browser.press(Keys.ENTER)
+        assert browser.step == 1
+        assert browser.run(ENCIRCLED) == [names.index(name)]
     browser.press(Keys.ESCAPE)
     browser.press(Keys.HOME)
-    assert browser.step == 0
+    assert browser.run(ENCIRCLED) == []
 
 
 def test_a_node_leads_to_its_step(browser: Browser) -> None:
@@ -778,10 +811,13 @@ def test_a_node_leads_to_its_step(browser: Browser) -> None:
 
     browser.open(page(neuron()))
     browser.click("[data-node='2']")
-    assert browser.step == 3
-    browser.run("document.querySelector(`[data-node='4']`).focus()")
+    assert browser.step == 2
+    browser.run("document.querySelector(`[data-node='6']`).focus()")
     browser.press(Keys.ENTER)
-    assert browser.step == 5
+    assert browser.step == 4
+    browser.click("[data-node='4'] .name")
+    assert browser.step == 1
+    assert browser.run(ENCIRCLED) == [4]
     browser.press(Keys.END)
     browser.click("[data-node='2']")
     assert browser.text("#formula .name") == "v1.grad:"
@@ -790,14 +826,14 @@ def test_a_node_leads_to_its_step(browser: Browser) -> None:
 def test_predicting(browser: Browser) -> None:
     from selenium.webdriver import Keys
 
-    browser.open(page(neuron()), "#step=2")
+    browser.open(page(neuron()))
     browser.press("g", Keys.ARROW_RIGHT)
-    assert browser.step == 3
+    assert browser.step == 2
     assert browser.formula == "v1 = x1 × w1 = 2 × −3 = ?"
     assert browser.text("[data-node='2'] .data") == "?"
     assert not browser.find("#rows").is_displayed()
     browser.press(Keys.ARROW_RIGHT)
-    assert browser.step == 3
+    assert browser.step == 2
     assert browser.formula == "v1 = x1 × w1 = 2 × −3 = −6"
     assert browser.text("[data-node='2'] .data") == "−6"
     browser.press("b", Keys.ARROW_RIGHT, Keys.ARROW_RIGHT)
@@ -1138,7 +1174,7 @@ def test_a_single_leaf(browser: Browser) -> None:
 def test_all_digits_under_the_mouse(browser: Browser) -> None:
     from selenium.webdriver import ActionChains
 
-    browser.open(page(neuron()), "#step=9")
+    browser.open(page(neuron()), "#step=5")
     node = browser.find("[data-node='8']")
     ActionChains(browser.driver).move_to_element(node).perform()
     assert browser.text("[data-node='8'] title") == "v4: data = 0.8813735870195432, grad = –"
@@ -1284,7 +1320,7 @@ def test_the_player_follows_into_modules(browser: Browser, stride: int) -> None:
     steps = len(record(network(16, 16, 1)))
     marked = (
         "const bad = []; const [steps, stride] = arguments;"
-        "for (let step = 1; step <= steps; step += stride) { microgrant.go(step);"
+        "for (let step = 2; step <= steps; step += stride) { microgrant.go(step);"
         "const ring = document.querySelector('.view.open .ring.active.shown')"
         "?.getBoundingClientRect();"
         "const stage = document.querySelector('#stage').getBoundingClientRect();"
@@ -1447,7 +1483,7 @@ def test_in_a_frame_without_privileges(browser: Browser) -> None:
     steps = []
     for count, each in enumerate(frames):
         browser.driver.switch_to.frame(each)
-        assert browser.step == 0
+        assert browser.step == 1
         for _ in range(count + 1):
             browser.find("#next").click()
         browser.press("t")
@@ -1456,7 +1492,7 @@ def test_in_a_frame_without_privileges(browser: Browser) -> None:
         browser.driver.switch_to.frame(each)
         steps.append(browser.step)
         browser.driver.switch_to.default_content()
-    assert steps == [1, 2]
+    assert steps == [2, 3]
 
 
 def test_in_a_frame_the_first_click_is_for_the_focus(browser: Browser) -> None:
@@ -1471,9 +1507,9 @@ def test_in_a_frame_the_first_click_is_for_the_focus(browser: Browser) -> None:
     browser.driver.switch_to.frame(browser.find("iframe"))
     node = browser.find("[data-node='2'] .body")
     node.click()
-    assert browser.step == 0
+    assert browser.step == 1
     node.click()
-    assert browser.step == 3
+    assert browser.step == 2
     browser.driver.switch_to.default_content()
 
 

@@ -17,9 +17,9 @@ from typing import Any, NoReturn, TypeAlias
 import pytest
 
 from microgrant import Value, define
-from microgrant.engine import topological_order
 from microgrant.ops.numbers import number
-from microgrant.views import MISTAKES, Contribution, Record, record
+from microgrant.views import MISTAKES, Contribution, Given, Record, record
+from microgrant.views.graph import Graph
 from microgrant.views.player import page
 from microgrant.views.player.document import PLAYER
 from tests.graphs import random_program
@@ -84,8 +84,9 @@ const told = (changes = [], mistake = null) => {
   return {
     values: step.values.map(String),
     gradients: step.gradients.map(String),
-    events: step.events.map((event) =>
-      [event.kind, event.node, event.operand ?? null, numbers.map((key) => text(event[key]))]),
+    events: step.events.map((event) => [
+      event.kind, event.node ?? null, event.operand ?? null, numbers.map((key) => text(event[key])),
+    ]),
     reached: [0, ...step.events.map((_, i) => i + 1)].map((when) =>
       graph.names.map((_, i) => text(gradientAt(graph, step, i, when)))),
     lines: step.events.map((_, i) => plain(sentence(graph, step, i + 1))),
@@ -189,7 +190,7 @@ def check_told(told: dict[str, Any], step: Record) -> None:
     assert told["lines"] == [line_of(step, place) for place in range(len(step))]
     for (kind, node, operand, numbers), event in zip(told["events"], step, strict=True):
         assert (kind == "backward") == isinstance(event, Contribution)
-        assert node == event.node
+        assert node == (None if isinstance(event, Given) else event.node)
         if isinstance(event, Contribution):
             assert operand == event.operand
             right = (event.upstream, event.local, event.contribution, event.before, event.after)
@@ -200,7 +201,7 @@ def check_told(told: dict[str, Any], step: Record) -> None:
 
 def check_every_mistake(javascript: Runner, root: Value) -> None:
     given = graph_of(root, cases=[[[], None], *([[], mistake] for mistake in MISTAKES)])
-    names = dict(zip(json.loads(given["data"])["names"], topological_order(root), strict=True))
+    names = dict(zip(json.loads(given["data"])["names"], Graph(root).order, strict=True))
     for told, mistake in zip(javascript(TOLD, given), (None, *MISTAKES), strict=True):
         check_told(told, record(root, names, mistake))
 

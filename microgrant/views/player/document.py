@@ -25,7 +25,7 @@ from importlib.resources import files
 from typing import Any
 
 from ...engine.value import Value
-from ..events import MISTAKES, Contribution, Forward, Record, record_of, written
+from ..events import MISTAKES, Contribution, Forward, Given, Record, record_of
 from ..graph import Graph
 from ..style import THEMES, clean, speakable
 from .layout import Layout, lay_out
@@ -167,6 +167,7 @@ def _data(plan: Plan, layouts: Sequence[Layout], spelling: Spelling) -> dict[str
         "values": [node.value for node in nodes],
         "operation": spelling.operation,
         "operands": [node.operands for node in nodes],
+        "order": plan.graph.engine_order,
         "partials": _partials(plan.step),
         "constants": [place for place, node in enumerate(nodes) if node.constant],
         "operations": spelling.words,
@@ -212,14 +213,14 @@ def _json(data: Any) -> str:
 def _rows(step: Record) -> Iterator[str]:
     """The table of the step: one row for each event."""
     for count, event in enumerate(step, 1):
-        half, line = "forward" if isinstance(event, Forward) else "backward", step.line(count)
+        half, line = "backward", step.line(count)
+        if isinstance(event, (Given, Forward)):
+            half = "forward"
         # The row of a constant is there, since steps are counted, but it is quiet; and 1.1.grad is
         # not taken for a name.
-        if step.about_constant(event):
-            name = clean(step.nodes[written(event)].name)
-            rest = line.removeprefix(name)
-            line = f"constant {name}" if half == "forward" else f"(constant {name}){rest}"
-            half += " constant"
+        elif isinstance(event, Contribution) and step.about_constant(event):
+            name = clean(step.nodes[event.operand].name)
+            line, half = f"(constant {name}){line.removeprefix(name)}", "backward constant"
         yield (
             f'<tr class="{half}"><td><a href="#step={count}">{count}</a></td>'
             f"<td>{escaped(line)}</td></tr>\n"

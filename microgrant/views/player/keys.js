@@ -52,9 +52,9 @@ function activate(element) {
   else if (fold !== undefined) foldBox(Number(fold));
   else {
     const reached = state.run.history[node];
-    const backward = state.step > size && reached.length > 0;
+    const backward = state.step > forwardSteps && reached.length > 0;
     play(false);
-    go(backward ? reached.at(-1) : Number(node) + 1);
+    if (backward) go(reached.at(-1)); else goForward(Number(node));
   }
   return true;
 }
@@ -166,10 +166,7 @@ picture.addEventListener("focusin", (event) => {
   const thing = parts.nodes.get(Number(node)) || parts.boxes.get(Number(box));
   at("stage").scrollTo(0, 0);
   if (!thing || !event.target.matches(":focus-visible")) return;
-  include(thing.area, picture.clientWidth, picture.clientHeight, MARGIN);
-  camera.byHand = true;
-  aim();
-  camera.byHand = false;
+  lookAt(thing.area);
   at("stage").scrollTo(0, 0);
 });
 

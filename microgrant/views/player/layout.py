@@ -93,7 +93,7 @@ def _source(plan: Plan, view: View, told: Sequence[Link]) -> str:
 def _members(plan: Plan, members: Members, around: Box | None) -> Iterator[str]:
     """What stands in a frame: values, folded boxes, and further frames."""
     boxes = [thing for thing in members[around] if isinstance(thing, Box)]
-    boxes.sort(key=lambda box: -box.identifier)  # Graphviz stacks them from the bottom
+    boxes.reverse()  # Graphviz stacks them from the bottom
     yield from (_node(plan, thing) for thing in members[around] if isinstance(thing, int))
     yield from (_node(plan, box) for box in boxes if box not in members)
     for box in boxes:
@@ -155,7 +155,8 @@ def _parsed(plan: Plan, view: View, told: Sequence[Link], found: Mapping[str, An
             corner = round(x0 - left), round(top - y1)
         areas[each["name"]] = (*corner, width, height)
     # The order of the page is that of the Tab key: that of the step; frames from the outside in.
-    things = {thing: areas[key(thing)] for thing in (*view.shown.values(), *view.outside.values())}
+    shown = [view.shown[place] for place in sorted(view.shown)]
+    things = {thing: areas[key(thing)] for thing in (*shown, *view.outside.values())}
     boxes = {f"cluster_{box.identifier}": box for box in plan.boxes}
     inwards = sorted((name for name in boxes if name in areas), key=areas.__getitem__)
     frames = {boxes[name]: areas[name] for name in inwards}

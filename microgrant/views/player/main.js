@@ -11,7 +11,7 @@ picture.removeAttribute("viewBox");  // from here on, the camera looks
 partsOf(views[0]);
 views[0].element.classList.add("open");
 showTrail();
-go(readHash() ?? 0);
+go(readHash() ?? 1);
 if (state.mistake && innerWidth > NARROW) togglePanel("mistakes");
 
 /* For tests, and for those who want to look behind the page from the browser's console. */

@@ -2,10 +2,9 @@
 
 function showFormula(event, step) {
   const line = at("formula");
-  at("half").textContent = event === null ? "start" : event.kind === "forward" ? "forward" : "backward";
-  const parts = event === null
-    ? [["", `${size} steps forward, then ${lastStep() - size} backward. → or Space goes on.`]]
-    : sentence(graph, state.run, step, shortOf);
+  at("half").textContent = isBackward(event) ? "backward" : event.kind;
+  const parts = sentence(graph, state.run, step, shortOf);
+  if (event.kind === "given") parts.shift();  // it stands beside it
   line.replaceChildren(...spansOf(parts, !state.revealed));
   line.classList.toggle("long", plain(parts).length > 80);
   at("aside").textContent = asideFor(event);
@@ -35,7 +34,10 @@ function span(kind, text) {
 function asideFor(event) {
   if (state.mistake) return `With a mistake: ${data.mistakes[state.mistake]}.`;
   if (!state.revealed) return "What comes out? The next key shows it.";
-  if (!event) return "";
+  if (event.kind === "given") {
+    const steps = (count) => `${count} step${count === 1 ? "" : "s"}`;
+    return `${steps(forwardSteps - 1)} forward, then ${lastStep() - forwardSteps} backward. → or Space goes on.`;
+  }
   if (constants.has(event.operand)) return "A constant has a gradient too, but nobody asks for it.";
   const around = data.paths[event.node].map((box) => data.boxes[box].name).filter(Boolean);
   return around.length ? "in " + around.join(" › ") : "";
@@ -48,9 +50,9 @@ function showControls() {
   scrubber.value = state.step;
   scrubber.setAttribute("aria-valuetext", `step ${state.step} of ${last}`);
   at("counter").textContent = `${state.step} / ${last}`;
-  at("forward-half").style.flex = String(size);
-  at("backward-half").style.flex = String(Math.max(last - size, 1));
-  at("first").disabled = at("previous").disabled = state.step === 0;
+  at("forward-half").style.flex = String(Math.max(forwardSteps - 1, 1));
+  at("backward-half").style.flex = String(Math.max(last - forwardSteps, 1));
+  at("first").disabled = at("previous").disabled = state.step === 1;
   at("last").disabled = at("next").disabled = state.step === last && state.revealed;
 }
 
@@ -147,9 +149,9 @@ function writeTable() {
   rewriting = null;
   pristine = asWritten();
   const rows = state.run.events.map((event, i) => {
-    const half = event.kind === "forward" ? "forward" : "backward";
+    const half = isBackward(event) ? "backward" : "forward";
     const row = document.createElement("tr");
-    row.className = event.kind !== "seed" && constants.has(event.operand ?? event.node) ? `${half} constant` : half;
+    row.className = constants.has(event.operand) ? `${half} constant` : half;
     const link = document.createElement("a");
     link.href = `#step=${i + 1}`;
     link.textContent = i + 1;
@@ -174,7 +176,7 @@ function showTableNote() {
 
 let currentRow = null;
 function showTableRow() {
-  const row = state.step > 0 ? at("rows").rows[state.step - 1] : null;
+  const row = at("rows").rows[state.step - 1];
   if (row === currentRow) return;
   currentRow?.removeAttribute("aria-current");
   row?.setAttribute("aria-current", "step");
@@ -203,7 +205,7 @@ function closeSearch() {
   at("search-text").blur();
 }
 
-/* To the forward step of the next value whose name holds the text; a full name comes first. */
+/* To the next value whose name holds the text, and to its step; a full name comes first. */
 function search() {
   const text = at("search-text").value.trim().toLowerCase();
   if (!text) return;
@@ -220,5 +222,5 @@ function search() {
   at("search-result").textContent = `${searched.place + 1} of ${matches.length}: ${data.names[matches[searched.place]]}`;
   setFollow(true);
   play(false);
-  go(matches[searched.place] + 1);
+  goForward(matches[searched.place]);
 }

@@ -11,7 +11,7 @@ function chosenSteps() {
   const [from, to] = which === "all" ? [1, lastStep()]
     : [Number(at("print-from").value), Number(at("print-to").value)];
   const steps = [];
-  for (let step = Math.max(from, 0); step <= Math.min(to, lastStep()); step++) steps.push(step);
+  for (let step = Math.max(from, 1); step <= Math.min(to, lastStep()); step++) steps.push(step);
   return steps;
 }
 
@@ -69,7 +69,7 @@ function checkPrint() {
   const ok = count > 0 && count <= MOST_SHEETS;
   at("print-note").textContent = count > MOST_SHEETS
     ? `That is ${count.toLocaleString("en")} pages. Choose ${MOST_SHEETS} steps at most.`
-    : count === 0 ? `Choose steps from 0 to ${lastStep()}.` : count === 1 ? "1 page" : `${count} pages`;
+    : count === 0 ? `Choose steps from 1 to ${lastStep()}.` : count === 1 ? "1 page" : `${count} pages`;
   at("print-go").disabled = !ok;
 }
 

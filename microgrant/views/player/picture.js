@@ -61,10 +61,11 @@ function setText(element, text) {
   element.classList.toggle("long", text.length > 8);
 }
 
-/* Where a value is to be seen in a view: itself, or the box that it is in; or nowhere. */
+/* Where a value is to be seen in a view: itself, or the box that it is in; or nowhere, as what is
+   active when all leaves are given. */
 function thingIn(parts, node) {
   if (parts.nodes.has(node)) return { key: "n" + node, ...parts.nodes.get(node) };
-  for (const box of data.paths[node]) {
+  for (const box of data.paths[node] ?? []) {
     if (parts.boxes.has(box)) return { key: "b" + box, ...parts.boxes.get(box) };
   }
   return null;
@@ -74,20 +75,21 @@ function thingIn(parts, node) {
 function show() {
   const { step } = state;
   const event = eventAt(step);
-  const backward = event !== null && event.kind !== "forward";
+  const backward = isBackward(event);
   body.classList.toggle("backward", backward);
-  body.classList.toggle("forward", event !== null && !backward);
+  body.classList.toggle("forward", !backward);
   body.classList.toggle("mistaken", state.mistake !== null);
   body.classList.toggle("predicting", state.predict);
   const view = views[state.view];
   const parts = partsOf(view);
-  const target = event && (event.kind === "backward" ? event.operand : event.node);
-  const active = event && thingIn(parts, target);
-  const source = event && event.kind === "backward" ? thingIn(parts, event.node) : null;
+  const target = event.operand ?? event.node;
+  const active = thingIn(parts, target);
+  const source = event.kind === "backward" ? thingIn(parts, event.node) : null;
   const hidden = state.revealed ? null : target;
   for (const [node, shown] of parts.nodes) {
     showNode(view, node, shown, node === hidden ? (backward ? "gradient" : "value") : "");
-    shown.element.classList.toggle("active", active?.element === shown.element);
+    const given = event.kind === "given" && graph.isLeaf(node);
+    shown.element.classList.toggle("active", given || active?.element === shown.element);
   }
   for (const [box, { element }] of parts.boxes) {
     element.classList.toggle("waiting", step < state.spans[box].first);
@@ -133,10 +135,10 @@ function showNode(view, node, shown, hidden) {
 function showEdge(parts, { element, use, from, to }, event, active, source) {
   const [node, place] = use ? use.split("-").map(Number) : [];
   let isActive = false;
-  if (event && event.kind === "forward") {
+  if (event.kind === "forward") {
     isActive = use ? node === event.node
       : to === active?.key && data.operands[event.node].some((x) => thingIn(parts, x)?.key === from);
-  } else if (event && event.kind === "backward") {
+  } else if (event.kind === "backward") {
     isActive = use ? node === event.node && place === event.place
       : to === source?.key && from === active?.key;
   }
@@ -144,6 +146,16 @@ function showEdge(parts, { element, use, from, to }, event, active, source) {
   element.classList.toggle("waiting", use !== undefined && valueAt(node, state.step) === null);
   element.classList.toggle("reached", use !== undefined && state.step >= state.run.visited.get(node) + place);
   return isActive;
+}
+
+/* Show where a value is, whatever the step is about. */
+function point(node) {
+  openView(data.home[node], false);
+  show();
+  const parts = partsOf(views[state.view]);
+  const thing = thingIn(parts, node);
+  encircle(parts.active, thing);
+  lookAt(thing.area);
 }
 
 /* Write a text above the middle of an edge: higher, where the edge is steep and would cross it. */
@@ -246,14 +258,14 @@ function aim(glide = true) {
   const view = views[state.view];
   const { whole, usual } = scales();
   camera.scale = state.whole ? whole : usual * state.zoom;
-  const event = state.run.events[Math.max(state.step - 1, 0)];  // at the start, look where it begins
+  const event = eventAt(Math.max(state.step, 2));  // at the start, look where it begins
   const parts = partsOf(view);
-  const target = event && thingIn(parts, event.kind === "backward" ? event.operand : event.node);
+  const target = thingIn(parts, event.operand ?? event.node);
   if (camera.fresh) {
     camera.x = target ? target.area.x + target.area.width / 2 : 0;
     camera.y = target ? target.area.y + target.area.height / 2 : view.height / 2;
   }
-  if (event && !camera.byHand) {
+  if (!camera.byHand) {
     const others = (event.kind === "backward" ? [event.node] : data.operands[event.node])
       .map((node) => thingIn(parts, node));
     // What is worth seeing, the least important first: the last word has the active node.
@@ -283,6 +295,14 @@ function include(area, width, height, margin) {
   const halfHeight = Math.max((height / 2 - margin) / camera.scale, area.height / 2);
   camera.x = Math.min(Math.max(camera.x, area.x + area.width - halfWidth), area.x + halfWidth);
   camera.y = Math.min(Math.max(camera.y, area.y + area.height - halfHeight), area.y + halfHeight);
+}
+
+/* Move no more than is needed to see an area, and stay there until the next step. */
+function lookAt(area) {
+  include(area, picture.clientWidth, picture.clientHeight, MARGIN);
+  camera.byHand = true;
+  aim();
+  camera.byHand = false;
 }
 
 /* No empty space at a border while there is something to see at the other one. */

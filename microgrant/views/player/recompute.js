@@ -10,10 +10,15 @@ function readGraph(data, functions) {
   const size = data.values.length;
   const constants = new Set(data.constants);
   const isLeaf = (i) => data.operation[i] < 0;
-  const given = Array.from({ length: size }, (_, i) => i).filter(isLeaf);
+  const places = Array.from({ length: size }, (_, i) => i);
+  const given = places.filter(isLeaf);
   const named = given.filter((i) => !constants.has(i));
+  const computed = places.filter((i) => !isLeaf(i));
+  const when = new Array(size).fill(1);  // the step at which each value is there
+  computed.forEach((node, i) => { when[node] = i + 2; });
   return {
-    ...data, functions, size, constants, isLeaf,
+    ...data, functions, size, constants, isLeaf, given, computed, when,
+    forwardSteps: 1 + computed.length,
     root: size - 1,
     values: data.values.map(decoded),
     partials: data.partials.map((partials) => partials.map(decoded)),
@@ -68,24 +73,42 @@ function forward(graph, changes) {
   return { values, partials };
 }
 
+/* The gradients, added up in the order in which Python does, and so equal to its own to the bit. */
+function differentiate({ size, root, operands, order }, partials) {
+  const gradients = new Array(size).fill(0);
+  gradients[root] = 1;
+  for (let i = size - 1; i >= 0; i--) {
+    const node = order[i];
+    operands[node].forEach((operand, place) => { gradients[operand] += partials[node][place] * gradients[node]; });
+  }
+  return gradients;
+}
+
 const MOST_VISITS = 100000;
 
-/* The events of the step in order: every value is computed, the seed is set, and then each use of a
-   value passes a contribution on. A mistake changes what the backward pass does; null if that would
+const isBackward = (event) => event.kind === "seed" || event.kind === "backward";
+
+/* The events of the step in order: leaves are given, all else is computed, the seed is set, and then
+   each use of a value passes a contribution on. A mistake changes what the backward pass does; null if that would
    never come to an end. */
 function run(graph, changes, mistake) {
   const { size, root, operands } = graph;
   const { values, partials } = forward(graph, changes);
-  const events = [];
+  const events = [{ kind: "given" }];
   const history = Array.from({ length: size }, () => []);  // for each node, when its gradient changed
   const visited = new Map();  // for each node, when it first passes something on
-  for (let i = 0; i < size; i++) events.push({ kind: "forward", node: i });
+  for (const node of graph.computed) events.push({ kind: "forward", node });
   const gradients = new Array(size).fill(0);
+  const final = differentiate(graph, partials);
   let earlier = null;
   if (mistake === "no_zero_grad") {
-    earlier = run(graph, changes, null).gradients.map((x, i) => (graph.isLeaf(i) ? x : 0));
-    earlier.forEach((x, i) => { gradients[i] = x; });
+    earlier = final.map((x, i) => (graph.isLeaf(i) ? x : 0));
+    earlier.forEach((x, i) => { gradients[i] = x; final[i] += x; });
   }
+  // Told in another order than it is added up in, a sum may be rounded otherwise in the last digit.
+  const ends = mistake === null || mistake === "no_zero_grad";
+  const left = new Array(size).fill(0);
+  for (const each of operands) for (const operand of each) left[operand]++;
   gradients[root] = 1;
   events.push({ kind: "seed", node: root, after: 1 });
   history[root].push(events.length);
@@ -97,7 +120,8 @@ function run(graph, changes, mistake) {
       const local = partials[node][place];
       const before = gradients[operand];
       const contribution = stops ? 0 : local * upstream;
-      const after = mistake === "overwrite" ? contribution : before + contribution;
+      const sum = mistake === "overwrite" ? contribution : before + contribution;
+      const after = ends && --left[operand] === 0 ? final[operand] : sum;
       gradients[operand] = after;
       events.push({ kind: "backward", node, place, operand, upstream, local, contribution, before, after });
       history[operand].push(events.length);
@@ -135,7 +159,7 @@ function findSpans(graph, { history }) {
   const spans = graph.boxes.map(() => ({ first: Infinity, reached: Infinity }));
   graph.paths.forEach((path, i) => {
     for (const box of path) {
-      spans[box].first = Math.min(spans[box].first, i + 1);
+      if (!graph.isLeaf(i)) spans[box].first = Math.min(spans[box].first, graph.when[i]);
       spans[box].reached = Math.min(spans[box].reached, history[i][0] ?? Infinity);
     }
   });

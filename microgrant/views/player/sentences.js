@@ -23,12 +23,33 @@ function fitting(templates, words, forms) {
   return templates.length > 1 ? templates[words.reduce((which, word) => which * forms + form(word), 0)] : templates[0];
 }
 
+const MOST_GIVEN = 100;  // characters of leaves that a line lists
+
+/* What is given, as a list of lists of [class, text]. */
+function givenLeaves(graph, values) {
+  const found = [];
+  let length = 0;
+  for (const leaf of graph.named) {
+    const parts = [["name", graph.names[leaf]], ["", " = "], ["value", number(values[leaf])]];
+    length += Array.from(plain(parts)).length;
+    if (length > MOST_GIVEN) break;
+    found.push(parts);
+  }
+  const more = graph.named.length - found.length;
+  if (more) found.push([["", `and ${more} more`]]);
+  return found.length ? found : [[["", "constants"]]];
+}
+
 /* What happens at a step of a run, as a list of [class, text]. The texts joined are the line of the
    table.
 
    name: `nameOf`, or `shortOf`. */
 function sentence(graph, { values, events, mistake }, step, name = nameOf) {
   const event = events[step - 1];
+  if (event.kind === "given") {
+    const leaves = givenLeaves(graph, values);
+    return [["rule", "given: "], ...leaves.flatMap((parts, i) => [["", i ? ", " : ""], ...parts])];
+  }
   const out = name(graph, event.node, values);
   const operation = graph.operations[graph.operation[event.node]];
   if (event.kind === "seed") {
@@ -36,15 +57,13 @@ function sentence(graph, { values, events, mistake }, step, name = nameOf) {
   }
   const words = graph.inputs[event.node].map((operand) => name(graph, operand, values));
   if (event.kind === "forward") {
-    if (graph.constants.has(event.node)) return [["rule", "constant "], ["name value", out]];
-    const parts = [["name", out], ["", " = "]];
-    if (operation) {
-      const numbers = graph.inputs[event.node].map((operand) => number(values[operand]));
-      parts.push(["", filled(fitting(operation.formula, words, 2), words, out)], ["", " = "]);
-      parts.push(["value", filled(fitting(operation.numbers, numbers, 3), numbers, out)], ["", " = "]);
-    }
-    parts.push([operation ? "result value" : "value", number(values[event.node])]);
-    return parts;
+    const numbers = graph.inputs[event.node].map((operand) => number(values[operand]));
+    return [
+      ["name", out], ["", " = "],
+      ["", filled(fitting(operation.formula, words, 2), words, out)], ["", " = "],
+      ["value", filled(fitting(operation.numbers, numbers, 3), numbers, out)], ["", " = "],
+      ["result value", number(values[event.node])],
+    ];
   }
   const target = words[event.place];
   const rule = filled(fitting(operation.rules, words, 2)[event.place], words, out);

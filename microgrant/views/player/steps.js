@@ -8,11 +8,11 @@ const body = document.body;
 const framed = window.top !== window;  // in a notebook
 const data = JSON.parse(at("step-data").textContent);
 const graph = readGraph(data, window.operations || []);
-const { size, root, constants, leaves, named } = graph;
+const { size, root, constants, leaves, named, forwardSteps } = graph;
 const liveProblem = findLiveProblem(graph);
 
 const state = {
-  step: 0,            // how many events have happened; the last of them is the one shown
+  step: 1,            // how many events have happened; the last of them is the one shown
   revealed: true,     // whether its result is shown; predicting keeps it back
   predict: false,
   mistake: data.mistake,
@@ -39,7 +39,7 @@ function runStep() {
 
 /* Run the step again, after a leaf or a mistake has changed. */
 function compute() {
-  const ended = state.step > 0 && state.step === lastStep();  // who looks at the results keeps doing so
+  const ended = state.step === lastStep();  // who looks at the results keeps doing so
   if (!runStep()) {
     say("Without a topological order this step takes more than 100,000 visits: take a smaller graph.");
   }
@@ -56,16 +56,14 @@ function change(leaf, value) {
   compute();
 }
 
-const valueAt = (node, step) => (node < step ? state.run.values[node] : null);
+const valueAt = (node, step) => (graph.when[node] <= step ? state.run.values[node] : null);
 const lastStep = () => state.run.events.length;
-const eventAt = (step) => state.run.events[step - 1] ?? null;
+const eventAt = (step) => state.run.events[step - 1];
 
 /* Go to a step, and into the view where it can be seen. */
 function go(step, { reveal = true } = {}) {
-  state.step = Math.min(Math.max(Math.round(step) || 0, 0), lastStep());
-  const event = eventAt(state.step);
-  const given = event && event.kind === "forward" && graph.isLeaf(event.node);
-  state.revealed = reveal || !state.predict || !event || given;
+  state.step = Math.min(Math.max(Math.round(step) || 1, 1), lastStep());
+  state.revealed = reveal || !state.predict || state.step === 1;  // what is given cannot be guessed
   followStep();
   show();
   writeHash();
@@ -74,7 +72,7 @@ function go(step, { reveal = true } = {}) {
 function followStep() {
   if (!state.follow) return;
   const event = eventAt(state.step);
-  if (!event) { openView(0, false); return; }
+  if (event.kind === "given") { openView(0, false); return; }
   const parts = partsOf(views[state.view]);
   const seen = parts.nodes.has(event.node) && (event.kind !== "backward" || parts.nodes.has(event.operand));
   const stub = parts.nodes.get(event.node)?.element.classList.contains("stub");
@@ -86,10 +84,16 @@ function next() {
   if (state.step < lastStep()) go(state.step + 1, { reveal: false });
 }
 
-function previous() { if (state.step > 0) go(state.step - 1); }
+function previous() { if (state.step > 1) go(state.step - 1); }
 
-const toStart = () => go(0);
-const toBackward = () => go(size + 1, { reveal: false });
+/* To the step at which a value is there; a leaf is shown, since all are given in one step. */
+function goForward(node) {
+  go(graph.when[node]);
+  if (graph.isLeaf(node)) point(node);
+}
+
+const toStart = () => go(1);
+const toBackward = () => go(forwardSteps + 1, { reveal: false });
 const toEnd = () => go(lastStep());
 
 /* Whoever chooses a step does not want to be carried away from it. */
@@ -102,7 +106,7 @@ function play(on = playing === null) {
   clearInterval(playing);
   playing = null;
   if (on) {
-    if (state.step === lastStep()) go(0);
+    if (state.step === lastStep()) go(1);
     playing = setInterval(() => {
       if (state.step === lastStep() && state.revealed) play(false); else next();
     }, 1500);

@@ -73,7 +73,7 @@ class Plan:
         self.views = self._views()
 
     def _with_parts(self, paths: list[tuple[Box, ...]]) -> list[tuple[Box, ...]]:
-        """Cut what holds too many things for one view into parts, in topological order."""
+        """Cut what holds too many things for one view into parts, in the order of the step."""
         nested: list[tuple[Thing, ...]] = [(*path, place) for place, path in enumerate(paths)]
         backwards = nest(reversed(nested))  # what comes last counts: the result of a module
         part_of: dict[Thing, Box] = {}
@@ -92,7 +92,8 @@ class Plan:
 
     def _views(self) -> list[View]:
         """The whole, from as open as can be read to folded; then the inside of each box in it."""
-        everything, operands = list(range(len(self.paths))), self.graph.operands
+        # Depth first: where dot has a choice, it lays out in the order of what it reads.
+        everything, operands = self.graph.engine_order, self.graph.operands
         fitting = open_levels(self.paths, operands)
         views = [self._view(None, level, 0, 0, everything) for level in range(fitting, -1, -1)]
         waiting = deque([0])
