@@ -308,11 +308,17 @@ def _differentiated(graph: Graph) -> list[float]:
     gradients = [0.0] * len(graph.order)
     gradients[-1] = 1.0
     for node in reversed(graph.engine_order):
-        upstream = gradients[node]
-        partials = local_derivatives(graph.order[node], upstream)
-        for target, local in zip(graph.operands[node], partials, strict=True):
-            gradients[target] += local * upstream
+        shares = _shares(graph.order[node], gradients[node])
+        for target, (_, contribution) in zip(graph.operands[node], shares, strict=True):
+            gradients[target] += contribution
     return gradients
+
+
+def _shares(value: Value, upstream: float) -> list[tuple[float, float]]:
+    """For each operand the local derivative, and what is handed on to it: nothing by `detach`."""
+    stops = value.operation is detach()
+    partials = local_derivatives(value, upstream)
+    return [(local, 0.0 if stops else local * upstream) for local in partials]
 
 
 def _contributions(
@@ -337,11 +343,9 @@ def _contributions(
                 "since each node is visited once for every path to it: take a smaller graph"
             )
         upstream = gradients[node]
-        partials = local_derivatives(graph.order[node], upstream)
-        stops = graph.order[node].operation is detach()
+        shares = _shares(graph.order[node], upstream)
         for place, target in enumerate(graph.operands[node]):
-            local, before = partials[place], gradients[target]
-            contribution = 0.0 if stops else local * upstream
+            (local, contribution), before = shares[place], gradients[target]
             after = contribution if mistake == "overwrite" else before + contribution
             left[target] -= 1
             if not (wrong or left[target]):
