@@ -6,6 +6,7 @@ With this module you can
 - go through it, event by event:       for event in explain(loss): ...
 - put it on a slide:                   explain(loss).latex()
 - project it:                          explain(loss).save("step.html")
+- put its pictures on slides:          explain(loss).pictures("folder")
 - walk through it in a terminal:       explain(loss).play()
 - see what a classic mistake does:     explain(loss, mistake="overwrite")
 
@@ -17,18 +18,18 @@ from __future__ import annotations
 import html
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, SupportsIndex
 
-from ..engine.arguments import unboxed
+from ..engine.arguments import listed, unboxed, whole_number
 from ..engine.value import Value
 from ..files import write_file
 from .events import Contribution, Event, Node, Record, record_of  # noqa: F401, for types
 from .graph import Graph
 from .latex import align
-from .style import speakable
+from .style import THEMES, speakable
 
 __all__ = ["Explanation", "explain"]
 
@@ -135,6 +136,45 @@ class Explanation(Record):
         write_file(target, self._page(title).encode())
         return target
 
+    def pictures(
+        self,
+        folder: str | os.PathLike[str],
+        *,
+        steps: int | Iterable[int] | None = None,
+        theme: str = "light",
+    ) -> list[Path]:
+        """Write a picture of each step into a folder, as the page shows it: step-001.svg, and so
+        on. What comes back are their paths.
+
+        steps: which, numbered as in the page: a number, or several such as ``range(5, 9)``; all,
+            if None.
+        theme: "light" or "dark".
+
+        A ValueError names the themes and says what is wrong with a step, an IndexError how they are
+        numbered; a `NoGraphvizError` says how to get a Graphviz, which lays the pictures out.
+        """
+        from .player.document import pictures_of
+
+        target, asked = Path(folder), range(1, len(self) + 1) if steps is None else steps
+        if isinstance(asked, SupportsIndex) and not isinstance(asked, Iterable):
+            asked = [asked]
+        advice = "steps is a number of the page or several, such as range(5, 9), but got"
+        counts = [whole_number("a step", each, None) for each in listed(asked, advice)]
+        for count in counts:
+            self._check_step(count, 1)
+        if theme not in THEMES:
+            raise ValueError(f"theme is one of {', '.join(THEMES)}, but got {theme!r}")
+        if target.is_file() or target.suffix.lower() == ".svg":
+            raise ValueError(f"pictures are written into a folder, but got {target.name!r}")
+        self.graph.check_unchanged()
+        digits = max(3, len(str(len(self))))
+        paths = [target / f"step-{count:0{digits}}.svg" for count in counts]
+        pictures = pictures_of(self.graph, self, counts, theme)
+        target.mkdir(parents=True, exist_ok=True)
+        for path, picture in zip(paths, pictures, strict=True):
+            write_file(path, picture.encode())
+        return paths
+
     def play(self) -> None:
         """Walk through the step in the terminal: → and ← go on and back, q ends it.
 
@@ -153,7 +193,8 @@ class Explanation(Record):
         except (NoGraphvizError, ValueError) as problem:
             return f"<pre>{html.escape(f'{self}')}</pre><p>({html.escape(str(problem))})</p>"
         return (
-            f'<iframe srcdoc="{html.escape(content)}" sandbox="allow-scripts" allow="fullscreen" '
+            f'<iframe srcdoc="{html.escape(content)}" '
+            'sandbox="allow-scripts allow-downloads" allow="fullscreen" '
             'title="one step of backpropagation" '
             'style="width: 100%; height: 560px; border: 1px solid #8886"></iframe>'
         )

@@ -20,7 +20,14 @@ from ..engine.value import Value
 from ..ops.table import Operation
 from ..ops.words import CHOICE, TERMS, Operand, Term, derivative
 
-__all__ = ["MOST_WRITTEN_OUT", "derivative_in_words", "names_of", "numbers_of", "rule_of"]
+__all__ = [
+    "MOST_WRITTEN_OUT",
+    "OperandOf",
+    "derivative_in_words",
+    "names_of",
+    "numbers_of",
+    "rule_of",
+]
 __all__ += ["term_of"]
 
 MOST_WRITTEN_OUT = 12  # operations, in what a `where` compares or does not take

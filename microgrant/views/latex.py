@@ -8,17 +8,17 @@ With this module you can
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from ..engine.conditions import Choice
-from ..ops.table import OPERATIONS
+from ..ops.table import OPERATIONS, Operation
 from ..ops.words import Operand, Term, derivative_terms, spell
 from .events import Contribution, Event, Given, Record, Seed
 from .formulas import names_of, rule_of, term_of
 from .graph import Graph
 from .style import clean
 
-__all__ = ["align"]
+__all__ = ["align", "factor", "latex_name", "local_derivatives"]
 
 MUL = OPERATIONS["mul"]
 LEAVES = 5  # in a line
@@ -55,7 +55,7 @@ class _Slide:
 
     def __init__(self, graph: Graph, step: Record) -> None:
         self.graph, self.step = graph, step
-        self.named = {value: _latex_name(name) for value, name in graph.called.items()}
+        self.named = {value: latex_name(name) for value, name in graph.called.items()}
         self.names = [self.named[value] for value in graph.order]
         self.gradients = [_fraction(self.names[-1], name) for name in self.names]
         self.amounts = {x: node.value for x, node in zip(graph.order, step.nodes, strict=True)}
@@ -103,12 +103,21 @@ class _Slide:
             return []
         if isinstance(operation, Choice):
             return [rule_of(operation, names_of(self.named))]
-        out = self.names[place]
         operands = [self.names[operand] for operand in self.graph.operands[place]]
-        try:
-            return derivative_terms(operation, out, operands)
-        except (TypeError, AttributeError):  # a rule of the user's that works on floats only
-            return [Term(_fraction(out, name)) for name in operands]
+        return local_derivatives(operation, self.names[place], operands)
+
+
+def local_derivatives(operation: Operation, out: str, operands: Sequence[str]) -> list[Operand]:
+    """Those of an operation on names, to be spelled."""
+    try:
+        return derivative_terms(operation, out, operands)
+    except (TypeError, AttributeError):  # a rule of the user's that works on floats only
+        return [Term(_fraction(out, name)) for name in operands]
+
+
+def factor(term: Operand) -> str:
+    r"""A term as it stands behind a dot: ``\left(1 - x\right)``."""
+    return spell(Term(MUL, (Term(""), term)), "latex").partition(r"\cdot ")[2]
 
 
 def _fraction(of: str, by: str) -> str:
@@ -119,7 +128,7 @@ def _equal(*terms: Operand) -> str:
     return " = ".join(spell(term, "latex") for term in terms)
 
 
-def _latex_name(name: str) -> str:
+def latex_name(name: str) -> str:
     """A name in mathematics: w1 becomes w with an index, a longer one is set upright."""
     if re.fullmatch(r"[A-Za-z]|−?[0-9.]+", name):
         return name.replace("−", "-")

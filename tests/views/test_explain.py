@@ -19,13 +19,16 @@ from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
+from typing import Any
+from xml.etree import ElementTree
 
 import pytest
 
 from microgrant import Value, define, draw, explain, grad
 from microgrant.nn import MLP
 from microgrant.ops import OPERATIONS
-from microgrant.views import MISTAKES, Contribution, Forward, Given, Seed
+from microgrant.ops.numbers import number
+from microgrant.views import MISTAKES, THEMES, Contribution, Forward, Given, Seed
 from microgrant.views.rendering import NoGraphvizError
 from microgrant.views.terminal import KEYS, screen
 
@@ -175,10 +178,106 @@ def test_save_wants_a_page(tmp_path: Path) -> None:
         explain(Value(1.0)).save(tmp_path / "step.svg")
 
 
+SVG = "{http://www.w3.org/2000/svg}"
+
+
+def texts(picture: Path, name: str) -> list[str]:
+    """What the texts of a class say, in the order of the values."""
+    root = ElementTree.fromstring(picture.read_text(encoding="utf-8"))
+    groups = [x for x in root.iter(f"{SVG}g") if "data-node" in x.attrib]
+    groups.sort(key=lambda x: int(x.attrib["data-node"]))
+    return [
+        text.text or ""
+        for group in groups
+        for text in group.iter(f"{SVG}text")
+        if name in text.attrib["class"].split()
+    ]
+
+
+@pytest.mark.parametrize("theme", THEMES)
+def test_pictures_show_each_step(tmp_path: Path, theme: str) -> None:
+    a, _, d = step_of_a_product()
+    step = explain(d + a)
+    paths = step.pictures(tmp_path / "a" / "folder", theme=theme)
+    assert [path.name for path in paths] == [f"step-{i:03}.svg" for i in range(1, len(step) + 1)]
+    assert sorted((tmp_path / "a" / "folder").iterdir()) == paths
+    for count, path in enumerate(paths, 1):
+        values, gradients = step.state(count)
+        assert texts(path, "data") == ["" if x is None else number(x) for x in values]
+        assert texts(path, "grad") == ["–" if x is None else number(x) for x in gradients]
+        content = path.read_text(encoding="utf-8")
+        assert f"<title>step {count} of {len(step)}: {step.line(count)}</title>" in content
+        assert THEMES[theme]["value"] in content
+        # Nothing is elsewhere: no variables, no fonts, no network.
+        assert "var(" not in content
+        assert set(re.findall(r"url\((.)", content)) == {"#"}
+        assert re.findall('https?://[^"]*', content) == ["http://www.w3.org/2000/svg"]
+
+
+def test_the_same_step_gives_the_same_pictures(tmp_path: Path) -> None:
+    first, second = (
+        [x.read_bytes() for x in explain(step_of_a_product()[2]).pictures(tmp_path / name)]
+        for name in "ab"
+    )
+    assert first == second
+
+
+def test_names_and_lines_of_pictures_are_escaped(tmp_path: Path) -> None:
+    root = Value(1.0, label='</text><script>"&]]>') * Value(2.0, label="\x00\ud800")
+    for path in explain(root).pictures(tmp_path):
+        tree = ElementTree.fromstring(path.read_text(encoding="utf-8"))
+        assert not list(tree.iter(f"{SVG}script"))
+
+
+@pytest.mark.parametrize(
+    ("steps", "numbers"),
+    [(2, [2]), (range(2, 4), [2, 3]), ([4, 1], [4, 1]), ((x for x in (3, 3)), [3, 3]), ([], [])],
+)
+def test_pictures_of_some_steps(tmp_path: Path, steps: Any, numbers: list[int]) -> None:
+    paths = explain(step_of_a_product()[2]).pictures(tmp_path, steps=steps)
+    assert [path.name for path in paths] == [f"step-{i:03}.svg" for i in numbers]
+    assert set(tmp_path.iterdir()) == set(paths)
+
+
+@pytest.mark.parametrize(
+    ("folder", "arguments", "error", "words"),
+    [
+        ("new", {"steps": [1, 99]}, IndexError, "numbered 1 to .*, but got 99"),
+        ("new", {"steps": 0}, IndexError, "numbered 1 to .*, but got 0"),
+        ("new", {"steps": [1.5]}, ValueError, "a step is a whole number, but got 1.5"),
+        ("new", {"steps": "12"}, TypeError, "such as range.5, 9., but got str '12'"),
+        ("new", {"steps": 2.5}, TypeError, "such as range.5, 9., but got float 2.5"),
+        ("new", {"steps": True}, ValueError, "a step is a whole number, but got True"),
+        ("new", {"theme": "pink"}, ValueError, "theme is one of light, dark, but got 'pink'"),
+        ("step.svg", {}, ValueError, "written into a folder, but got 'step.svg'"),
+        ("file", {}, ValueError, "written into a folder, but got 'file'"),
+    ],
+)
+def test_what_pictures_refuses_it_leaves_alone(
+    tmp_path: Path, folder: str, arguments: dict[str, Any], error: type[Exception], words: str
+) -> None:
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(error, match=words):
+        explain(step_of_a_product()[2]).pictures(tmp_path / folder, **arguments)
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+    assert (tmp_path / "file").read_text() == "mine"
+
+
+def test_no_pictures_of_data_that_was_changed(tmp_path: Path) -> None:
+    a, _, d = step_of_a_product()
+    step = explain(d)
+    a.data = 5.0
+    with pytest.raises(ValueError, match="changed after its forward pass"):
+        step.pictures(tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
 def test_in_a_notebook_it_is_a_frame_of_its_own() -> None:
     _, _, d = step_of_a_product()
     shown = explain(d)._repr_html_()
-    (content,) = re.findall(r'<iframe srcdoc="([^"]*)" sandbox="allow-scripts"', shown)
+    (content,) = re.findall(
+        r'<iframe srcdoc="([^"]*)" sandbox="allow-scripts allow-downloads"', shown
+    )
     assert html.unescape(content).startswith("<!DOCTYPE html>")
 
 

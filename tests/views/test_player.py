@@ -10,15 +10,17 @@ import random
 import re
 import shutil
 import sys
+import time
 import types
 from collections.abc import Callable, Iterator, Sequence
 from itertools import product
 from pathlib import Path
 from typing import Any, NoReturn
+from xml.etree import ElementTree
 
 import pytest
 
-from microgrant import Value, define, grad, where
+from microgrant import Value, define, explain, grad, where
 from microgrant.engine import apply, topological_order
 from microgrant.nn import MLP
 from microgrant.ops import OPERATIONS, clip, power
@@ -312,7 +314,7 @@ def test_graphviz_is_told_of_few_long_edges(
         if len(edges) < 100:
             assert "nslimit" not in source
     assert beyond <= 10_000
-    paths = re.findall(r'<path class="edge" data-use="(\d+-\d)" d="(M[^"]+)"', document)
+    paths = re.findall(r'<path class="edge reached" data-use="(\d+-\d)" d="(M[^"]+)"', document)
     assert len({use for use, _ in paths}) == 2 * (count - 1) or count > 300
     above = [path for _, path in paths if "H" in path]
     assert bool(above) == (count > 20)
@@ -718,7 +720,7 @@ def test_the_halves_are_buttons(browser: Browser) -> None:
     browser.find("#forward-half").click()
     assert browser.step == 1
     browser.run("document.querySelector('#play').focus()")
-    for _ in range(4):  # next, last, and the two halves
+    for _ in range(5):  # next, last, the speed, and the two halves
         browser.press(Keys.TAB)
     assert browser.run("return document.activeElement.id") == "backward-half"
     browser.press(Keys.ENTER)
@@ -752,14 +754,180 @@ def test_buttons_scrubber_and_table(browser: Browser) -> None:
     assert browser.step == 13
 
 
+STATE = """
+const { step, changes, mistake, predict, revealed, view, follow, rate } = microgrant.state;
+const values = [...changes].sort(([a], [b]) => a - b).map(([leaf, x]) =>
+  [leaf, Object.is(x, -0) ? '-0' : String(x)]);
+return { step, values, mistake, predict, revealed, view, follow, rate };
+"""
+
+
+def link(browser: Browser) -> str:
+    """What stands in the address, once it stands there."""
+    browser.wait(350)
+    return str(browser.run("return location.hash"))
+
+
 def test_links_to_a_step(browser: Browser) -> None:
     browser.open(page(neuron()), "#step=12")
     assert browser.step == 12
     browser.run("location.hash = '#step=3'")
     browser.wait(50)
     assert browser.step == 3
+    browser.run("location.hash = '#table'")  # says nothing of this page
+    browser.wait(50)
+    assert browser.step == 3
     browser.open(page(neuron()), "#step=99999")
     assert browser.step == len(record(neuron()))
+
+
+def test_a_link_tells_all_that_was_chosen(browser: Browser) -> None:
+    browser.open(page(neuron()), "#step=12&w1=-2.5&mistake=overwrite&predict&rate=0.5")
+    place = browser.run("return microgrant.data.names.indexOf('w1')")
+    told = {"step": 12, "values": [[place, "-2.5"]], "mistake": "overwrite", "predict": True}
+    told |= {"revealed": False, "view": 0, "follow": True, "rate": 0.5}
+    assert browser.run(STATE) == told
+    assert browser.find("#predict").get_attribute("aria-pressed") == "true"
+    assert browser.text("#rate") == "0.5×"
+    assert browser.find("#mistakes-panel").is_displayed()
+    assert browser.formula.endswith("?")
+    assert link(browser) == "#step=12&w1=-2.5&mistake=overwrite&predict&rate=0.5"
+    browser.press("g")
+    check_every_step(browser, record(neuron_with(w1=-2.5), mistake="overwrite"), scale=1.0)
+    browser.run("location.hash = '#step=12'")  # another link, while the page is open
+    browser.wait(50)
+    untold = {"step": 12, "values": [], "mistake": None, "predict": False}
+    assert browser.run(STATE) == told | untold | {"revealed": True, "rate": 1}
+    check_every_step(browser, record(neuron()))
+
+
+def test_a_link_is_kept_up_to_date(browser: Browser) -> None:
+    """Whatever is pressed, the address opens what is seen."""
+    from selenium.webdriver import Keys
+
+    document = page(network(4, 4, 1), mistake="no_zero_grad")
+    browser.open(document)
+    views = []
+
+    def type_a_value() -> None:
+        browser.find("#rate").click()
+        browser.press("v")
+        browser.set(leaf_input(browser, "x2"), "1/3")
+
+    def repair() -> None:
+        browser.press(Keys.END, Keys.ARROW_LEFT, Keys.ARROW_LEFT)
+        browser.find("[data-mistake=no_zero_grad]").click()
+
+    def leave() -> None:
+        browser.press(Keys.ESCAPE)
+        browser.find("#predict").click()
+
+    for act in (type_a_value, repair, leave):
+        act()
+        address, state = link(browser), browser.run(STATE)
+        views.append((state["view"] > 0, state["follow"]))
+        browser.open(document, address)
+        assert browser.run(STATE) == state | {"revealed": not state["predict"]}, address
+    assert views == [(False, True), (True, True), (False, False)]
+    assert state["values"]
+    assert (state["mistake"], state["rate"], state["predict"]) == (None, 2, True)
+
+
+ODD_NAMES = [
+    "step",
+    "predict",
+    "a&b=c",
+    "#",
+    "w[0]",
+    "é ∂",
+    "1+1",
+    "%41",
+    "__proto__",
+    "x~0",
+    "a\nb",
+]
+
+
+def test_a_link_with_odd_names_and_numbers(browser: Browser) -> None:
+    """Constants of one name, and names that mean something else in an address."""
+    total = Value(2.0, label="x") * 0.5 + 0.5
+    for label in ODD_NAMES:
+        total = total + Value(1.0, label=label) * 0.5
+    numbers = ["-0", "1e-7", "1e+21", "5e-324", "0.30000000000000004", "NaN", "-Infinity"]
+    browser.open(page(total))
+    browser.press("v")
+    count = browser.run(
+        "const [numbers] = arguments; const { state, run } = microgrant; const rows ="
+        "[...document.querySelectorAll('#values-table input')].map((x) => Number(x.dataset.leaf));"
+        "rows.forEach((leaf, i) => state.changes.set(leaf, Number(numbers[i % numbers.length])));"
+        "microgrant.go(3); return rows.length",
+        numbers,
+    )
+    assert count == 2 * len(ODD_NAMES) + 3
+    state = browser.run(STATE)
+    address = link(browser)
+    browser.open(page(total), address)
+    assert browser.run(STATE) == state
+    assert len(state["values"]) == count
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "#step=abc&zz=1&w1=two&mistake=typo&view=99&rate=fast",
+        "#step=-5&view=-1&rate=0&mistake=constructor&w1=",
+        "#step=NaN&view=length&rate=Infinity&mistake=&w1=1,000",
+        "#%E0%A4%A&&=&==&step=%&w1&toString=1&__proto__=2",
+    ],
+)
+def test_what_a_link_says_wrongly_is_ignored(browser: Browser, address: str) -> None:
+    browser.open(page(neuron()))
+    start = browser.run(STATE)
+    browser.open(page(neuron()), address)
+    assert browser.run(STATE) == start
+    browser.open(page(neuron()), address + "&w2=7")
+    assert browser.run(STATE)["values"] == [
+        [browser.run("return microgrant.data.names.indexOf('w2')"), "7"]
+    ]
+
+
+def test_a_link_cannot_change_values_that_are_not_live(browser: Browser) -> None:
+    cube = define("cube", lambda x: x**3, lambda m, out, x: (math.fabs(3 * x * x),))
+    browser.open(page(cube(Value(2.0, label="x"))), "#x=3")
+    assert "the operation cube has no spelling in JavaScript" in browser.text("#note")
+    assert browser.run(STATE)["values"] == []
+
+
+@pytest.mark.parametrize("allowed", ["granted", "denied"])
+def test_copying_a_link(browser: Browser, allowed: str) -> None:
+    browser.command(
+        "Browser.setPermission",
+        permission={"name": "clipboard-write", "allowWithoutSanitization": False},
+        setting=allowed,
+    )
+    browser.open(page(neuron()), "#step=3&w1=7")
+    browser.find("#share").click()
+    browser.find("#copy-link").click()
+    browser.wait(100)
+    address = browser.run("return document.querySelector('#share-link').value")
+    assert address == (browser.folder / "step.html").as_uri() + "#step=3&w1=7"
+    if allowed == "granted":
+        assert browser.text("#share-note") == "Copied."
+    else:
+        assert "Ctrl+C" in browser.text("#share-note")
+        assert browser.run("return getSelection().toString()") == address
+
+
+def test_the_speed_of_playing(browser: Browser) -> None:
+    browser.open(page(neuron()), "#rate=4")
+    browser.run(
+        "window.waits = []; window.setInterval = (f, wait) => { waits.push(wait); return 1 }"
+    )
+    browser.press("p")
+    for _ in range(2):
+        browser.find("#rate").click()
+    assert browser.run("return waits") == [375, 6000, 3000]
+    assert browser.text("#rate") == "0.5×"
 
 
 def test_keys_inside_inputs_are_left_alone(browser: Browser) -> None:
@@ -1383,6 +1551,70 @@ def test_touch(browser: Browser) -> None:
         assert browser.step == step, (start, end)
 
 
+RINGS = """
+const focused = document.activeElement;
+return [focused.matches(':focus-visible') ? getComputedStyle(focused).outlineStyle : 'none',
+  document.querySelectorAll('.view.open .ring.active.shown').length];
+"""
+
+
+@pytest.mark.parametrize(
+    "selector",
+    ["[data-node='2'] .name", "[data-node='2'] .data", "#next", "#show-values", "[data-nudge]"],
+)
+@pytest.mark.parametrize("drag", [0, 90])
+def test_the_only_ring_after_a_click_is_the_mark_of_the_step(
+    browser: Browser, selector: str, drag: int
+) -> None:
+    from selenium.webdriver import ActionChains, Keys
+
+    browser.open(page(neuron()), "#step=5")
+    browser.press("v")
+    chain = ActionChains(browser.driver).move_to_element(browser.find(selector)).click_and_hold()
+    chain.move_by_offset(-drag, 0).release().perform()
+    before = browser.step
+    browser.press(Keys.ARROW_RIGHT)  # only then would a browser show who has the focus
+    assert browser.run(RINGS) == ["none", 1]
+    assert browser.step == before + 1
+
+
+def test_a_ring_shows_where_the_keyboard_is(browser: Browser) -> None:
+    from selenium.webdriver import Keys
+
+    browser.open(page(neuron()), "#step=5")
+    while not browser.run("return document.activeElement.matches('.value')"):
+        browser.press(Keys.TAB)
+    style, marks = browser.run(RINGS)
+    assert (style, marks) == ("solid", 1)
+    colours = browser.run(
+        "return [getComputedStyle(document.activeElement).outlineColor,"
+        "getComputedStyle(document.querySelector('.ring.shown')).stroke]"
+    )
+    assert colours[0] != colours[1]
+
+
+@pytest.mark.parametrize("panel", ["values", "mistakes"])
+@pytest.mark.parametrize(("width", "height"), [(1920, 1080), (390, 844)])
+def test_a_panel_covers_no_control_and_can_be_closed(
+    browser: Browser, panel: str, width: int, height: int
+) -> None:
+    browser.size(width, height)
+    browser.open(page(neuron()))
+    browser.find(f"#show-{panel}").click()
+    assert browser.find(f"#{panel}-panel").is_displayed()
+    top, bottom, header, footer = browser.run(
+        "const area = (it) => document.querySelector(it).getBoundingClientRect();"
+        "const panel = area(arguments[0]);"
+        "return [panel.top, panel.bottom, area('header').bottom, area('footer').top]",
+        f"#{panel}-panel",
+    )
+    assert header <= top
+    assert bottom <= footer
+    browser.find(f"#{panel}-panel .close").click()
+    assert not browser.find(f"#{panel}-panel").is_displayed()
+    assert browser.find(f"#show-{panel}").get_attribute("aria-expanded") == "false"
+
+
 def test_the_picture_can_be_moved_and_zoomed(browser: Browser) -> None:
     from selenium.webdriver import ActionChains
 
@@ -1468,6 +1700,141 @@ def test_printing_very_many_pages_asks_to_choose(browser: Browser) -> None:
     browser.find("[value=all]").click()
     assert "Choose 60 steps at most" in browser.text("#print-note")
     assert not browser.find("#print-go").is_enabled()
+
+
+def elements(picture: str) -> list[tuple[str, dict[str, str], str]]:
+    """What a picture consists of, but for the order in which things and classes are named."""
+    found = []
+    for element in ElementTree.fromstring(picture).iter():
+        attributes = dict(element.attrib)
+        classes = set(attributes.pop("class", "").split()) - {"open"}
+        for axis in "xy":  # of the label on a curve, as long as two ways of measuring find it
+            if "flow" in classes and axis in attributes:
+                attributes[axis] = str(round(float(attributes[axis]) / 4))
+        text = (element.text or "").strip()
+        if not element.tag.endswith("title") and (text or "wrong" not in classes):
+            found.append((element.tag, attributes | dict.fromkeys(sorted(classes), ""), text))
+    return sorted(found, key=repr)
+
+
+@pytest.mark.parametrize("mistake", [None, *MISTAKES])
+@pytest.mark.parametrize("make", [neuron, doubled, lambda: network(3, 1)])
+def test_the_picture_of_the_page_is_that_of_python(
+    browser: Browser, tmp_path: Path, make: Callable[[], Value], mistake: str | None
+) -> None:
+    step = explain(make(), mistake=mistake)
+    browser.open(step.save(tmp_path / "page.html").read_text(encoding="utf-8"))
+    steps = range(1, len(step) + 1, 1 + len(step) // 40)
+    shown = browser.run(
+        "return arguments[0].map((step) => {"
+        "microgrant.go(0); microgrant.go(step); return microgrant.svgText() })",
+        list(steps),
+    )
+    for path, picture in zip(step.pictures(tmp_path, steps=steps), shown, strict=True):
+        assert elements(picture) == elements(path.read_text(encoding="utf-8")), path.name
+
+
+# How many pixels of the picture painted as PNG are not those of the SVG.
+UNLIKE = """
+const [svg, png, done] = arguments;
+const pixels = async (source) => {
+  const image = new Image();
+  image.src = source;
+  await image.decode();
+  const canvas = new OffscreenCanvas(size[0], size[1]);
+  const context = canvas.getContext('2d');
+  context.drawImage(image, 0, 0, ...size);
+  return context.getImageData(0, 0, ...size).data;
+};
+let size = [1, 1];
+(async () => {
+  const image = new Image();
+  image.src = png;
+  await image.decode();
+  size = [image.naturalWidth, image.naturalHeight];
+  const [a, b] = [await pixels(svg), await pixels(png)];
+  let [unlike, drawn] = [0, 0];
+  for (let i = 0; i < a.length; i += 4) {
+    const differ = (x, y) => Math.max(...[0, 1, 2].map((k) => Math.abs(x[k] - y[k])));
+    const [one, other] = [a.slice(i, i + 3), b.slice(i, i + 3)];
+    if (differ(one, other) > 64) unlike++;
+    if (differ(one, a) > 16) drawn++;
+  }
+  done([...size, unlike / drawn, drawn]);
+})();
+"""
+
+
+def wait_for(path: Path) -> bytes:
+    for _ in range(100):
+        if path.exists():
+            return path.read_bytes()
+        time.sleep(0.05)
+    pytest.fail(f"no {path.name} was saved")
+
+
+@pytest.mark.parametrize("theme", THEMES)
+@pytest.mark.parametrize("step", [6, 12, 17])
+def test_saving_the_picture(browser: Browser, tmp_path: Path, theme: str, step: int) -> None:
+    browser.command("Browser.setDownloadBehavior", behavior="allow", downloadPath=str(tmp_path))
+    browser.open(page(neuron()), f"#step={step}&mistake=no_zero_grad")
+    browser.run("document.documentElement.dataset.theme = arguments[0]", theme)
+    browser.press("l")
+    for kind in ("svg", "png"):
+        browser.find(f"#save-{kind}").click()
+    name = f"step-{browser.step:03}"
+    width, height = browser.run(
+        "const { width, height } = microgrant.data.views[microgrant.state.view];"
+        "return [width + 40, height + 40]"
+    )
+    svg, png = (wait_for(tmp_path / f"{name}.{kind}") for kind in ("svg", "png"))
+    assert THEMES[theme]["background"].encode() in svg
+    browser.driver.get("about:blank")
+    sources = [
+        f"data:image/{kind};base64,{base64.b64encode(data).decode()}"
+        for kind, data in (("svg+xml", svg), ("png", png))
+    ]
+    *size, unlike, drawn = browser.driver.execute_async_script(UNLIKE, *sources)
+    assert size == [2 * width, 2 * height]
+    assert drawn > 10_000
+    assert unlike < 0.002
+
+
+def test_in_a_notebook_a_picture_can_be_saved_and_there_is_no_link(
+    browser: Browser, tmp_path: Path
+) -> None:
+    browser.command("Browser.setDownloadBehavior", behavior="allow", downloadPath=str(tmp_path))
+    browser.open(f"<!DOCTYPE html>{explain(neuron())._repr_html_()}")
+    browser.driver.switch_to.frame(browser.find("iframe"))
+    try:
+        browser.find("#share").click()
+        assert not browser.find("#share-link").is_displayed()
+        assert "save the page" in browser.text("#share-note")
+        browser.find("#save-svg").click()
+        picture = wait_for(tmp_path / f"step-{browser.step:03}.svg")
+    finally:
+        browser.driver.switch_to.default_content()
+    assert b"</svg>" in picture
+
+
+def test_copying_a_formula_as_latex(browser: Browser) -> None:
+    browser.open(page(neuron()))
+    browser.press("b", " ", " ")
+    browser.find("#share").click()
+    shown = "return document.querySelector('#share-latex').value"
+    assert browser.run(shown).startswith(r"\frac{\partial o}{\partial v_{3}} = ")
+    browser.run(
+        "Object.defineProperty(navigator, 'clipboard', { value:"
+        "{ writeText: async (text) => { window.copied = text } } })"
+    )
+    browser.find("#copy-latex").click()
+    assert browser.run("return window.copied") == browser.run(shown)
+    assert browser.text("#share-note") == "Copied."
+    browser.press("\ue00c", "g", " ")
+    browser.find("#share").click()
+    assert browser.formula.endswith("?")
+    assert browser.run(shown) == ""
+    assert "→" not in browser.run("return microgrant.svgText()")
 
 
 def test_in_a_frame_without_privileges(browser: Browser) -> None:

@@ -16,9 +16,9 @@ from typing import Any, NoReturn, TypeAlias
 
 import pytest
 
-from microgrant import Value, define
+from microgrant import Value, define, explain
 from microgrant.ops.numbers import number
-from microgrant.views import MISTAKES, Contribution, Given, Record, record
+from microgrant.views import MISTAKES, Contribution, Forward, Given, Record, Seed, record
 from microgrant.views.graph import Graph
 from microgrant.views.player import page
 from microgrant.views.player.document import PLAYER
@@ -123,7 +123,7 @@ def test_the_page_holds_one_program() -> None:
     document = page(neuron())
     assert all(document.count(source(name)) == 1 for name in PLAYER)
     assert document.count("<script") == 3  # data, operations, the player
-    assert document.count("'sha256-") == 3  # the style sheet, operations, the player
+    assert document.count("'sha256-") == 4  # two style sheets, operations, the player
 
 
 @pytest.mark.parametrize("name", PURE)
@@ -179,6 +179,49 @@ def test_what_is_no_number_is_refused_with_a_reason(javascript: Runner) -> None:
 
 
 # --- The step, computed and told ------------------------------------------------------------------
+
+LATEX = (
+    GRAPH
+    + """
+const step = run(graph, new Map(given.changes.map(([i, x]) => [i, Number(x)])), given.mistake);
+return step.events.map((_, i) => latex(graph, step, i + 1));
+"""
+)
+
+
+def check_latex(javascript: Runner, page: Value, root: Value, mistake: str | None = None) -> None:
+    """The equations of a page in which the values of `root` are set, are those of Python."""
+    step = explain(root, mistake=mistake)
+    changes = [
+        (place, as_javascript(node.value))
+        for place, node in enumerate(step.nodes)
+        if not node.operation
+    ]
+    lines = javascript(LATEX, graph_of(page, changes=changes, mistake=mistake))
+    told = [
+        line
+        for line, event in zip(lines, step, strict=True)
+        if isinstance(event, Seed)
+        or (isinstance(event, Contribution) and not step.about_constant(event))
+        or (isinstance(event, Forward) and step.nodes[event.node].operation)
+    ]
+    right = [line.strip().removesuffix(r" \\") for line in step.latex().splitlines()[1:-1]]
+    assert told == [line.replace(" &", " ", 1) for line in right[-len(told) :]]
+
+
+@pytest.mark.parametrize("mistake", [None, *MISTAKES])
+def test_latex_is_that_of_python(javascript: Runner, mistake: str | None) -> None:
+    for make in (neuron, doubled, lambda: chosen(2.0), lambda: chosen(-1.5)):
+        check_latex(javascript, make(), make(), mistake)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_latex_of_random_graphs(javascript: Runner, seed: int) -> None:
+    program = random_program(seed)
+    check_latex(javascript, program_root(program), program_root(program))
+    leaves = [-1e-5 * x if i % 2 else 3e7 * x for i, x in enumerate(program.leaves)]
+    check_latex(javascript, program_root(program), program_root(program, leaves))
+
 
 TOLD = GRAPH + "return given.cases.map((each) => told(...each));"
 

@@ -5,6 +5,7 @@ With this module you can
 - write the page:        Path("step.html").write_text(page(loss), encoding="utf-8")
 - name what it shows:    page(loss, names=locals(), title="One step of my network")
 - begin with a mistake:  page(loss, mistake="overwrite")
+- have single pictures:  pictures_of(graph, step, [1, 2, 12])
 
 The page is one file that asks nothing of any network. Graphviz lays the graph out when the page is
 written, once for each view: the whole, and the inside of every module that is folded into a box.
@@ -20,26 +21,29 @@ import hashlib
 import html
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from importlib.resources import files
 from typing import Any
 
 from ...engine.value import Value
 from ..events import MISTAKES, Contribution, Forward, Given, Record, record_of
 from ..graph import Graph
+from ..latex import latex_name
 from ..style import THEMES, clean, speakable
 from .layout import Layout, lay_out
 from .spelling import Spelling, javascript, spell_operations
-from .svg import escaped, picture
+from .svg import LOOK, MARKERS, escaped, moment, picture, standalone, touched
 from .views import Plan
 
 __all__ = ["LARGEST", "PLAYER", "TooLargeError", "page", "page_of"]
+__all__ += ["pictures_of"]
 
 LARGEST = 20_000  # values; a page of more would open slowly, and nobody would walk through it
 
 PLAYER = (
     *("numbers.js", "recompute.js", "sentences.js"),  # know no page, and run without one
-    *("steps.js", "picture.js", "values.js", "panels.js", "paper.js", "keys.js", "main.js"),
+    *("steps.js", "picture.js", "values.js", "panels.js", "link.js", "files.js", "paper.js"),
+    *("keys.js", "main.js"),
 )
 """The files of the script, in the order in which they are joined. (Beside them, special.js is for
 operations that JavaScript lacks.)"""
@@ -84,17 +88,17 @@ def page_of(graph: Graph, step: Record, title: str = "") -> str:
     plan, spelling = Plan(graph, step), spell_operations(graph)
     layouts = lay_out(plan)
     title = clean(title) or f"{plan.names[-1]}: one step of backpropagation"
-    _, gradients = step.state(len(step))
-    pictures = [picture(plan, layout, gradients) for layout in layouts]
-    style = _palette() + _file("player.css")
+    end = moment(step, len(step), over=True)
+    pictures = [picture(plan, layout, end) for layout in layouts]
+    styles = {"look": LOOK, "style": _palette() + _file("player.css")}
     operations = javascript(spelling.functions)
     if "erf" in operations:
         operations += _file("special.js")
     scripts = {"operations": operations, "player": _player()}
     parts = {
-        "policy": _policy(style, *scripts.values()),
+        "policy": _policy(styles, scripts),
         "title": html.escape(title),
-        "style": style,
+        "markers": MARKERS,
         "area": f"-20 -20 {layouts[0].width + 40} {layouts[0].height + 40}",
         "view": pictures[0],
         # A view that is not open yet costs nothing in a template.
@@ -103,9 +107,30 @@ def page_of(graph: Graph, step: Record, title: str = "") -> str:
         "mistake": f"With a mistake: {escaped(MISTAKES[step.mistake])}." if step.mistake else "",
         "rows": "".join(_rows(step)),
         "data": _json({"title": title} | _data(plan, layouts, spelling)),
+        **styles,
         **scripts,
     }
     return re.sub(r"\{\{(\w+)\}\}", lambda found: parts[found[1]], _file("player.html"))
+
+
+def pictures_of(
+    graph: Graph, step: Record, counts: Iterable[int], theme: str = "light"
+) -> Iterator[str]:
+    """The pictures of some steps as files of SVG, each as the page shows it when it opens there."""
+    _check_size(graph)
+    plan = Plan(graph, step)
+    layouts = lay_out(plan)
+    right = None
+    if step.mistake:
+        repaired = record_of(graph)
+        _, right = repaired.state(len(repaired))
+    for count in counts:
+        now = moment(step, count, right)
+        places = touched(now.event)
+        whole = all(plan.views[0].shown[place] == place for place in places)
+        which = 0 if whole else plan.home[places[-1]]
+        title = f"step {count} of {len(step)}: {step.line(count)}"
+        yield standalone(plan, layouts[which], now, title, theme)
 
 
 def _check_size(graph: Graph) -> None:
@@ -125,11 +150,11 @@ def _player() -> str:
     return '"use strict";\n(() => {\n\n' + "\n".join(map(_file, PLAYER)) + "\n})();\n"
 
 
-def _policy(style: str, *scripts: str) -> str:
+def _policy(styles: Mapping[str, str], scripts: Mapping[str, str]) -> str:
     """A content security policy: what the page brings along may run, and nothing is fetched."""
     return (
-        f"default-src 'none'; style-src {_hash(style)}; "
-        f"script-src {' '.join(map(_hash, scripts))}; base-uri 'none'; form-action 'none'"
+        f"default-src 'none'; style-src {' '.join(map(_hash, styles.values()))}; "
+        f"script-src {' '.join(map(_hash, scripts.values()))}; base-uri 'none'; form-action 'none'"
     )
 
 
@@ -164,6 +189,7 @@ def _data(plan: Plan, layouts: Sequence[Layout], spelling: Spelling) -> dict[str
         "short": {
             place: short for place, short in enumerate(plan.short) if short != plan.names[place]
         },
+        "latex": [latex_name(plan.graph.called[value]) for value in plan.graph.order],
         "values": [node.value for node in nodes],
         "operation": spelling.operation,
         "operands": [node.operands for node in nodes],

@@ -20,6 +20,7 @@ const keys = {
   "−": () => zoom(0.8),
   0: fit,
   "/": openSearch,
+  l: openShare,
   t: toggleTheme,
   "?": () => at("help-dialog").showModal(),
   Escape: leave,
@@ -75,12 +76,16 @@ function toggleTheme() {
 }
 
 function togglePredict() {
-  state.predict = !state.predict;
+  setPredict(!state.predict);
   state.revealed = true;
+  show();
+}
+
+function setPredict(on) {
+  state.predict = on;
   at("predict").setAttribute("aria-pressed", String(state.predict));
   showTableNote();
   showMistakes();
-  show();
 }
 
 // --- Mouse and touch -------------------------------------------------------------------------------
@@ -186,6 +191,7 @@ const buttons = {
   "forward-half": byHand(toStart),
   "backward-half": byHand(toBackward),
   play: () => play(),
+  rate: () => { setRate(RATES.find((rate) => rate > state.rate) ?? RATES[0]); writeAddress(); },
   predict: togglePredict,
   follow: () => { setFollow(!state.follow); followStep(); show(); },
   "show-values": () => togglePanel("values"),
@@ -194,6 +200,11 @@ const buttons = {
   "zoom-out": () => zoom(0.8),
   "zoom-fit": fit,
   search: openSearch,
+  share: openShare,
+  "copy-link": () => copy(at("share-link")),
+  "copy-latex": () => copy(at("share-latex")),
+  "save-svg": () => download(svgText(), "svg", "image/svg+xml"),
+  "save-png": () => download(pngBytes(), "png", "image/png"),
   print: openPrint,
   theme: toggleTheme,
   "full-screen": fullScreen,
@@ -201,11 +212,15 @@ const buttons = {
   "values-reset": () => { state.changes.clear(); compute(); },
 };
 for (const [id, action] of Object.entries(buttons)) {
-  at(id).addEventListener("click", (event) => {
-    action(event);
-    if (event.detail > 0) at(id).blur();  // after a click of the mouse, keys are the player's again
-  });
+  at(id).addEventListener("click", action);
 }
+for (const button of document.querySelectorAll("aside .close")) button.addEventListener("click", () => togglePanel(null));
+/* What the mouse has pressed does not keep the focus: the next key is the player's again, and would draw a
+   ring around it that looks like the mark of the step. */
+addEventListener("mouseup", () => {
+  const { activeElement } = document;
+  if (activeElement?.matches("button, a, summary, [role=button]")) activeElement.blur();
+});
 at("scrubber").addEventListener("input", byHand(() => go(Number(at("scrubber").value))));
 at("scrubber").addEventListener("pointerup", () => at("scrubber").blur());
 at("values-filter").addEventListener("input", fillValues);
@@ -221,5 +236,5 @@ at("rows").addEventListener("click", (event) => {
   play(false);
   go(row.sectionRowIndex + 1);
 });
-addEventListener("hashchange", () => { const step = readHash(); if (step !== null && step !== state.step) go(step); });
+addEventListener("hashchange", byHand(restore));
 new ResizeObserver(() => aim(false)).observe(picture);

@@ -11,7 +11,7 @@ picture.removeAttribute("viewBox");  // from here on, the camera looks
 partsOf(views[0]);
 views[0].element.classList.add("open");
 showTrail();
-go(readHash() ?? 1);
+if (!restore()) go(1);
 if (state.mistake && innerWidth > NARROW) togglePanel("mistakes");
 
 /* For tests, and for those who want to look behind the page from the browser's console. */
@@ -20,5 +20,7 @@ window.microgrant = {
   run: (changes, mistake) => run(graph, changes, mistake),
   nudge: (leaf, h) => nudge(graph, state.changes, state.right, leaf, h),
   gradientAt: (node, step) => gradientAt(graph, state.run, node, step),
+  svgText,
+  latex: (step) => latex(graph, state.run, step),
   sentence: (step) => plain(sentence(graph, state.run, step)),
 };

@@ -65,7 +65,7 @@ function say(text) {
 
 const NARROW = 850;  // up to here a panel lies upon the picture, as the style sheet has it
 
-/* Values or mistakes: one panel is open, or none. */
+/* Values or mistakes: one panel is open, or none (null). */
 function togglePanel(which) {
   for (const name of ["values", "mistakes"]) {
     const open = name === which && at(`${name}-panel`).hidden;
@@ -86,7 +86,6 @@ function setMistake(mistake) {
   if (size !== lastStep()) say(`This step now takes ${lastStep()} events.`);
   followStep();
   show();
-  writeHash();
 }
 
 function makeMistakes() {

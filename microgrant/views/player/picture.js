@@ -11,6 +11,10 @@ function partsOf(view) {
   view.element = view.template ? view.template.content.querySelector(".view") : document.querySelector(".view");
   at("world").append(view.element);
   const all = (selector) => Array.from(view.element.querySelectorAll(selector));
+  for (const element of all("[data-node], [data-box], [data-fold]")) {
+    element.setAttribute("tabindex", "0");
+    element.setAttribute("role", "button");
+  }
   const place = (element) => {
     const [x, y] = element.getAttribute("transform").match(/-?[\d.]+/g).map(Number);
     const rect = element.querySelector(".body");
@@ -109,6 +113,7 @@ function show() {
   showControls();
   showTableRow();
   aim();
+  writeAddress();
 }
 
 /* A value with its gradient. hidden: which of its numbers is kept back, "value" or "gradient". */

@@ -19,7 +19,7 @@ function filled(template, words, out) {
 /* The template for operands in one of several forms, in which they need parentheses or not: a name
    begins with a minus sign or not (2 forms), a number may also have an exponent of ten (3 forms). */
 function fitting(templates, words, forms) {
-  const form = (word) => (/^[−-]/.test(word) ? 1 : forms === 3 && word.includes("e") ? 2 : 0);
+  const form = (word) => (/^[−-]/.test(word) ? 1 : forms === 3 && /\de|\\cdot/.test(word) ? 2 : 0);
   return templates.length > 1 ? templates[words.reduce((which, word) => which * forms + form(word), 0)] : templates[0];
 }
 
@@ -81,6 +81,35 @@ function sentence(graph, { values, events, mistake }, step, name = nameOf) {
     ...(keeps ? [["guess gradient", before], ["guess", " + "]] : []),
     ["guess gradient", contribution], ["", " → "], ["result gradient", number(event.after)],
   ];
+}
+
+const inLatex = (x) => number(x).replaceAll("−", "-").replace(/e(.*)/, " \\cdot 10^{$1}")
+  .replace("inf", "\\infty").replace("nan", "\\text{nan}");
+
+/* What happens at a step, as an equation for LaTeX. */
+function latex(graph, { values, events, history, mistake }, step) {
+  const event = events[step - 1];
+  const unchanged = (node) => !graph.constants.has(node) || Object.is(values[node], graph.values[node]);
+  const called = (node) => (unchanged(node) ? graph.latex[node] : inLatex(values[node]));
+  if (event.kind === "given") return graph.named.map((leaf) => `${called(leaf)} = ${inLatex(values[leaf])}`).join(" \\qquad ");
+  const gradient = (node) => `\\frac{\\partial ${called(graph.root)}}{\\partial ${called(node)}}`;
+  const out = called(event.node);
+  const operation = graph.operations[graph.operation[event.node]];
+  if (event.kind === "seed") return `${gradient(event.node)} = 1`;
+  if (!operation) return `${out} = ${inLatex(values[event.node])}`;
+  const words = graph.inputs[event.node].map(called);
+  const { formula, numbers, rules } = operation.latex;
+  if (event.kind === "forward") {
+    const given = graph.inputs[event.node].map((operand) => inLatex(values[operand]));
+    return [out, filled(fitting(formula, words, 2), words, out), filled(fitting(numbers, given, 3), given, out),
+      inLatex(values[event.node])].join(" = ");
+  }
+  const [upstream, local, contribution, after] = ["upstream", "local", "contribution", "after"].map((key) => inLatex(event[key]));
+  const rule = filled(fitting(rules, words, 2)[event.place], words, out);
+  const adds = mistake !== "overwrite" && (history[event.operand][0] < step || event.before !== 0);
+  return `${gradient(event.operand)} ${adds ? "\\mathrel{+}=" : "="} ${gradient(event.node)} \\cdot ${rule} = ` +
+    `${upstream} \\cdot ${/^-/.test(local) ? `\\left(${local}\\right)` : local} = ${contribution}` +
+    (adds ? ` \\quad\\to\\quad ${after}` : "");
 }
 
 const plain = (parts) => parts.map(([, text]) => text).join("");

@@ -21,8 +21,17 @@ from ...engine.conditions import Choice, Condition, sources
 from ...engine.value import Value
 from ...ops.table import CALL, FAMILIES, OPERATIONS, POWER, PRODUCT, Operation
 from ...ops.words import Operand, Term, derivative, forward, spell
-from ..formulas import MOST_WRITTEN_OUT, derivative_in_words, names_of, numbers_of, rule_of, term_of
+from ..formulas import (
+    MOST_WRITTEN_OUT,
+    OperandOf,
+    derivative_in_words,
+    names_of,
+    numbers_of,
+    rule_of,
+    term_of,
+)
 from ..graph import Graph
+from ..latex import factor, latex_name, local_derivatives
 from ..style import clean
 
 __all__ = ["Spelling", "javascript", "spell_operations"]
@@ -34,6 +43,8 @@ MOST_DECIDING = 8  # values in the condition of a `where` that its page makes an
 # if it has an exponent of ten, and then it binds as a power does.
 NAMES = (("", CALL), ("−", CALL))
 NUMBERS = (("", CALL), ("−", PRODUCT), ("", POWER))
+NAMES_IN_LATEX = (("", CALL), ("-", CALL))
+NUMBERS_IN_LATEX = (("", CALL), ("-", PRODUCT), ("", PRODUCT))
 MOST_FORMED = 4  # operands; with more, all are written as if they needed no parentheses
 
 
@@ -94,8 +105,15 @@ def _operation(operation: Operation) -> tuple[dict[str, Any], str | None]:
     def formula(holes: list[Term]) -> list[str]:
         return [spell(Term(operation, tuple(holes)))]
 
+    def formula_in_latex(holes: list[Term]) -> list[str]:
+        return [spell(Term(operation, tuple(holes)), "latex")]
+
     def rules(holes: list[Term]) -> list[str]:
         return derivative_in_words(operation, OUT, [str(hole.operation) for hole in holes])
+
+    def rules_in_latex(holes: list[Term]) -> list[str]:
+        names = [str(hole.operation) for hole in holes]
+        return list(map(factor, local_derivatives(operation, OUT, names)))
 
     function = _function(operation)
     own = operation is not OPERATIONS.get(operation.name) and operation.name not in FAMILIES
@@ -104,6 +122,13 @@ def _operation(operation: Operation) -> tuple[dict[str, Any], str | None]:
         "formula": [text for [text] in _templates(formula, operation.arity, NAMES)],
         "numbers": [text for [text] in _templates(formula, operation.arity, NUMBERS)],
         "rules": _templates(rules, operation.arity, NAMES),
+        "latex": {
+            "formula": [x for [x] in _templates(formula_in_latex, operation.arity, NAMES_IN_LATEX)],
+            "numbers": [
+                x for [x] in _templates(formula_in_latex, operation.arity, NUMBERS_IN_LATEX)
+            ],
+            "rules": _templates(rules_in_latex, operation.arity, NAMES_IN_LATEX),
+        },
         "own": own,
         "live": function is not None,
     }
@@ -144,14 +169,23 @@ def _choice(
     def named(x: Value) -> Operand | None:
         return holes.get(x) or known(x)
 
+    def named_in_latex(x: Value) -> Operand | None:
+        return holes.get(x) or (Term(latex_name(graph.called[x])) if x in graph.called else None)
+
+    numbers: OperandOf = holes.get if holes else numbers_of(graph.places)
     words = {
         "symbol": choice.symbol,
         "own": False,
         "live": deciding is not None,
         "choice": True,
         "formula": [clean(spell(term_of(value, named)))],
-        "numbers": [clean(spell(term_of(value, holes.get if holes else numbers_of(graph.places))))],
+        "numbers": [clean(spell(term_of(value, numbers)))],
         "rules": [[clean(spell(rule_of(choice, named)))]],
+        "latex": {
+            "formula": [clean(spell(term_of(value, named_in_latex), "latex"))],
+            "numbers": [clean(spell(term_of(value, numbers), "latex"))],
+            "rules": [[clean(factor(rule_of(choice, named_in_latex)))]],
+        },
     }
     if deciding is None:
         return words, None

@@ -23,6 +23,7 @@ const state = {
   spans: [],          // when each box is computed, and reached
   view: 0,
   follow: true,
+  rate: 1,            // of playing, times the usual one
   zoom: 1,            // times the usual scale
   whole: false,       // whether all is to be seen, however small
 };
@@ -66,7 +67,6 @@ function go(step, { reveal = true } = {}) {
   state.revealed = reveal || !state.predict || state.step === 1;  // what is given cannot be guessed
   followStep();
   show();
-  writeHash();
 }
 
 function followStep() {
@@ -109,22 +109,14 @@ function play(on = playing === null) {
     if (state.step === lastStep()) go(1);
     playing = setInterval(() => {
       if (state.step === lastStep() && state.revealed) play(false); else next();
-    }, 1500);
+    }, 1500 / state.rate);
   }
   at("play").setAttribute("aria-pressed", String(playing !== null));
 }
 
-/* The step in the address, so that it can be linked to; not more often than browsers let us. A frame
-   in a notebook may have no address of its own. */
-let addressing = null;
-function writeHash() {
-  clearTimeout(addressing);
-  addressing = setTimeout(() => {
-    try { history.replaceState(null, "", "#step=" + state.step); } catch { return; }
-  }, 250);
-}
-
-function readHash() {
-  const found = /^#step=(\d+)$/.exec(location.hash);
-  return found ? Number(found[1]) : null;
+const RATES = [0.25, 0.5, 1, 2, 4];
+function setRate(rate) {
+  state.rate = rate;
+  at("rate").textContent = `${rate}×`;
+  if (playing !== null) play(true);
 }

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass
+from functools import cached_property
 
 from ..events import Record
 from ..graph import MOST_EDGES, Box, Graph, Link, Thing, common, links, nest, open_levels, thing_at
@@ -89,6 +90,15 @@ class Plan:
                 part_of.update((thing, box) for thing in piece)
         longer = ([x for thing in inner for x in (part_of.get(thing), thing)] for inner in nested)
         return [tuple(x for x in path if isinstance(x, Box)) for path in longer]
+
+    @cached_property
+    def inside(self) -> dict[Box, list[int]]:
+        """The places of the values in each box."""
+        inside: dict[Box, list[int]] = {box: [] for box in self.boxes}
+        for place, path in enumerate(self.paths):
+            for box in path:
+                inside[box].append(place)
+        return inside
 
     def _views(self) -> list[View]:
         """The whole, from as open as can be read to folded; then the inside of each box in it."""

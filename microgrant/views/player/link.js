@@ -1,0 +1,77 @@
+/* A link to what is seen: #step=12&a=-3&mistake=overwrite&predict&view=2&rate=0.5. It stands in the
+   address, so that a page that is loaded again shows the same. What is as the page begins is left out. */
+
+const WORDS = ["step", "mistake", "predict", "view", "follow", "rate"];
+
+/* What each leaf is called in a link: its name, and its number behind it where that has another meaning. */
+const linked = new Map();
+for (const leaf of leaves) {
+  let key = data.names[leaf];
+  while (WORDS.includes(key) || linked.has(key)) key += `~${leaf}`;
+  linked.set(key, leaf);
+}
+const linkOf = new Map(Array.from(linked, ([key, leaf]) => [leaf, key]));
+
+function fragment() {
+  const parts = new URLSearchParams({ step: state.step });
+  for (const [leaf, value] of state.changes) parts.set(linkOf.get(leaf), full(value).replaceAll("−", "-"));
+  if (state.mistake !== data.mistake) parts.set("mistake", state.mistake ?? "none");
+  if (state.predict) parts.set("predict", "");
+  if (state.view > 0) parts.set("view", state.view);
+  if (!state.follow) parts.set("follow", "no");
+  if (state.rate !== 1) parts.set("rate", state.rate);
+  return `#${parts}`.replace(/=(?=&|$)/g, "");
+}
+
+/* Show what the address says, but for what has no meaning here; false if nothing has. */
+function restore() {
+  const parts = new URLSearchParams(location.hash.slice(1));
+  if (!Array.from(parts.keys()).some((key) => WORDS.includes(key) || linked.has(key))) return false;
+  const changes = Array.from(parts, ([key, text]) => [linked.get(key), typed(text)])
+    .filter(([leaf, value]) => leaf !== undefined && value !== null);
+  const [view, rate] = ["view", "rate"].map((key) => Number(parts.get(key)));
+  const mistake = parts.get("mistake");
+  if (changes.length && liveProblem) say(liveProblem);
+  state.changes = new Map(liveProblem ? [] : changes);
+  state.mistake = mistake === "none" ? null : Object.hasOwn(data.mistakes, mistake) ? mistake : data.mistake;
+  setRate(rate >= RATES[0] && rate <= RATES.at(-1) ? rate : 1);
+  setPredict(parts.has("predict"));
+  compute();
+  setFollow(parts.get("follow") !== "no");
+  openView(views[view] ? view : 0, false);
+  go(Number(parts.get("step")), { reveal: false });
+  return true;
+}
+
+/* Not more often than browsers let us. A frame in a notebook may have no address of its own. */
+let addressing = null;
+function writeAddress() {
+  clearTimeout(addressing);
+  addressing = setTimeout(() => {
+    try { history.replaceState(null, "", fragment()); } catch { return; }
+  }, 250);
+}
+
+// --- To be taken along -----------------------------------------------------------------------------
+
+function openShare() {
+  at("share-link").value = location.href.split("#")[0] + fragment();
+  at("share-link").closest("p").hidden = framed;
+  // What is to be guessed is told by no formula.
+  at("share-latex").value = state.revealed && eventAt(state.step) ? latex(graph, state.run, state.step) : "";
+  at("share-note").textContent = framed
+    ? "For a link, save the page with explain(…).save(\"step.html\") and open it." : "";
+  at("share-dialog").showModal();
+}
+
+/* Copy what a field holds; where that is refused, it is at least selected. */
+async function copy(field) {
+  try {
+    await navigator.clipboard.writeText(field.value);
+    at("share-note").textContent = "Copied.";
+  } catch {
+    field.focus();
+    field.select();
+    at("share-note").textContent = "The browser keeps the page from copying: what is selected, Ctrl+C copies.";
+  }
+}
