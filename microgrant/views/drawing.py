@@ -16,7 +16,8 @@ times the gradient that came from above.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from itertools import pairwise
 from numbers import Real
 from typing import TYPE_CHECKING
 
@@ -60,6 +61,13 @@ LIMITS = {"nslimit": "0.1", "nslimit1": "1", "mclimit": "0.1"}
 
 # The left operand stays on the left: ordering="in".
 SPACING = {"nodesep": "0.25", "ranksep": "0.5", "pad": "0.2", "ordering": "in"}
+# Modules stand in the order in which they are written: a second search for crossings would forget
+# it, and so would more than two rounds of the first one.
+IN_ORDER = {"newrank": "true", "remincross": "false", "mclimit": "0.1"}
+# From layer to layer: straight, with room, as textbooks draw it.
+LAYERS = {"splines": "line", "ranksep": "1.2"}
+# Where edges go into a box, and where they leave it.
+SIDES = {"LR": ("w", "e"), "TB": ("n", "s"), "RL": ("e", "w"), "BT": ("s", "n")}
 CLUSTER = {"class": "module", "labelloc": "t", "style": "rounded,filled"}
 CLUSTER |= {"fontname": "Helvetica", "fontsize": "12"}
 OPERATION = {"class": "operation", "shape": "circle", "style": "filled"}
@@ -114,7 +122,8 @@ def draw(
         )
     if not isinstance(limit, Real):
         raise TypeError(f"limit is a number of values, or math.inf, but got {limit!r}")
-    picture = _Picture(Graph(root, names), THEMES[theme], collapse, circuit=style == "circuit")
+    graph, colours = Graph(root, names), THEMES[theme]
+    picture = _Picture(graph, colours, collapse, rankdir, circuit=style == "circuit")
     if picture.shown > limit:
         raise ValueError(
             f"the picture would show {picture.shown:,} values, more than limit={limit:,}: "
@@ -126,16 +135,17 @@ def draw(
             f"limit={limit:,} allows, {limit * RANKS:,}: explain(root).save() writes a page, which "
             "shows them too"
         )
-    return picture.drawing(rankdir, format)
+    return picture.drawing(format)
 
 
 class _Picture:
     """What is to be drawn, and where: the graph, and the boxes of its modules."""
 
     def __init__(
-        self, graph: Graph, colours: Mapping[str, str], collapse: bool | int | None, circuit: bool
-    ) -> None:
-        self.graph, self.colours, self.circuit = graph, colours, circuit
+        self, graph: Graph, colours: Mapping[str, str], collapse: bool | int | None, rankdir: str,
+        circuit: bool,
+    ) -> None:  # fmt: skip
+        self.graph, self.colours, self.circuit, self.rankdir = graph, colours, circuit, rankdir
         self.levels = levels = _open_levels(graph, collapse)
         # Depth first: where dot has a choice, it lays out in the order of what it reads.
         self.things = {
@@ -147,13 +157,22 @@ class _Picture:
         paths = ((*graph.paths[place][:levels], x) for place, x in self.things.items())
         self.members = nest(paths)
         self.links = list(links(self.things, graph.operands, self.things))
-        ranks = sum(spans(self.links)) * (2 if circuit else 1)
+        reach = spans(self.links)
+        ranks = sum(reach) * (2 if circuit else 1)
+        self.depths: dict[Thing, int] = {}
+        for tail, head, _ in self.links:
+            self.depths[head] = max(self.depths.get(head, 0), self.depths.get(tail, 0) + 1)
         self.excess = ranks - len(set(self.things.values()))
+        self.layered = bool(self.hidden) and all(
+            far == 1
+            for (tail, head, _), far in zip(self.links, reach, strict=True)
+            if isinstance(tail, Box) or isinstance(head, Box)
+        )
         self.derivatives: dict[int, list[tuple[float, str]]] = {}
         boxes = dict.fromkeys(box for path in graph.paths for box in path[: levels + 1])
         self.identifiers = {box: f"m{count}" for count, box in enumerate(boxes)}
 
-    def drawing(self, rankdir: str, format: str) -> Drawing:
+    def drawing(self, format: str) -> Drawing:
         from .rendering import Drawing
 
         picture, count = Drawing("step", format=format), len(self.graph.order)
@@ -161,7 +180,12 @@ class _Picture:
         picture.table = str(record_of(self.graph)) if count <= TABLE_LIMIT else size
         text = {"fontname": "Helvetica", "fontcolor": self.colours["text"]}
         background = self.colours["background"]
-        picture.attr("graph", rankdir=rankdir, bgcolor=background, tooltip=size, **text, **SPACING)
+        picture.attr("graph", bgcolor=background, tooltip=size, **text, **SPACING)
+        picture.attr("graph", rankdir=self.rankdir)
+        if len(self.members) > 1 or self.hidden:
+            picture.attr("graph", **IN_ORDER)
+        if self.layered:
+            picture.attr("graph", **LAYERS)
         if self.excess > WORDS:
             picture.attr("graph", **LIMITS)
         if self.excess > CURVES:
@@ -188,9 +212,24 @@ class _Picture:
         for member in members:
             if not isinstance(member, Box):
                 self._value(picture, member)
-        for member in reversed(members):  # dot stacks them from the bottom
-            if isinstance(member, Box):
-                self._box(picture, member)
+        boxes = [member for member in members if isinstance(member, Box)]
+        if self.rankdir in ("LR", "RL"):  # dot stacks them from the bottom
+            boxes.reverse()
+        for box in boxes:
+            self._box(picture, box)
+        for row in self._rows(boxes):
+            with picture.subgraph() as same:
+                same.attr(rank="same")
+                for left, right in pairwise(map(self._identifier, row)):
+                    same.edge(left, right, style="invis")
+
+    def _rows(self, boxes: Iterable[Box]) -> Iterable[list[Box]]:
+        """Boxes that are folded and stand side by side, such as the neurons of a layer."""
+        rows: dict[int, list[Box]] = {}
+        for box in boxes:
+            if box in self.hidden:
+                rows.setdefault(self.depths.get(box, 0), []).append(box)
+        return (row for row in rows.values() if len(row) > 1)
 
     def _box(self, picture: Drawing, box: Box) -> None:
         """A box that is folded is a node, and one that is open a cluster."""
@@ -275,6 +314,11 @@ class _Picture:
             goal = f"o{head}"
         if isinstance(head, int) and use is not None:
             attributes |= self._use(head, use)
+        into, out_of = SIDES[self.rankdir]
+        if isinstance(head, Box):
+            attributes["headport"] = into
+        if isinstance(tail, Box):
+            attributes["tailport"] = out_of
         picture.edge(self._identifier(tail), goal, **attributes)
 
     def _use(self, place: int, use: int) -> dict[str, str]:

@@ -374,7 +374,9 @@ def test_collapsed_modules_are_boxes_that_say_what_they_hide() -> None:
 
 
 def titles_of_edges(svg: ET.Element) -> list[str]:
-    return [edge.findtext(f"{SVG}title", "") for edge in groups(svg, "edge").values()]
+    """From where to where, without the side of a box."""
+    edges = [edge.findtext(f"{SVG}title", "") for edge in groups(svg, "edge").values()]
+    return [re.sub(r":\w", "", edge) for edge in edges]
 
 
 def test_a_box_of_one_value_is_in_the_singular() -> None:
@@ -1346,11 +1348,39 @@ def test_threads_do_not_lose_stderr(no_dot: None) -> None:
     assert (before.st_dev, before.st_ino) == (after.st_dev, after.st_ino)
 
 
-def test_neurons_are_drawn_from_the_first_down() -> None:
-    model = MLP(2, [3, 1])
-    svg = svg_of(draw(model([1.0, 2.0])))
-    heights = {
-        "".join(texts(g)[:1])[:10]: float(next(iter(g.iter(f"{SVG}text"))).attrib["y"])
-        for g in groups(svg, "module").values()
-    }
-    assert heights["neurons[0]"] < heights["neurons[1]"] < heights["neurons[2]"]
+def stacked(svg: ET.Element, axis: str) -> list[float]:
+    """Where the titles of neurons stand, in the order of their ids."""
+    modules = sorted(groups(svg, "module").items(), key=lambda item: int(item[0][1:]))
+    titles = [next(g.iter(f"{SVG}text")) for _, g in modules]
+    return [float(t.get(axis, "")) for t in titles if (t.text or "").startswith("neurons")]
+
+
+@pytest.mark.parametrize("style", STYLES)
+@pytest.mark.parametrize(
+    ("sizes", "options"),
+    [
+        ([3, 1], {}),
+        ([3, 1], {"collapse": False}),
+        ([2, 4], {"collapse": False}),  # in the second layer as well
+        ([4, 4, 1], {}),
+        ([4, 4, 1], {"rankdir": "TB"}),
+        ([4, 4, 1], {"rankdir": "RL"}),
+        ([5, 4, 3, 1], {}),
+        ([16, 1], {"rankdir": "BT"}),
+    ],
+)
+def test_neurons_stand_in_their_order(
+    sizes: list[int], options: dict[str, Any], style: str
+) -> None:
+    """From the first down, or to the right, in each layer."""
+    model = MLP(2, sizes)
+    out = model([Value(1.0), Value(2.0)])
+    loss = out**2 if isinstance(out, Value) else sum(out[1:], out[0]) ** 2
+    loss.backward()
+    svg = svg_of(draw(loss, style=style, **options))
+    places = iter(stacked(svg, "x" if options.get("rankdir") in ("TB", "BT") else "y"))
+    for size in sizes:
+        layer = list(itertools.islice(places, size))
+        assert len(layer) == size
+        assert layer == sorted(layer)
+    assert not list(places)
