@@ -51,6 +51,7 @@ else:  # a forward reference, for `typing.get_type_hints`: an import would bring
 __all__ = ["draw"]
 
 TABLE_LIMIT = 200
+FAR = 20  # with edges that reach over more ranks than so many, in all, modules start folded
 
 # Graphviz works rank by rank, so that what costs it time are edges over many ranks. Beyond so many
 # ranks more than those of a tree, edges carry no words, which it would lay out as well, and what it
@@ -147,13 +148,9 @@ class _Picture:
     ) -> None:  # fmt: skip
         self.graph, self.colours, self.circuit, self.rankdir = graph, colours, circuit, rankdir
         self.levels = levels = _open_levels(graph, collapse)
-        # Depth first: where dot has a choice, it lays out in the order of what it reads.
-        self.things = {
-            place: thing_at(place, graph.paths[place], levels) for place in graph.engine_order
-        }
-        self.things[len(graph.order) - 1] = len(graph.order) - 1  # the root is never hidden
+        self.things, self.shared = _things(graph, levels)
         self.hidden = Counter(thing for thing in self.things.values() if isinstance(thing, Box))
-        self.shown = len(graph.order) - sum(self.hidden.values())
+        self.shown = len(self.things) - sum(self.hidden.values())
         paths = ((*graph.paths[place][:levels], x) for place, x in self.things.items())
         self.members = nest(paths)
         self.links = list(links(self.things, graph.operands, self.things))
@@ -163,14 +160,23 @@ class _Picture:
         for tail, head, _ in self.links:
             self.depths[head] = max(self.depths.get(head, 0), self.depths.get(tail, 0) + 1)
         self.excess = ranks - len(set(self.things.values()))
-        self.layered = bool(self.hidden) and all(
-            far == 1
-            for (tail, head, _), far in zip(self.links, reach, strict=True)
-            if isinstance(tail, Box) or isinstance(head, Box)
-        )
+        self.layered = self._layered(reach)
         self.derivatives: dict[int, list[tuple[float, str]]] = {}
         boxes = dict.fromkeys(box for path in graph.paths for box in path[: levels + 1])
         self.identifiers = {box: f"m{count}" for count, box in enumerate(boxes)}
+
+    def _layered(self, reach: list[int]) -> bool:
+        """Whether boxes are layers of a network: what is given is given to the first of them, and
+        no edge goes past another."""
+        between: Counter[Box] = Counter()
+        for (tail, head, _), far in zip(self.links, reach, strict=True):
+            if isinstance(tail, Box) and isinstance(head, Box):
+                between[head] += 1
+            elif isinstance(head, Box) and self.depths[head] > 1:
+                return False
+            if far > 1 and (isinstance(tail, Box) or isinstance(head, Box)):
+                return False
+        return max(between.values(), default=0) > 1
 
     def drawing(self, format: str) -> Drawing:
         from .rendering import Drawing
@@ -236,6 +242,8 @@ class _Picture:
         colours, identifier = self.colours, self.identifiers[box]
         if box in self.hidden:
             inside = f"{counted(self.hidden[box], 'value')} inside"
+            if self.shared[box]:
+                inside += f", {self.shared[box]:,} shared"
             rows = _row(_font(box.title, colours["text"], bold=True))
             rows += _row(_font(inside, colours["quiet"]))
             label = _table(rows, colours["line"], colours["cluster"], border=2, padding=5)
@@ -346,10 +354,46 @@ class _Picture:
         return self.derivatives[place]
 
 
+def _things(graph: Graph, levels: int) -> tuple[dict[int, Thing], Counter[Box]]:
+    """What is to be seen of each value where so many levels are open; and how many each box has in
+    common with others: weights that nothing but folded boxes uses are not shown."""
+    # Depth first: where dot has a choice, it lays out in the order of what it reads.
+    things = {place: thing_at(place, graph.paths[place], levels) for place in graph.engine_order}
+    things[len(graph.order) - 1] = len(graph.order) - 1  # the root is never hidden
+    users: dict[int, dict[Box, None]] = {}
+    seen: set[int] = set()  # by what is shown, or given to the call of a box
+    inputs: dict[Box, set[Value]] = {}
+    for place, thing in things.items():
+        if isinstance(thing, Box) and thing not in inputs:
+            inputs[thing] = set(graph.calls[place][levels].inputs)
+        for operand in graph.operands[place]:
+            leaf = graph.order[operand].operation is None
+            if leaf and isinstance(thing, Box) and graph.order[operand] not in inputs[thing]:
+                users.setdefault(operand, {})[thing] = None
+            else:
+                seen.add(operand)
+    shared = Counter[Box]()
+    for operand, boxes in users.items():
+        if operand not in seen and not isinstance(things[operand], Box):
+            del things[operand]
+            shared.update(list(boxes))
+    return things, shared
+
+
+def _detours(graph: Graph, levels: int) -> int:
+    """How many ranks edges would reach over, more than to the next."""
+    things, _ = _things(graph, levels)
+    edges = list(links(things, graph.operands, things))
+    return sum(spans(edges)) - len(edges)
+
+
 def _open_levels(graph: Graph, collapse: bool | int | None) -> int:
     """How many levels of modules are drawn open."""
     if collapse is None:
-        return open_levels(graph.paths, graph.operands)
+        levels = open_levels(graph.paths, graph.operands)
+        while levels and _detours(graph, levels) > FAR:
+            levels -= 1
+        return levels
     if collapse is False:
         return max(map(len, graph.paths))
     return 0 if collapse is True else max(collapse, 0)

@@ -24,7 +24,7 @@ import graphviz
 import pytest
 
 from microgrant import Value, define, draw, explain, topological_order
-from microgrant.nn import MLP, Module, Neuron
+from microgrant.nn import MLP, RNN, Module, Neuron
 from microgrant.views import COLLAPSE_ABOVE, THEMES
 from microgrant.views.graph import Graph
 from microgrant.views.rendering import Drawing, NoGraphvizError
@@ -419,6 +419,79 @@ def test_a_small_network_starts_open() -> None:
     assert not groups(svg, "collapsed")
     assert "layers[0].neurons[1]" not in texts(svg)
     assert "neurons[1] · Neuron 2→1 relu, 3 parameters" in texts(svg)
+
+
+def unrolled(steps: int, hidden: int = 2) -> tuple[RNN, Value]:
+    random.seed(1)
+    model = RNN(1, hidden)
+    states = model([[Value(float(t), f"x{t}")] for t in range(steps)])
+    loss = sum(states[-1]) ** 2
+    loss.backward()
+    return model, loss
+
+
+@pytest.mark.parametrize("style", STYLES)
+@pytest.mark.parametrize("hidden", [2, 4])
+def test_a_recurrent_network_is_drawn_cell_by_cell_in_order_of_time(
+    hidden: int, style: str
+) -> None:
+    model, loss = unrolled(3, hidden)
+    svg = svg_of(draw(loss, style=style))
+    titles = [next(g.iter(f"{SVG}text")) for _, g in groups(svg, "module").items()]
+    cells = {t.get("x"): t for t in titles if (t.text or "").startswith("cell")}
+    assert len(cells) == 3
+    boxes = groups(svg, "collapsed")
+    assert len(boxes) == (6 if hidden == 2 else 3)
+    weights = {f"n{Graph(loss).places[p]}" for p in model.parameters()}
+    assert not weights & set(groups(svg, "node"))
+    each = 4 if hidden == 2 else 24
+    assert all(f"{each} shared" in texts(box)[1].split(", ") for box in boxes.values())
+    identifiers = sorted(boxes, key=lambda name: int(name[1:]))
+    across = [extent(boxes[name])[0] for name in identifiers]
+    assert across == sorted(across)  # the walk goes through time, and so do the numbers of boxes
+    everything = groups(svg_of(draw(loss, style=style, collapse=False)), "node")
+    assert weights <= set(everything)
+
+
+def test_a_small_recurrent_network_starts_open() -> None:
+    _, loss = unrolled(2, 1)
+    assert not groups(svg_of(draw(loss)), "collapsed")
+
+
+def test_a_weight_that_is_used_outside_of_its_boxes_is_shown() -> None:
+    neuron = Neuron(1)
+    loss = neuron([Value(1.0)]) + neuron([Value(2.0)]) + neuron.w[0] ** 2
+    graph = Graph(loss)
+    svg = svg_of(draw(loss, collapse=True))
+    nodes = groups(svg, "node")
+    assert f"n{graph.places[neuron.w[0]]}" in nodes
+    assert f"n{graph.places[neuron.b]}" not in nodes
+    assert [texts(box)[1] for box in groups(svg, "collapsed").values()] == [
+        "3 values inside, 1 shared"
+    ] * 2
+    hidden = len(graph.order) - len([name for name in nodes if name[0] == "n"])
+    assert f"{hidden} of {len(graph.order)} values are inside of boxes" in texts(svg)
+
+
+def batch(rows: int) -> tuple[MLP, Value]:
+    """The mean loss over a batch, of a network as for moons."""
+    random.seed(1)
+    model = MLP(2, [16, 16, 1])
+    losses = [(1.0 - model([Value(float(i)), Value(1.0)])).relu() for i in range(rows)]
+    return model, sum(losses[1:], losses[0]) / rows
+
+
+@pytest.mark.parametrize("style", STYLES)
+def test_a_batch_is_drawn_without_the_weights_that_its_rows_share(style: str) -> None:
+    """337 weights with an edge to each of 20 rows took Graphviz minutes."""
+    _model, loss = batch(20)  # which has to live on
+    svg = svg_of(draw(loss, style=style))
+    boxes = groups(svg, "collapsed")
+    assert {tuple(texts(box)) for box in boxes.values()} == {
+        ("MLP 2→16→16→1, 337 parameters", "640 values inside, 337 shared")
+    }
+    assert len(boxes) == 20
+    assert len(groups_of_class(svg, "operand")) < 150
 
 
 def test_a_module_that_is_gone_still_has_its_cluster() -> None:
