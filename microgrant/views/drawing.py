@@ -69,6 +69,14 @@ IN_ORDER = {"newrank": "true", "remincross": "false", "mclimit": "0.1"}
 LAYERS = {"splines": "line", "ranksep": "1.2"}
 # Where edges go into a box, and where they leave it.
 SIDES = {"LR": ("w", "e"), "TB": ("n", "s"), "RL": ("e", "w"), "BT": ("s", "n")}
+# Likewise at a wire, which is so long, or longer.
+WIRES = {
+    "LR": ("w", "wire:e"),
+    "TB": ("wire:n", "wire:s"),
+    "RL": ("e", "wire:w"),
+    "BT": ("wire:s", "wire:n"),
+}
+WIRE = 50
 CLUSTER = {"class": "module", "labelloc": "t", "style": "rounded,filled"}
 CLUSTER |= {"fontname": "Helvetica", "fontsize": "12"}
 OPERATION = {"class": "operation", "shape": "circle", "style": "filled"}
@@ -91,7 +99,7 @@ def draw(
     names: variables and what they hold, such as ``locals()``, for Values without a label.
     style: "node" puts value and gradient into the node of the operation; "circuit" writes values
         above the wires and gradients below them, as the diagrams of Stanford's CS231n do
-        (https://cs231n.github.io/optimization-2/).
+        (https://cs231n.github.io/optimization-2/); left and right of them, where they go down.
     theme: "light" or "dark".
     rankdir: the direction of the forward pass: "LR" (to the right), "TB" (down), "RL" or "BT".
     collapse: how many levels of modules are open: False for all, True for none, a number for so
@@ -272,7 +280,10 @@ class _Picture:
         if self.circuit and operation is not None:
             label, colour = f"<{in_label(sign(value._op))}>", self.colours["node"]
             picture.node(f"o{place}", label=label, fillcolor=colour, tooltip=tooltip, **OPERATION)
-            picture.edge(f"o{place}", f"n{place}", dir="none", **{"class": "wire"})
+            into, _ = WIRES[self.rankdir]
+            out_of = SIDES[self.rankdir][1]
+            attributes = {"class": "wire", "tailport": out_of, "headport": into, "weight": "4"}
+            picture.edge(f"o{place}", f"n{place}", dir="none", **attributes)
 
     def _in_node(self, place: int) -> str:
         """Value and gradient in the node of the operation."""
@@ -289,16 +300,25 @@ class _Picture:
         return _table(rows, colours["line"], colours["leaf" if leaf else "node"], rounded=not leaf)
 
     def _on_wire(self, place: int) -> str:
-        """The value above the wire, the gradient below."""
+        """The value on one side of the wire, the gradient on the other."""
         value, colours, name = self.graph.order[place], self.colours, self._name(place)
         begin = '<TABLE BORDER="0" CELLBORDER="0" CELLSPACING="0" CELLPADDING="2"'
-        above = f"<TR><TD>{_font(number(value.data), colours['value'])}</TD></TR>"
-        below = f"<TR><TD>{_font(_gradient(value), colours['gradient'])}</TD></TR>"
-        wire = f'{begin} COLOR="{colours["line"]}">{above}<HR/>{below}</TABLE>'
+        data = _font(number(value.data), colours["value"])
+        gradient = _font(_gradient(value), colours["gradient"])
+        if self.rankdir in ("LR", "RL"):  # longer than what stands above and below: no fraction
+            data, gradient = (f'<TR><TD WIDTH="{WIRE}">{x}</TD></TR>' for x in (data, gradient))
+            port = f'PORT="wire" COLOR="{colours["line"]}"'
+            wire = f"{begin} {port}>{data}<HR/>{gradient}</TABLE>"
+        else:  # a cell, since an edge can end at the middle of that
+            size = f'CELLPADDING="0" WIDTH="1" HEIGHT="{WIRE}"'
+            line = f'<TD PORT="wire" {size} BGCOLOR="{colours["line"]}"></TD>'
+            wire = f"{begin}><TR><TD>{data} </TD>{line}<TD> {gradient}</TD></TR></TABLE>"
         if not name:
             return f"<{wire}>"
-        title = _font(name, colours["text"], bold=True)
-        return f"<{begin}><TR><TD>{title}</TD><TD>{wire}</TD></TR></TABLE>>"
+        cells = [f"<TD>{_font(name, colours['text'], bold=True)}</TD>", f"<TD>{wire}</TD>"]
+        if self.rankdir == "RL":  # it goes on to the left
+            cells.reverse()
+        return f"<{begin}><TR>{''.join(cells)}</TR></TABLE>>"
 
     def _name(self, place: int) -> str:
         """The name to show: those that we make up, such as v1, would say nothing in a picture."""
@@ -327,6 +347,8 @@ class _Picture:
             attributes["headport"] = into
         if isinstance(tail, Box):
             attributes["tailport"] = out_of
+        elif self.circuit:
+            attributes["tailport"] = WIRES[self.rankdir][1]
         picture.edge(self._identifier(tail), goal, **attributes)
 
     def _use(self, place: int, use: int) -> dict[str, str]:

@@ -218,8 +218,7 @@ def test_operands_keep_their_order_where_values_are_shared() -> None:
 
 
 def last_point(edge: ET.Element) -> tuple[float, float]:
-    x, y = re.findall(r"(-?[\d.]+),(-?[\d.]+)", next(edge.iter(f"{SVG}path")).get("d", ""))[-1]
-    return float(x), float(y)
+    return points(edge)[-1]
 
 
 @pytest.mark.parametrize(
@@ -526,6 +525,49 @@ def test_a_circuit_has_values_above_the_wire_and_gradients_below() -> None:
     assert sorted(map(texts, operations)) == [["+"], ["+"], ["tanh"], ["×"], ["×"]]
     assert len(groups_of_class(svg, "operand")) == 9
     assert len(groups_of_class(svg, "wire")) == 5
+
+
+@pytest.mark.parametrize(
+    ("rankdir", "end"), [("LR", "right"), ("RL", "left"), ("TB", "bottom"), ("BT", "top")]
+)
+def test_the_arrows_of_a_circuit_start_at_the_end_of_a_wire(rankdir: str, end: str) -> None:
+    """And the line from the operation goes to the other: so no number over another is a fraction,
+    however short they are."""
+    o, names = neuron()
+    o.backward()
+    svg = svg_of(draw(o, names, style="circuit", rankdir=rankdir))
+    wires = {name: wire(node) for name, node in groups(svg, "value").items()}
+    assert min(wire["length"] for wire in wires.values()) > 49
+    opposite = {"left": "right", "right": "left", "top": "bottom", "bottom": "top"}[end]
+    edges = [edge for edge in groups(svg, "edge").values() if "operand" in edge.get("class", "")]
+    lines = groups_of_class(svg, "wire")
+    assert (len(edges), len(lines)) == (9, 5)
+    for edge in edges:
+        tail = edge.findtext(f"{SVG}title", "").partition(":")[0]
+        assert math.dist(points(edge)[0], wires[tail][end]) < 3
+    for line in lines:
+        head = line.findtext(f"{SVG}title", "").partition("->")[2].partition(":")[0]
+        if head not in ("n8", "n9"):  # whose names stand before their wires
+            assert math.dist(points(line)[-1], wires[head][opposite]) < 3
+
+
+def wire(node: ET.Element) -> dict[str, Any]:
+    """The ends of the line between a value and its gradient, and its length."""
+    corners = [
+        [float(x) for x in pair.split(",")]
+        for polygon in node.iter(f"{SVG}polygon")
+        for pair in polygon.get("points", "").split()
+    ]
+    (left, right), (top, bottom) = ((min(x), max(x)) for x in zip(*corners, strict=True))
+    across, down = (left + right) / 2, (top + bottom) / 2
+    ends = {"left": (left, down), "right": (right, down)}
+    ends |= {"top": (across, top), "bottom": (across, bottom)}
+    return ends | {"length": max(right - left, bottom - top)}
+
+
+def points(edge: ET.Element) -> list[tuple[float, float]]:
+    path = next(edge.iter(f"{SVG}path")).get("d", "")
+    return [(float(x), float(y)) for x, y in re.findall(r"(-?[\d.]+),(-?[\d.]+)", path)]
 
 
 def groups_of_class(svg: ET.Element, name: str) -> list[ET.Element]:
