@@ -19,7 +19,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from itertools import pairwise
 from numbers import Real
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from ..engine.arguments import unboxed
 from ..engine.by_hand import local_derivatives
@@ -51,6 +51,7 @@ else:  # a forward reference, for `typing.get_type_hints`: an import would bring
 __all__ = ["draw"]
 
 TABLE_LIMIT = 200
+MANY = 10  # a sum of so many terms, or more, is one node
 FAR = 20  # with edges that reach over more ranks than so many, in all, modules start folded
 
 # Graphviz works rank by rank, so that what costs it time are edges over many ranks. Beyond so many
@@ -103,7 +104,8 @@ def draw(
     theme: "light" or "dark".
     rankdir: the direction of the forward pass: "LR" (to the right), "TB" (down), "RL" or "BT".
     collapse: how many levels of modules are open: False for all, True for none, a number for so
-        many; None opens as many as fit into a picture of about 60 values.
+        many; None opens as many as fit into a picture of about 60 values, and can be read. A sum of
+        many terms is one node, but for False.
     limit: the largest number of values shown, and a bound of how far edges reach; a ValueError says
         what to do beyond it.
     format: what `render` and `pipe` make unless they are told: "svg", "png" or "pdf".
@@ -156,12 +158,12 @@ class _Picture:
     ) -> None:  # fmt: skip
         self.graph, self.colours, self.circuit, self.rankdir = graph, colours, circuit, rankdir
         self.levels = levels = _open_levels(graph, collapse)
-        self.things, self.shared = _things(graph, levels)
+        self.things, operands, self.shared, self.sums = _seen(graph, levels, collapse is not False)
         self.hidden = Counter(thing for thing in self.things.values() if isinstance(thing, Box))
         self.shown = len(self.things) - sum(self.hidden.values())
         paths = ((*graph.paths[place][:levels], x) for place, x in self.things.items())
         self.members = nest(paths)
-        self.links = list(links(self.things, graph.operands, self.things))
+        self.links = list(links(self.things, operands, self.things))
         reach = spans(self.links)
         ranks = sum(reach) * (2 if circuit else 1)
         self.depths: dict[Thing, int] = {}
@@ -207,9 +209,12 @@ class _Picture:
         text["color"] = self.colours["line"]
         picture.attr("node", shape="plain", fontsize="14", **text)
         picture.attr("edge", fontsize="11", arrowsize="0.7", **text)
-        if self.hidden:
-            note = f"{count - self.shown:,} of {count:,} values are inside of boxes"
-            picture.attr("graph", label=note, labelloc="b", fontsize="12")
+        partial = sum(len(terms) - 2 for terms in self.sums.values())
+        inside = count - self.shown - partial
+        notes = [f"{inside:,} of {count:,} values are inside of boxes"] * bool(inside)
+        notes += [f"{partial:,} of {count:,} are sums of the first terms"] * bool(partial)
+        if notes:
+            picture.attr("graph", label=", ".join(notes), labelloc="b", fontsize="12")
         self._members(picture, None)
         for link in self.links:
             self._edge(picture, *link)
@@ -227,11 +232,13 @@ class _Picture:
             if not isinstance(member, Box):
                 self._value(picture, member)
         boxes = [member for member in members if isinstance(member, Box)]
-        if self.rankdir in ("LR", "RL"):  # dot stacks them from the bottom
-            boxes.reverse()
-        for box in boxes:
+        boxes.sort(key=lambda box: box.identifier)
+        upwards = self.rankdir in ("LR", "RL")  # dot stacks them from the bottom
+        for box in reversed(boxes) if upwards else boxes:
             self._box(picture, box)
         for row in self._rows(boxes):
+            if upwards and around:  # but not rows that are in no cluster
+                row.reverse()
             with picture.subgraph() as same:
                 same.attr(rank="same")
                 for left, right in pairwise(map(self._identifier, row)):
@@ -267,7 +274,7 @@ class _Picture:
     # --- Values -----------------------------------------------------------------------------------
 
     def _value(self, picture: Drawing, place: int) -> None:
-        value, operation = self.graph.order[place], self.graph.order[place].operation
+        operation = self.graph.order[place].operation
         tooltip = self._tooltip(place)
         kind = "leaf" if operation is None else in_attribute(operation.name)
         picture.node(
@@ -278,7 +285,7 @@ class _Picture:
             **{"class": f"value {kind}"},
         )
         if self.circuit and operation is not None:
-            label, colour = f"<{in_label(sign(value._op))}>", self.colours["node"]
+            label, colour = f"<{in_label(self._sign(place))}>", self.colours["node"]
             picture.node(f"o{place}", label=label, fillcolor=colour, tooltip=tooltip, **OPERATION)
             into, _ = WIRES[self.rankdir]
             out_of = SIDES[self.rankdir][1]
@@ -288,7 +295,7 @@ class _Picture:
     def _in_node(self, place: int) -> str:
         """Value and gradient in the node of the operation."""
         value, colours = self.graph.order[place], self.colours
-        name, symbol = self._name(place), sign(value._op)
+        name, symbol = self._name(place), self._sign(place)
         # The sign is bold where it is all there is, quiet beside a name.
         titles = [_font(name, colours["text"], bold=True)] if name else []
         if symbol:
@@ -320,6 +327,12 @@ class _Picture:
             cells.reverse()
         return f"<{begin}><TR>{''.join(cells)}</TR></TABLE>>"
 
+    def _sign(self, place: int) -> str:
+        """That of its operation."""
+        if place not in self.sums:
+            return sign(self.graph.order[place]._op)
+        return "Σ" if self.circuit else f"Σ, {len(self.sums[place])} terms"
+
     def _name(self, place: int) -> str:
         """The name to show: those that we make up, such as v1, would say nothing in a picture."""
         around = len(self.graph.paths[place][: self.levels])
@@ -343,8 +356,10 @@ class _Picture:
         if isinstance(head, int) and use is not None:
             attributes |= self._use(head, use)
         into, out_of = SIDES[self.rankdir]
-        if isinstance(head, Box):
+        if isinstance(head, Box) or (head in self.sums and not self.circuit):
             attributes["headport"] = into
+        if head in self.sums:
+            attributes["minlen"] = "2"  # room for so many edges
         if isinstance(tail, Box):
             attributes["tailport"] = out_of
         elif self.circuit:
@@ -353,6 +368,8 @@ class _Picture:
 
     def _use(self, place: int, use: int) -> dict[str, str]:
         """An edge from an operand: the local derivative, and × upstream where backward has been."""
+        if place in self.sums:
+            place, use = self.sums[place][use]
         graph, result = self.graph, self.graph.order[place]
         local, rule = self._derivatives(place)[use]
         words = f"∂{graph.called[result]}/∂{graph.called[result.operands[use]]} = {rule}"
@@ -376,14 +393,44 @@ class _Picture:
         return self.derivatives[place]
 
 
-def _things(graph: Graph, levels: int) -> tuple[dict[int, Thing], Counter[Box]]:
-    """What is to be seen of each value where so many levels are open; and how many each box has in
-    common with others: weights that nothing but folded boxes uses are not shown."""
+class _Seen(NamedTuple):
+    """What is to be seen of a graph.
+
+    things: of each value; of some nothing.
+    operands: for each place those of the values that are seen.
+    shared: how many values each folded box has in common with others.
+    sums: for each sum that is drawn as one node, where its terms are added, and as which operand.
+    """
+
+    things: dict[int, Thing]
+    operands: list[tuple[int, ...]]
+    shared: Counter[Box]
+    sums: dict[int, list[tuple[int, int]]]
+
+
+def _seen(graph: Graph, levels: int, fold: bool) -> _Seen:
+    """What is to be seen where so many levels are open; with `fold`, long sums are one node."""
     # Depth first: where dot has a choice, it lays out in the order of what it reads.
     things = {place: thing_at(place, graph.paths[place], levels) for place in graph.engine_order}
     things[len(graph.order) - 1] = len(graph.order) - 1  # the root is never hidden
+    shared = Counter[Box]()
+    for place, boxes in _weights(graph, levels, things).items():
+        del things[place]
+        shared.update(boxes)
+    operands = list(graph.operands)
+    sums = _sums(graph, things) if fold else {}
+    for place, terms in sums.items():
+        operands[place] = tuple(graph.operands[head][use] for head, use in terms)
+        for head, _ in terms[:-1]:
+            things.pop(head, None)
+    return _Seen(things, operands, shared, sums)
+
+
+def _weights(graph: Graph, levels: int, things: Mapping[int, Thing]) -> dict[int, list[Box]]:
+    """The leaves that nothing but folded boxes uses, which were not given to the calls of these;
+    and the boxes."""
     users: dict[int, dict[Box, None]] = {}
-    seen: set[int] = set()  # by what is shown, or given to the call of a box
+    others: set[int] = set()
     inputs: dict[Box, set[Value]] = {}
     for place, thing in things.items():
         if isinstance(thing, Box) and thing not in inputs:
@@ -393,19 +440,36 @@ def _things(graph: Graph, levels: int) -> tuple[dict[int, Thing], Counter[Box]]:
             if leaf and isinstance(thing, Box) and graph.order[operand] not in inputs[thing]:
                 users.setdefault(operand, {})[thing] = None
             else:
-                seen.add(operand)
-    shared = Counter[Box]()
-    for operand, boxes in users.items():
-        if operand not in seen and not isinstance(things[operand], Box):
-            del things[operand]
-            shared.update(list(boxes))
-    return things, shared
+                others.add(operand)
+    return {
+        place: list(boxes)
+        for place, boxes in users.items()
+        if place not in others and not isinstance(things[place], Box)
+    }
+
+
+def _sums(graph: Graph, things: Mapping[int, Thing]) -> dict[int, list[tuple[int, int]]]:
+    """The sums of many terms, and where each term is added: those of which each part, from the
+    left, has no name, is used once, and is in the same boxes."""
+    uses = Counter(operand for operands in graph.operands for operand in operands)
+    found: dict[int, list[tuple[int, int]]] = {}
+    for place, value in enumerate(graph.order):
+        if value._op != "+" or things.get(place) != place:
+            continue
+        part = graph.operands[place][0]
+        goes_on = part in found and uses[part] == 1 and graph.order[part] not in graph.given
+        if goes_on and graph.paths[part] == graph.paths[place]:
+            found[place] = found.pop(part)
+        else:
+            found[place] = [(place, 0)]
+        found[place].append((place, 1))
+    return {place: terms for place, terms in found.items() if len(terms) >= MANY}
 
 
 def _detours(graph: Graph, levels: int) -> int:
     """How many ranks edges would reach over, more than to the next."""
-    things, _ = _things(graph, levels)
-    edges = list(links(things, graph.operands, things))
+    seen = _seen(graph, levels, True)
+    edges = list(links(seen.things, seen.operands, seen.things))
     return sum(spans(edges)) - len(edges)
 
 

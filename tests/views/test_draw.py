@@ -491,6 +491,12 @@ def test_a_batch_is_drawn_without_the_weights_that_its_rows_share(style: str) ->
     }
     assert len(boxes) == 20
     assert len(groups_of_class(svg, "operand")) < 150
+    assert f"n{len(Graph(loss).order) - 2}" in groups(svg, "node")  # the sum of the rows
+    rows = [
+        next(boxes[name].iter(f"{SVG}text")) for name in sorted(boxes, key=lambda m: int(m[1:]))
+    ]
+    heights = [float(row.get("y", "")) for row in rows]
+    assert heights == sorted(heights)  # from the first down
 
 
 def test_a_module_that_is_gone_still_has_its_cluster() -> None:
@@ -652,7 +658,56 @@ def test_the_limit_counts_what_is_shown() -> None:
     for _ in range(2_000):
         long = long + 1.0
     with pytest.raises(ValueError, match=r"4,001 values, more than limit=1,000"):
+        draw(long, collapse=False)
+    with pytest.raises(ValueError, match=r"2,002 values, more than limit=1,000"):
         draw(long)
+
+
+# --- Long sums ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("style", STYLES)
+def test_a_sum_of_many_terms_is_one_node(style: str) -> None:
+    """And not a staircase: its terms stand below one another, and each edge keeps its id."""
+    terms = [Value(float(i), f"x{i}") for i in range(30)]
+    total = sum(terms[1:], terms[0])
+    (total * 2.0).backward()
+    picture = draw(total, {"total": total}, style=style)
+    svg = svg_of(picture)
+    graph = Graph(total)
+    assert set(groups(svg, "value")) == {f"n{graph.places[x]}" for x in (*terms, total)}
+    assert f"28 of {len(graph.order)} are sums of the first terms" in texts(svg)
+    places = [graph.places[x] for x in terms]
+    heights = [position(svg, place)[1] for place in places]
+    assert heights == sorted(heights)
+    across = [extent(groups(svg, "node")[f"n{place}"]) for place in places]
+    assert max(left for left, _ in across) < min(right for _, right in across)
+    partial = [graph.places[x] for x in graph.order if x._op == "+"]
+    edges = [edge for edge in groups(svg, "edge").values() if "operand" in edge.get("class", "")]
+    ids = {edge.get("id") for edge in edges}
+    assert ids == {f"n{partial[0]}-0"} | {f"n{place}-1" for place in partial}
+    assert all("= 1; × upstream 2 = contribution 2" in tooltip(edge) for edge in edges)
+    if style == "node":
+        last = groups(svg, "node")[f"n{graph.places[total]}"]
+        words = " ".join(" ".join(texts(last)).split())
+        assert words == "total Σ, 30 terms data 435 grad 2"
+    else:
+        assert ["Σ"] in map(texts, groups(svg, "operation").values())
+    everything = svg_of(draw(total, style=style, collapse=False))
+    assert len(groups(everything, "value")) == len(graph.order)
+
+
+def test_a_part_of_a_sum_that_has_a_name_or_another_use_is_shown() -> None:
+    terms = [Value(float(i)) for i in range(30)]
+    first = sum(terms[1:12], terms[0])
+    second = sum(terms[12:22], first)
+    total = sum(terms[22:], second)
+    graph = Graph(total * second)
+    svg = svg_of(draw(graph.root, {"first": first}))
+    signs = {name: " ".join(texts(node)[:-4]).split() for name, node in groups(svg, "node").items()}
+    assert signs[f"n{graph.places[first]}"] == ["first", "Σ,", "12", "terms"]
+    assert signs[f"n{graph.places[second]}"] == ["Σ,", "11", "terms"]
+    assert [words for words in signs.values() if words == ["+"]] == [["+"]] * 8  # too few to fold
 
 
 # --- What would take long to lay out --------------------------------------------------------------
@@ -689,7 +744,7 @@ def recurrent(steps: int) -> Value:
     ],
 )
 def test_long_edges_have_limits(root: Value, limited: bool, straight: bool, style: str) -> None:
-    source = draw(root, style=style).source
+    source = draw(root, style=style, collapse=False).source
     for attribute in ("nslimit=", "nslimit1=", "mclimit="):
         assert (attribute in source) == limited
     if style == "node":  # a circuit has more ranks
@@ -713,8 +768,8 @@ def test_a_large_tree_keeps_its_words_and_curves() -> None:
 def test_what_would_take_minutes_is_refused_unless_the_limit_is_raised() -> None:
     root = repeated(300)
     with pytest.raises(ValueError, match=r"44,849 ranks, more than limit=1,000 allows, 20,000"):
-        draw(root)
-    assert draw(root, limit=3_000).source.count("->") == 598
+        draw(root, collapse=False)
+    assert draw(root, limit=3_000, collapse=False).source.count("->") == 598
 
 
 HANGS = """
@@ -723,7 +778,7 @@ from microgrant import draw, explain
 from tests.views.test_draw import recurrent, repeated
 root = {"recurrent": recurrent, "repeated": repeated}[sys.argv[1]](int(sys.argv[2]))
 for style in ("node", "circuit"):
-    draw(root, style=style).pipe("svg")
+    draw(root, style=style, collapse=False).pipe("svg")
 explain(root).save(sys.argv[3])
 """
 
