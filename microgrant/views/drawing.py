@@ -89,7 +89,7 @@ def draw(
     names: Mapping[str, object] | None = None,
     *,
     style: str = "node",
-    theme: str = "light",
+    theme: str | None = None,
     rankdir: str = "LR",
     collapse: bool | int | None = None,
     limit: int = 1000,
@@ -101,7 +101,7 @@ def draw(
     style: "node" puts value and gradient into the node of the operation; "circuit" writes values
         above the wires and gradients below them, as the diagrams of Stanford's CS231n do
         (https://cs231n.github.io/optimization-2/); left and right of them, where they go down.
-    theme: "light" or "dark".
+    theme: "light" or "dark"; None is light, and turns dark in a notebook that is dark.
     rankdir: the direction of the forward pass: "LR" (to the right), "TB" (down), "RL" or "BT".
     collapse: how many levels of modules are open: False for all, True for none, a number for so
         many; None opens as many as fit into a picture of about 60 values, and can be read. A sum of
@@ -122,7 +122,7 @@ def draw(
         raise TypeError(f"draw needs a Value, but got {type(root).__name__}: draw one output")
     for name, given, known in (
         ("style", style, ("node", "circuit")),
-        ("theme", theme, tuple(THEMES)),
+        ("theme", theme or "light", tuple(THEMES)),
         ("rankdir", rankdir, ("LR", "TB", "RL", "BT")),
     ):
         if not isinstance(given, str) or given not in known:
@@ -133,7 +133,7 @@ def draw(
         )
     if not isinstance(limit, Real):
         raise TypeError(f"limit is a number of values, or math.inf, but got {limit!r}")
-    graph, colours = Graph(root, names), THEMES[theme]
+    graph, colours = Graph(root, names), THEMES[theme or "light"]
     picture = _Picture(graph, colours, collapse, rankdir, circuit=style == "circuit")
     if picture.shown > limit:
         raise ValueError(
@@ -146,7 +146,9 @@ def draw(
             f"limit={limit:,} allows, {limit * RANKS:,}: explain(root).save() writes a page, which "
             "shows them too"
         )
-    return picture.drawing(format)
+    drawing = picture.drawing(format)
+    drawing.follows = theme is None
+    return drawing
 
 
 class _Picture:

@@ -25,6 +25,7 @@ from typing import Any
 import graphviz
 
 from ..files import write_file
+from .style import fitted
 
 __all__ = ["FORMATS", "Drawing", "NoGraphvizError", "bundled_graphviz"]
 
@@ -49,14 +50,16 @@ class Drawing(graphviz.Digraph):
     """A picture of a graph of Values; `microgrant.draw` makes it.
 
     table: the step in words, which a notebook shows where nothing can render.
+    follows: whether it turns dark in a notebook that is dark.
     """
 
     table = ""
+    follows = False
 
     def copy(self) -> Drawing:
         """The same drawing once more."""
         twin: Drawing = super().copy()
-        twin.table = self.table
+        twin.table, twin.follows = self.table, self.follows
         return twin
 
     def pipe(self, format: str | None = None, *args: Any, **kwargs: Any) -> Any:
@@ -112,9 +115,9 @@ class Drawing(graphviz.Digraph):
         return target
 
     def _repr_mimebundle_(self, **_: object) -> dict[str, str]:
-        """What a notebook shows: the picture, or the table of the step and a hint."""
+        """What a notebook shows: the picture, in its cell, or the table of the step and a hint."""
         try:
-            return {"image/svg+xml": self.pipe("svg", encoding="utf-8")}
+            return {"image/svg+xml": fitted(self.pipe("svg", encoding="utf-8"), self.follows)}
         except NoGraphvizError as problem:
             text = f"{self.table}\n\n({problem})"
             return {"text/plain": text, "text/html": f"<pre>{html.escape(text)}</pre>"}

@@ -6,6 +6,7 @@ With this module you can
 - print the sign of an operation:                sign("*") is "×"
 - keep what would break a line out of a text:    clean("a\\nb")
 - escape it for Graphviz:                        in_label(text), in_attribute(text)
+- let a picture follow the page around it:       fitted(svg, themed=True)
 - write numbers as JSON can hold them:           speakable({"value": math.inf})
 """
 
@@ -17,7 +18,7 @@ import re
 
 from ..ops.numbers import number
 
-__all__ = ["THEMES", "clean", "in_attribute", "in_label", "sign", "speakable"]
+__all__ = ["THEMES", "clean", "fitted", "in_attribute", "in_label", "sign", "speakable"]
 
 THEMES: dict[str, dict[str, str]] = {
     "light": {
@@ -47,6 +48,10 @@ THEMES: dict[str, dict[str, str]] = {
 
 # Graphviz reads no string beyond 16,384 bytes, and what is escaped may take five for a character.
 LONGEST = 3_000
+
+# A picture in the dark: in JupyterLab, in VS Code, in Colab; and by itself, as a file or an image.
+_DARK_PAGE = ':is([data-jp-theme-light="false"], .vscode-dark, html[theme="dark"]) svg.microgrant'
+_BY_ITSELF = "svg.microgrant:root"
 
 # What would break a line of the table, or turn it around.
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
@@ -91,6 +96,35 @@ def in_label(text: str) -> str:
     text = text if len(text) <= 80 else text[:79] + "…"
     text = html.escape(_NOT_TEXT.sub("\ufffd", text), quote=False).replace('"', "&quot;")
     return text.replace("\\", "\\\\").replace("\n", "<BR/>") or " "
+
+
+def fitted(svg: str, themed: bool) -> str:
+    """A picture that is no wider than the page around it; with `themed`, one in light colours that
+    turns dark where that page is dark."""
+    style = ""
+    if themed:
+        alone = f"@media (prefers-color-scheme: dark) {{ {_in_the_dark(_BY_ITSELF)} }}"
+        style = f"<style>{_in_the_dark(_DARK_PAGE)} {alone}</style>"
+    look = 'class="microgrant" style="max-width: 100%; height: auto"'
+    return re.sub("<svg([^>]*)>", rf"<svg {look}\1>{style}", svg, count=1)
+
+
+def _in_the_dark(picture: str) -> str:
+    """Rules that give each light colour its dark twin; of those that have the same light one, text
+    is told from lines, and what is behind everything from what is in front of it."""
+    rules: dict[str, str] = {}
+    for name, light in THEMES["light"].items():
+        dark, light = THEMES["dark"][name], light.lower()
+        if name == "background":
+            rules[".graph > g > a > polygon"] = f"fill: {dark}"
+        elif name == "line":
+            rules[f':not(text)[fill="{light}"]'] = f"fill: {dark}"
+            rules[f'[stroke="{light}"]'] = f"stroke: {dark}"
+        elif name in ("node", "leaf", "cluster"):
+            rules.setdefault(f':not(text)[fill="{light}"]', f"fill: {dark}")
+        else:
+            rules[f'text[fill="{light}"]'] = f"fill: {dark}"
+    return " ".join(f"{picture} {selector} {{ {rule} }}" for selector, rule in rules.items())
 
 
 def speakable(x: object) -> object:

@@ -1110,9 +1110,19 @@ def test_a_file_is_left_as_it_was_when_writing_fails(
 
 
 def test_a_drawing_shows_itself(no_dot: None) -> None:
-    bundle = draw(neuron()[0])._repr_mimebundle_()
+    picture = draw(neuron()[0])
+    bundle = picture._repr_mimebundle_()
     assert list(bundle) == ["image/svg+xml"]
-    assert ET.fromstring(bundle["image/svg+xml"]).tag == f"{SVG}svg"
+    svg = ET.fromstring(bundle["image/svg+xml"])
+    assert svg.tag == f"{SVG}svg"
+    assert svg.get("style") == "max-width: 100%; height: auto"
+    for theme in THEMES.values():  # each colour has its twin
+        assert all(colour.lower() in bundle["image/svg+xml"].lower() for colour in theme.values())
+    assert picture.copy()._repr_mimebundle_() == bundle
+    assert "<style>" not in picture.pipe("svg", encoding="utf-8")
+    fixed = draw(neuron()[0], theme="light")._repr_mimebundle_()["image/svg+xml"]
+    assert "<style>" not in fixed
+    assert fixed.count("max-width") == 1
 
 
 def test_a_drawing_that_cannot_be_rendered_shows_the_step(no_graphviz: None) -> None:
@@ -1477,6 +1487,70 @@ def test_every_text_fits_its_box_in_a_browser(
         browser.get(picture.write(tmp_path / "step.svg").as_uri())
         assert browser.execute_script("return document.querySelectorAll('text').length") > 5
         assert browser.execute_script(MEASURE) == []
+
+
+LOOKS = """
+const svg = document.querySelector("svg");
+const inside = [...svg.querySelectorAll("polygon, path, ellipse, text")].map(x => [
+    x.tagName, getComputedStyle(x).fill, getComputedStyle(x).stroke, x.textContent]);
+return [svg.getBoundingClientRect().width, svg.getBoundingClientRect().height, inside];
+"""
+CELLS = {  # what is around a picture, and whether that is dark
+    "JupyterLab": ('<body data-jp-theme-light="true">', False),
+    "JupyterLab, dark": ('<body data-jp-theme-light="false">', True),
+    "VS Code": ('<body class="vscode-light">', False),
+    "VS Code, dark": ('<body class="vscode-dark">', True),
+    "Colab, dark": ('<html theme="dark"><body>', True),
+}
+
+
+def rgb(colour: str) -> str:
+    return f"rgb({', '.join(str(int(colour[i : i + 2], 16)) for i in (1, 3, 5))})"
+
+
+@pytest.mark.parametrize("style", STYLES)
+def test_in_a_notebook_a_drawing_fits_its_cell_and_follows_its_theme(
+    style: str, browser: Any, tmp_path: Path, lacking: Lacking
+) -> None:
+    if browser is None:
+        lacking("Chromium, chromedriver and selenium are needed for this")
+    model = MLP(2, [4, 4, 1])
+    out = model([Value(1.0, "x"), Value(2.0)])
+    (out + out.tanh()).backward()
+    light, dark = ({rgb(colour) for colour in THEMES[theme].values()} for theme in THEMES)
+
+    def looks(svg: str, around: str) -> tuple[float, float, set[str]]:
+        page = tmp_path / "page.html"
+        page.write_text(
+            f'<!doctype html><meta charset="utf-8">{around}<div style="width: 400px">{svg}</div>',
+            encoding="utf-8",
+        )
+        browser.get(page.as_uri())
+        width, height, inside = browser.execute_script(LOOKS)
+        for tag, fill, _, text in inside:  # text can be told from what is behind it
+            assert tag != "text" or fill not in (inside[0][1], "none"), text
+        return width, height, {x for _, *colours, _ in inside for x in colours} - {"none"}
+
+    root = out + out.tanh()
+    following = draw(root, style=style)._repr_mimebundle_()["image/svg+xml"]
+    for around, is_dark in CELLS.values():
+        width, height, used = looks(following, around)
+        assert width == 400
+        assert height < 300  # as much smaller as it is narrower
+        assert used <= (dark if is_dark else light), around
+    for theme, colours in zip(THEMES, (light, dark), strict=True):
+        fixed = draw(root, style=style, theme=theme)._repr_mimebundle_()["image/svg+xml"]
+        for around, _ in CELLS.values():
+            assert looks(fixed, around)[2] <= colours
+    alone = tmp_path / "alone.svg"
+    alone.write_text(following, encoding="utf-8")
+    for scheme, colours in (("light", light), ("dark", dark)):
+        asked = {"features": [{"name": "prefers-color-scheme", "value": scheme}]}
+        browser.execute_cdp_cmd("Emulation.setEmulatedMedia", asked)
+        browser.get(alone.as_uri())
+        inside = browser.execute_script(LOOKS)[2]
+        assert {x for _, *found, _ in inside for x in found} - {"none"} <= colours
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
 
 
 def test_no_script_of_a_label_runs_in_a_browser(
