@@ -59,6 +59,7 @@ FAR = 20  # with edges that reach over more ranks than so many, in all, modules 
 # betters in rounds ends sooner; then they are no curves; with so many for each value, it would take
 # minutes.
 WORDS, CURVES, RANKS = 500, 2_500, 20
+ADVICE = "draw one example rather than a batch, or fold modules with collapse=True"
 LIMITS = {"nslimit": "0.1", "nslimit1": "1", "mclimit": "0.1"}
 
 # The left operand stays on the left: ordering="in".
@@ -137,14 +138,13 @@ def draw(
     picture = _Picture(graph, colours, collapse, rankdir, circuit=style == "circuit")
     if picture.shown > limit:
         raise ValueError(
-            f"the picture would show {picture.shown:,} values, more than limit={limit:,}: "
-            "draw one example rather than a batch, or fold modules with collapse=True"
+            f"the picture would show {picture.shown:,} values, more than limit={limit:,}: {ADVICE}"
         )
     if picture.excess > limit * RANKS:
         raise ValueError(
             f"the edges of the picture would reach over {picture.excess:,} ranks, more than "
-            f"limit={limit:,} allows, {limit * RANKS:,}: explain(root).save() writes a page, which "
-            "shows them too"
+            f"limit={limit:,} allows, {limit * RANKS:,}: {ADVICE}; explain(root).save() writes a "
+            "page, which shows them too"
         )
     drawing = picture.drawing(format)
     drawing.follows = theme is None
@@ -215,6 +215,8 @@ class _Picture:
         inside = count - self.shown - partial
         notes = [f"{inside:,} of {count:,} values are inside of boxes"] * bool(inside)
         notes += [f"{partial:,} of {count:,} are sums of the first terms"] * bool(partial)
+        if self.sums and len(set(self.things.values())) > COLLAPSE_ABOVE:
+            notes.append("one example would be a smaller picture")
         if notes:
             picture.attr("graph", label=", ".join(notes), labelloc="b", fontsize="12")
         self._members(picture, None)

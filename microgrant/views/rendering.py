@@ -142,7 +142,8 @@ _stderr_lock = threading.Lock()  # all threads share one file descriptor 2
 
 @contextmanager
 def _quiet_fontconfig() -> Iterator[None]:
-    """Drop what Fontconfig warns of: it is about the machine's font settings, and not for our user.
+    """Drop what Fontconfig warns of, which is about the machine's font settings, and that a layout
+    may take long, which `draw` has seen to: neither is for our user.
 
     It writes to the file descriptor of stderr, past Python's `sys.stderr`.
     """
@@ -160,5 +161,5 @@ def _quiet_fontconfig() -> Iterator[None]:
             os.close(stderr)
             said.seek(0)
             for line in said.read().decode(errors="replace").splitlines():
-                if not line.startswith("Fontconfig"):
+                if not line.startswith(("Fontconfig", "Warning: graph has")):
                     print(line, file=sys.stderr)

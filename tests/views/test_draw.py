@@ -492,6 +492,7 @@ def test_a_batch_is_drawn_without_the_weights_that_its_rows_share(style: str) ->
     assert len(boxes) == 20
     assert len(groups_of_class(svg, "operand")) < 150
     assert f"n{len(Graph(loss).order) - 2}" in groups(svg, "node")  # the sum of the rows
+    assert any("one example would be a smaller picture" in text for text in texts(svg))
     rows = [
         next(boxes[name].iter(f"{SVG}text")) for name in sorted(boxes, key=lambda m: int(m[1:]))
     ]
@@ -768,6 +769,8 @@ def test_a_large_tree_keeps_its_words_and_curves() -> None:
 def test_what_would_take_minutes_is_refused_unless_the_limit_is_raised() -> None:
     root = repeated(300)
     with pytest.raises(ValueError, match=r"44,849 ranks, more than limit=1,000 allows, 20,000"):
+        draw(root, collapse=False)
+    with pytest.raises(ValueError, match=r"20,000: draw one example rather than a batch, or fold"):
         draw(root, collapse=False)
     assert draw(root, limit=3_000, collapse=False).source.count("->") == 598
 
