@@ -65,8 +65,8 @@ LIMITS = {"nslimit": "0.1", "nslimit1": "1", "mclimit": "0.1"}
 # The left operand stays on the left: ordering="in".
 SPACING = {"nodesep": "0.25", "ranksep": "0.5", "pad": "0.2", "ordering": "in"}
 # Modules stand in the order in which they are written: a second search for crossings would forget
-# it, and so would more than two rounds of the first one.
-IN_ORDER = {"newrank": "true", "remincross": "false", "mclimit": "0.1"}
+# it, and so would more than one round of the first one.
+IN_ORDER = {"newrank": "true", "remincross": "false", "mclimit": "0.01"}
 # From layer to layer: straight, with room, as textbooks draw it.
 LAYERS = {"splines": "line", "ranksep": "1.2"}
 # Where edges go into a box, and where they leave it.

@@ -1606,27 +1606,28 @@ def stacked(svg: ET.Element, axis: str) -> list[float]:
 @pytest.mark.parametrize(
     ("sizes", "options"),
     [
-        ([3, 1], {}),
-        ([3, 1], {"collapse": False}),
-        ([2, 4], {"collapse": False}),  # in the second layer as well
-        ([4, 4, 1], {}),
-        ([4, 4, 1], {"rankdir": "TB"}),
-        ([4, 4, 1], {"rankdir": "RL"}),
-        ([5, 4, 3, 1], {}),
-        ([16, 1], {"rankdir": "BT"}),
+        ([2, 3, 1], {}),
+        ([2, 3, 1], {"collapse": False}),
+        ([2, 2, 4], {"collapse": False}),  # in the second layer as well
+        ([1, 4, 2], {"collapse": False}),
+        ([2, 4, 4, 1], {}),
+        ([2, 4, 4, 1], {"rankdir": "TB"}),
+        ([2, 4, 4, 1], {"rankdir": "RL"}),
+        ([2, 5, 4, 3, 1], {}),
+        ([2, 16, 1], {"rankdir": "BT"}),
     ],
 )
 def test_neurons_stand_in_their_order(
     sizes: list[int], options: dict[str, Any], style: str
 ) -> None:
     """From the first down, or to the right, in each layer."""
-    model = MLP(2, sizes)
-    out = model([Value(1.0), Value(2.0)])
+    model = MLP(sizes[0], sizes[1:])
+    out = model([Value(float(i)) for i in range(sizes[0])])
     loss = out**2 if isinstance(out, Value) else sum(out[1:], out[0]) ** 2
     loss.backward()
     svg = svg_of(draw(loss, style=style, **options))
     places = iter(stacked(svg, "x" if options.get("rankdir") in ("TB", "BT") else "y"))
-    for size in sizes:
+    for size in sizes[1:]:
         layer = list(itertools.islice(places, size))
         assert len(layer) == size
         assert layer == sorted(layer)
