@@ -326,7 +326,8 @@ class _Picture:
             wire = f"{begin}><TR><TD>{data} </TD>{line}<TD> {gradient}</TD></TR></TABLE>"
         if not name:
             return f"<{wire}>"
-        cells = [f"<TD>{_font(name, colours['text'], bold=True)}</TD>", f"<TD>{wire}</TD>"]
+        title = f"<TD>{_font(name, colours['text'], bold=True)}</TD>"
+        cells = [title, f'<TD CELLPADDING="0">{wire}</TD>']  # so that edges touch the wire
         if self.rankdir == "RL":  # it goes on to the left
             cells.reverse()
         return f"<{begin}><TR>{''.join(cells)}</TR></TABLE>>"

@@ -1325,8 +1325,10 @@ def test_a_hostile_label_is_shown_as_it_is(style: str, labels: list[str]) -> Non
         node = groups(svg, "node")["n0"]
         values = ["data", "2", "grad", "4"] if style == "node" else ["2", "4"]
         assert texts(node) == [*as_shown(label), *values], repr(label)
-        full = clean(label).replace("\n", " ")
-        assert tooltip(node) == f"{full}: data = 2.0, grad = 4.0", repr(label)
+        full = clean(label).replace("\n", " ") + ": data = 2.0, grad = 4.0"
+        if len(full) > 3_000:  # longer than Graphviz takes
+            full = f"{full[:1_500]} … {full[-1_500:]}"
+        assert tooltip(node) == full, repr(label)
 
 
 def test_a_hostile_label_is_one_attribute_of_dot() -> None:
