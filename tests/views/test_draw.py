@@ -482,7 +482,7 @@ def batch(rows: int) -> tuple[MLP, Value]:
 
 @pytest.mark.parametrize("style", STYLES)
 def test_a_batch_is_drawn_without_the_weights_that_its_rows_share(style: str) -> None:
-    """337 weights with an edge to each of 20 rows took Graphviz minutes."""
+    """337 weights with an edge to each of 20 rows were no picture, and took ten times as long."""
     _model, loss = batch(20)  # which has to live on
     svg = svg_of(draw(loss, style=style))
     boxes = groups(svg, "collapsed")
