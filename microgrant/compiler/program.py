@@ -27,8 +27,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
-from functools import partial as bind
+from functools import lru_cache, partial as bind
 from types import SimpleNamespace
 from typing import Any, TypeAlias
 

@@ -13,8 +13,7 @@ from functools import partial as bind
 from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar
 
 from ..ops.operators import Operators
-from ..ops.table import OPERATIONS, Operation, clip, of_many, power
-from ..ops.table import detach as detached
+from ..ops.table import OPERATIONS, Operation, clip, detach as detached, of_many, power
 from .arguments import RealNumber, as_label, as_number, unboxed
 from .by_hand import Function, function_of, give_function, hand_on
 from .conditions import Condition, Sameness, compare

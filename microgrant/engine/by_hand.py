@@ -16,8 +16,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
-from functools import partial as bind
+from functools import lru_cache, partial as bind
 from typing import Any, NoReturn, TypeAlias
 
 from ..ops.table import SUM, Operation, detach

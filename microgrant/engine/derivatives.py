@@ -17,8 +17,7 @@ from functools import partial as bind
 from types import SimpleNamespace
 from typing import Any, Literal, NoReturn, overload
 
-from ..ops.table import FAMILIES, FLOATS, OPERATIONS, Operation, Rule
-from ..ops.table import detach as detached
+from ..ops.table import FAMILIES, FLOATS, OPERATIONS, Operation, Rule, detach as detached
 from . import modes
 from .arguments import as_number, shown, unboxed, whole_number
 from .by_hand import ByHand

@@ -15,9 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from ..ops.table import OPERATIONS
-from ..ops.table import elu as elu_of
-from ..ops.table import leaky_relu as leaky_relu_of
+from ..ops.table import OPERATIONS, elu as elu_of, leaky_relu as leaky_relu_of
 from .arguments import as_number
 from .derivatives import apply
 from .value import Number, Value, as_value

@@ -23,8 +23,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable
-from functools import lru_cache
-from functools import partial as bind
+from functools import lru_cache, partial as bind
 from numbers import Number
 from typing import TYPE_CHECKING, Any
 

@@ -16,8 +16,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, TypeAlias
 
-from ..ops.table import FLOATS, OPERATIONS, Operation
-from ..ops.table import detach as detached
+from ..ops.table import FLOATS, OPERATIONS, Operation, detach as detached
 from .arguments import RealNumber, as_number, shown, unboxed
 from .arithmetic import Arithmetic, is_operand
 from .by_hand import added, record_by_hand

@@ -24,8 +24,7 @@ import operator
 import pickle
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache, reduce
-from functools import partial as bind
+from functools import lru_cache, partial as bind, reduce
 from types import SimpleNamespace
 from typing import Any, TypeAlias
 

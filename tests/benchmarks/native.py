@@ -30,8 +30,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
-from functools import lru_cache
-from functools import partial as bind
+from functools import lru_cache, partial as bind
 from pathlib import Path
 from typing import Any
 

@@ -24,8 +24,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
-from functools import partial as bind
+from functools import cached_property, lru_cache, partial as bind
 from pathlib import Path
 from typing import Any
 

@@ -24,6 +24,7 @@ from microgrant import (
     AnomalyError,
     Value,
     apply,
+    compile as compile_step,
     define,
     detect_anomaly,
     draw,
@@ -34,7 +35,6 @@ from microgrant import (
     topological_order,
     where,
 )
-from microgrant import compile as compile_step
 from microgrant.compiler import DecisionWarning
 from microgrant.engine import (
     NO_GRADIENT,

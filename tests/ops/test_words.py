@@ -22,8 +22,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from microgrant.ops import FLOATS, OPERATIONS, Operation, clip, elu, leaky_relu, of_many, power
 from microgrant.ops.numbers import aligned
