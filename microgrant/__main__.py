@@ -38,10 +38,10 @@ DEFAULT_OUTPUTS = (Path("step.html"), Path("step.svg"))
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; return its exit code: 0, 1 if a file cannot be written, 2 for bad input."""
-    options = _parser().parse_args(_protected(sys.argv[1:] if arguments is None else arguments))
     if hasattr(sys.stdout, "reconfigure"):
         codecs.register_error("plain-signs", _plain_signs)
         sys.stdout.reconfigure(errors="plain-signs")
+    options = _parser().parse_args(_protected(sys.argv[1:] if arguments is None else arguments))
     if options.expression is None:
         options.expression, options.values = NEURON, NEURON_VALUES
     try:
@@ -87,7 +87,8 @@ def _parser() -> argparse.ArgumentParser:
         "expression",
         type=_text,
         nargs="?",
-        help=f"arithmetic: numbers, names, + - * / %% **, parentheses, {', '.join(FUNCTIONS)}",
+        help="arithmetic: numbers, names, + - * / %% **, parentheses, "
+        + ", ".join(word for word, operation in FUNCTIONS.items() if word == operation.name),
     )
     add("values", type=_text, nargs="*", metavar="NAME=NUMBER", help="the value of a name")
     add(

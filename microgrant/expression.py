@@ -93,8 +93,8 @@ MEANT = {
     "tangent": "tan(x)", "cosine": "cos(x)", "sine": "sin(x)", "ctg": "cos(x) / sin(x)",
     "coth": "1 / tanh(x)", "sech": "1 / cosh(x)", "csch": "1 / sinh(x)", "sinc": "sin(x) / x",
     "acot": "atan(1 / x)", "arccot": "atan(1 / x)", "sigm": "sigmoid(x)", "mod": "a % b",
-    "fmod": "a % b", "remainder": "a % b", "trunc": "sign(x) * floor(abs(x))",
-    "int": "sign(x) * floor(abs(x))", "celu": "elu(x)",
+    "fmod": "a - b * sign(a / b) * floor(abs(a / b))", "remainder": "a % b",
+    "trunc": "sign(x) * floor(abs(x))", "int": "sign(x) * floor(abs(x))", "celu": "elu(x)",
 }  # fmt: skip
 # The same of what takes a list, written out for two or three numbers.
 OF_LISTS = {

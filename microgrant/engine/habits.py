@@ -4,7 +4,7 @@ There is nothing to call here. With this module a class can say
 
 - what an attribute is called here:     state_dict = Missing("save(model, path) writes it")
 - and that setting it does nothing:     lr = Refused("it is called learning_rate here")
-- what an argument is called here:      refuse("SGD", habits, LEARNING)
+- what an argument is called here:      refuse("SGD", habits, HABITS)
 
 `hasattr` says that there is no such attribute. A `__getattr__` would do that too, but for a class
 that has one Python looks up every attribute more slowly: a step of a network took half as long

@@ -17,7 +17,7 @@ import os
 import sys
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextvars import ContextVar
+from contextvars import ContextVar, copy_context
 from functools import wraps
 from inspect import (
     CO_ASYNC_GENERATOR,
@@ -35,6 +35,7 @@ from .node import Node
 __all__ = ["AnomalyError", "detect_anomaly", "no_grad"]
 
 F = TypeVar("F", bound=Callable[..., Any])
+R = TypeVar("R")
 
 # A frame is ours if its file lies anywhere in the package, the folder above this one.
 PACKAGE = os.path.join(os.path.dirname(os.path.dirname(__file__)), "")
@@ -144,6 +145,13 @@ def inside(mode: str) -> bool:
     return any(block.mode == mode and block.holds() for block in _entered.get())
 
 
+def recording(function: Callable[..., R], *arguments: Any) -> R:
+    """What a function returns that has to record, also inside of ``with no_grad():``."""
+    context = copy_context()
+    context.run(_entered.set, tuple(x for x in _entered.get() if x.mode != "no_grad"))
+    return context.run(function, *arguments)
+
+
 @overload
 def no_grad() -> Mode: ...
 @overload
@@ -170,7 +178,11 @@ class AnomalyError(FloatingPointError):
     """A nan or an inf came up inside ``with detect_anomaly():``."""
 
 
-def detect_anomaly() -> Mode:
+@overload
+def detect_anomaly() -> Mode: ...
+@overload
+def detect_anomaly(function: F) -> F: ...
+def detect_anomaly(function: F | None = None) -> Mode | F:
     """Inside ``with detect_anomaly():``, the first nan or inf raises an `AnomalyError`.
 
     It names the operation, its operands, and the line of your program that made the node, in the
@@ -188,7 +200,8 @@ def detect_anomaly() -> Mode:
         ...
     microgrant.engine.modes.AnomalyError: log(x = 0.0) is -inf, made by <doctest ...>, line 3
     """
-    return Mode("detect_anomaly")
+    block = Mode("detect_anomaly")
+    return block if function is None else block(function)
 
 
 def _users_frame() -> tuple[FrameType, int]:

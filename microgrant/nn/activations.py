@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
 
+from ..engine import functions
 from ..engine.arguments import RealNumber, as_number, shown
 from ..engine.functions import elu, gelu, leaky_relu, silu
 from ..engine.value import Value
@@ -173,7 +174,10 @@ def activation_for(given: object) -> Activation:
     if isinstance(given, Activation):
         return given
     if callable(given):
-        known = [x for x in ACTIVATIONS.values() if x.function is given]
+        known = [
+            x for name, x in ACTIVATIONS.items()
+            if given is x.function or given is getattr(functions, name, None)
+        ]  # fmt: skip
         return type(known[0])() if known else Elementwise(given)
     return ACTIVATIONS[one_of("activation", given, ACTIVATIONS)]
 

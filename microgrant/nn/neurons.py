@@ -44,8 +44,8 @@ class Neuron(Module):
 
     nin: how many inputs it has.
     nonlin: False for no activation, whatever `activation` says.
-    activation: one of `ACTIVATIONS`: "relu", "tanh", "sigmoid" or "linear"; or a function of a
-        Value, such as ``lambda x: x.sin()``.
+    activation: one of `ACTIVATIONS`, such as "tanh"; or a function of a Value, such as
+        ``lambda x: x.sin()``.
     init: how the weights begin, one of `INITS`; the bias begins at 0.
     nout: how many neurons share its inputs, for "xavier".
 

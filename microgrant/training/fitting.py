@@ -19,7 +19,6 @@ import random
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
-from contextvars import Context
 from dataclasses import dataclass
 from functools import partial
 from numbers import Real
@@ -29,7 +28,7 @@ from ..compiler import tables
 from ..compiler.targets import TargetWarning
 from ..engine.arguments import as_number, imported, shown, whole_number
 from ..engine.habits import refuse
-from ..engine.modes import inside, warn
+from ..engine.modes import inside, recording, warn
 from ..engine.value import NO_GRADIENT, Value
 from ..nn import Module
 from ..optim import SGD, Optimizer, Schedule, clip_gradients
@@ -421,8 +420,7 @@ class _Course:
             answer = self.settings.on_epoch(self._history())
             self._keep()
             # NumPy has a False of its own; another 0, or an empty list, is no answer.
-            numpys = type(answer).__name__ in ("bool", "bool_") and not answer
-            self.stopped = answer is False or numpys
+            self.stopped = type(answer).__name__ in ("bool", "bool_") and not answer
             self._renew()
 
     def _renew(self) -> None:
@@ -432,13 +430,12 @@ class _Course:
             task.model.train()
         if self._ended() or not isinstance(runner, CompiledRunner):
             return
-        programs = runner.programs
         with warnings.catch_warnings(), suppress(ValueError):
-            warnings.simplefilter("ignore")  # who runs it in the end will say it again
-            programs = CompiledRunner(task, self.rows[0], self.target, programs).programs
-            if [graph for graph, _ in programs] == [graph for graph, _ in runner.programs]:
+            warnings.simplefilter("ignore")  # `runner_for` compiles it again, and says so then
+            now = CompiledRunner(task, self.rows[0], self.target, runner.programs).programs
+            if [graph for graph, _ in now] == [graph for graph, _ in runner.programs]:
                 return
-        self._run_by(runner_for(task, self.rows + self.held, self.target, programs))
+        self._run_by(runner_for(task, self.rows + self.held, self.target, runner.programs))
         self.agreed = self.done
 
     def _measured(self) -> dict[str, Any] | None:
@@ -535,8 +532,7 @@ def predict(model: Model, xs: Any, *, target: str = "auto") -> Any:
     rows = form.rows(xs)
     if target == "auto" and len(rows) < WORTH_COMPILING:
         target = "eager"
-    # In a context of its own: inside of `with no_grad()`, nothing could be recorded.
-    runner = Context().run(runner_for, Task(model, form), rows, target)
+    runner = recording(runner_for, Task(model, form), rows, target)
     outputs = runner.evaluate(runner.prepared(rows))[1]
     numpy = tables.numpy()
     return outputs if numpy is None else numpy.asarray(outputs)

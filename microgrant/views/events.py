@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from itertools import accumulate, zip_longest
 from typing import TypeAlias, overload
 
+from ..engine.arguments import whole_number
 from ..engine.by_hand import local_derivatives
 from ..engine.value import Value
 from ..ops.numbers import number
@@ -200,6 +201,7 @@ class Record(Sequence[Event]):
         return clean(" ".join(filter(None, self._row(self.events[step - 1]))))
 
     def _check_step(self, step: int, first: int) -> None:
+        step = whole_number("a step", step, None)
         if not first <= step <= len(self):
             raise IndexError(f"the steps are numbered {first} to {len(self)}, but got {step}")
 

@@ -507,6 +507,12 @@ def test_no_grad_as_a_decorator_of_a_generator() -> None:
     assert ended.value.value == "sent"
 
 
+def test_detect_anomaly_as_a_decorator() -> None:
+    for decorate in (detect_anomaly, detect_anomaly()):
+        with pytest.raises(microgrant.AnomalyError, match=r"log\(0.0\) is -inf"):
+            decorate(lambda: Value(0.0).log())()
+
+
 def test_no_grad_as_a_decorator_of_coroutines() -> None:
     @no_grad
     async def coroutine() -> bool:

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+import microgrant
 from microgrant import define
 from microgrant.engine import NO_GRADIENT, Value, topological_order
 from microgrant.nn import (
@@ -270,6 +271,12 @@ def test_activations_by_name(activation: str, bias: float) -> None:
     assert neuron([3.0, 1.0]).data == pytest.approx(expected, rel=1e-15)
     linear = Neuron(2, nonlin=False, activation=activation)
     assert repr(linear) == "LinearNeuron(2)"
+
+
+@pytest.mark.parametrize("activation", set(ACTIVATIONS) - {"linear"})
+def test_a_function_of_microgrants_is_the_activation_of_its_name(activation: str) -> None:
+    neuron = Neuron(2, activation=getattr(microgrant, activation))
+    assert repr(neuron) == repr(Neuron(2, activation=activation))
 
 
 def test_activations_reach_layers_and_networks() -> None:

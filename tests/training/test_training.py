@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import contextvars
 import copy
 import functools
 import gc
@@ -960,6 +962,46 @@ def test_what_on_epoch_changes_elsewhere_counts_as_well() -> None:
     assert history.target != "eager"
     for eager, compiled in zip(*found, strict=True):
         assert eager == pytest.approx(compiled, rel=1e-9)
+
+
+def test_a_decision_that_on_epoch_switches_on_is_seen() -> None:
+    class Gated(Module):
+        def __init__(self) -> None:
+            self.w, self.gated = Value(0.5), False
+
+        def forward(self, x: Any) -> Value:
+            y = self.w * x
+            if self.gated and y > 0.6:
+                y = y * 5
+            return y
+
+    found = []
+    for target in ("eager", "auto"):
+        model = Gated()
+
+        def on_epoch(history: History, model: Any = model) -> None:
+            model.gated = len(history) >= 3
+
+        warned = pytest.warns(TargetWarning) if target == "auto" else contextlib.nullcontext()
+        with warned:
+            history = fit(
+                model, mean_squared_error, ([1.0, 2.0, -1.0], [1.0, 2.0, 3.0]), epochs=6,
+                learning_rate=0.01, on_epoch=on_epoch, target=target,
+            )  # fmt: skip
+        found.append(history.loss)
+    assert found[0] == pytest.approx(found[1], rel=1e-9)
+
+
+def test_predictions_see_the_context_that_they_are_made_in() -> None:
+    factor: contextvars.ContextVar[float] = contextvars.ContextVar("factor", default=1.0)
+
+    def body() -> None:
+        factor.set(5.0)
+        with no_grad():
+            outputs = predict(lambda x: Value(2.0) * x * factor.get(), [1.0] * 200)
+        assert {*map(float, outputs)} == {10.0}
+
+    contextvars.copy_context().run(body)
 
 
 def test_no_grad_around_a_training_and_around_predictions() -> None:

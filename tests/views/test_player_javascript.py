@@ -249,7 +249,13 @@ def check_every_mistake(javascript: Runner, root: Value) -> None:
         check_told(told, record(root, names, mistake))
 
 
-@pytest.mark.parametrize("make", [neuron, doubled, lambda: network(3, 1)])
+def detached() -> Value:
+    """What arrives at the detached is infinite, and nothing of it may go on."""
+    x, y = Value(0.0, "x"), Value(2.0, "y")
+    return x.detach().sqrt() + x * y
+
+
+@pytest.mark.parametrize("make", [neuron, doubled, detached, lambda: network(3, 1)])
 def test_steps(javascript: Runner, make: Callable[[], Value]) -> None:
     check_every_mistake(javascript, make())
 

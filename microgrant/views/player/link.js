@@ -40,6 +40,10 @@ function restore() {
   setFollow(parts.get("follow") !== "no");
   openView(views[view] ? view : 0, false);
   go(Number(parts.get("step")), { reveal: false });
+  if (parts.has("view") && views[view] && state.view !== view) {  // a step may have opened another
+    openView(view, false);
+    show();
+  }
   return true;
 }
 

@@ -83,7 +83,7 @@ function setMistake(mistake) {
   state.mistake = mistake;
   const size = lastStep();
   compute();
-  if (size !== lastStep()) say(`This step now takes ${lastStep()} events.`);
+  if (size !== lastStep()) say(`This now takes ${lastStep()} steps.`);
   followStep();
   show();
 }

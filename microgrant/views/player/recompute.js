@@ -74,14 +74,22 @@ function forward(graph, changes) {
 }
 
 /* The gradients, added up in the order in which Python does, and so equal to its own to the bit. */
-function differentiate({ size, root, operands, order }, partials) {
+function differentiate(graph, partials) {
+  const { size, root, operands, order } = graph;
   const gradients = new Array(size).fill(0);
   gradients[root] = 1;
   for (let i = size - 1; i >= 0; i--) {
     const node = order[i];
-    operands[node].forEach((operand, place) => { gradients[operand] += partials[node][place] * gradients[node]; });
+    operands[node].forEach((operand, place) => {
+      gradients[operand] += handedOn(graph, node, partials[node][place], gradients[node]);
+    });
   }
   return gradients;
+}
+
+/* What an operand gets of an upstream: of what is detached nothing, and not 0 times inf. */
+function handedOn(graph, node, local, upstream) {
+  return graph.operations[graph.operation[node]]?.symbol === "detach" ? 0 : local * upstream;
 }
 
 const MOST_VISITS = 100000;
@@ -114,12 +122,11 @@ function run(graph, changes, mistake) {
   history[root].push(events.length);
   const visit = (node) => {
     const upstream = gradients[node];
-    const stops = graph.operations[graph.operation[node]]?.symbol === "detach";
     if (!visited.has(node)) visited.set(node, events.length + 1);
     operands[node].forEach((operand, place) => {
       const local = partials[node][place];
       const before = gradients[operand];
-      const contribution = stops ? 0 : local * upstream;
+      const contribution = handedOn(graph, node, local, upstream);
       const sum = mistake === "overwrite" ? contribution : before + contribution;
       const after = ends && --left[operand] === 0 ? final[operand] : sum;
       gradients[operand] = after;

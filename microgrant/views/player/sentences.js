@@ -86,12 +86,19 @@ function sentence(graph, { values, events, mistake }, step, name = nameOf) {
 const inLatex = (x) => number(x).replaceAll("−", "-").replace(/e(.*)/, " \\cdot 10^{$1}")
   .replace("inf", "\\infty").replace("nan", "\\text{nan}");
 
+/* Equations, five in a line: more run off a slide. */
+function gathered(equations) {
+  const lines = [];
+  for (let i = 0; i < equations.length; i += 5) lines.push(equations.slice(i, i + 5).join(" \\qquad "));
+  return lines.length > 1 ? `\\begin{gathered}\n${lines.join(" \\\\\n")}\n\\end{gathered}` : lines.join("");
+}
+
 /* What happens at a step, as an equation for LaTeX. */
 function latex(graph, { values, events, history, mistake }, step) {
   const event = events[step - 1];
   const unchanged = (node) => !graph.constants.has(node) || Object.is(values[node], graph.values[node]);
   const called = (node) => (unchanged(node) ? graph.latex[node] : inLatex(values[node]));
-  if (event.kind === "given") return graph.named.map((leaf) => `${called(leaf)} = ${inLatex(values[leaf])}`).join(" \\qquad ");
+  if (event.kind === "given") return gathered(graph.named.map((leaf) => `${called(leaf)} = ${inLatex(values[leaf])}`));
   const gradient = (node) => `\\frac{\\partial ${called(graph.root)}}{\\partial ${called(node)}}`;
   const out = called(event.node);
   const operation = graph.operations[graph.operation[event.node]];
