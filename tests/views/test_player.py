@@ -25,7 +25,7 @@ from microgrant.engine import apply, topological_order
 from microgrant.nn import MLP
 from microgrant.ops import OPERATIONS, clip, power
 from microgrant.ops.words import number
-from microgrant.views import MISTAKES, THEMES, Contribution, Record, record
+from microgrant.views import MISTAKES, THEMES, Contribution, Forward, Record, record
 from microgrant.views.graph import Graph, Link, spans
 from microgrant.views.player import LARGEST, TooLargeError, layout, page
 from microgrant.views.rendering import NoGraphvizError
@@ -561,7 +561,7 @@ def test_what_is_given_is_there_when_the_page_opens(browser: Browser) -> None:
     assert browser.run(active) == ["0", "1", "3", "4", "7"]
     browser.press("g")  # nobody is asked to guess what is given
     browser.press("\ue014")
-    assert browser.formula == "v1 = x1 × w1 = 2 × −3 = ?"
+    assert browser.formula == "v1 = x1 × w1 = 2 × −3 = "
     browser.press("\ue011")
     assert browser.formula.startswith("x1 = 2, ")
     browser.open(page(network(3, 1)))
@@ -790,7 +790,7 @@ def test_a_link_tells_all_that_was_chosen(browser: Browser) -> None:
     assert browser.find("#predict").get_attribute("aria-pressed") == "true"
     assert browser.text("#rate") == "0.5×"
     assert browser.find("#mistakes-panel").is_displayed()
-    assert browser.formula.endswith("?")
+    assert browser.formula.endswith("? → ")
     assert link(browser) == "#step=12&w1=-2.5&mistake=overwrite&predict&rate=0.5"
     browser.press("g")
     check_every_step(browser, record(neuron_with(w1=-2.5), mistake="overwrite"), scale=1.0)
@@ -997,7 +997,8 @@ def test_predicting(browser: Browser) -> None:
     browser.open(page(neuron()))
     browser.press("g", Keys.ARROW_RIGHT)
     assert browser.step == 2
-    assert browser.formula == "v1 = x1 × w1 = 2 × −3 = ?"
+    assert browser.formula == "v1 = x1 × w1 = 2 × −3 = "
+    assert browser.find("#formula #answer").get_attribute("placeholder") == "?"
     assert browser.text("[data-node='2'] .data") == "?"
     assert not browser.find("#rows").is_displayed()
     browser.press(Keys.ARROW_RIGHT)
@@ -1005,9 +1006,157 @@ def test_predicting(browser: Browser) -> None:
     assert browser.formula == "v1 = x1 × w1 = 2 × −3 = −6"
     assert browser.text("[data-node='2'] .data") == "−6"
     browser.press("b", Keys.ARROW_RIGHT, Keys.ARROW_RIGHT)
-    assert browser.formula == "v4.grad: 0 + upstream 1 × ∂o/∂v4 (= 1 − o²) 0.5 = ? → ?"
+    assert browser.formula == "v4.grad: 0 + upstream 1 × ∂o/∂v4 (= 1 − o²) 0.5 = ? → "
     browser.press("g")
     assert browser.formula.endswith("0.5 = 0 + 0.5 → 0.5")
+    assert not browser.find("#verdict").is_displayed()
+
+
+def asked(browser: Browser) -> tuple[int, bool, str]:
+    """The step, whether its result is still asked for, and what is said."""
+    return browser.step, browser.find("#answer").is_displayed(), browser.text("#verdict")
+
+
+FOCUSED = "return document.activeElement.id"
+
+
+def test_a_quiz(browser: Browser) -> None:
+    from selenium.webdriver import Keys
+
+    browser.open(page(neuron()))
+    assert not browser.find("#quiz").is_displayed()
+    browser.press("g", Keys.ARROW_RIGHT)
+    assert asked(browser) == (2, True, "What comes out?")
+    assert browser.run(FOCUSED) == "answer"
+    browser.press("6", Keys.ENTER)
+    assert asked(browser) == (2, True, "Wrong: look at the sign.")
+    assert browser.find("#answer").get_attribute("aria-invalid") == "true"
+    assert browser.find("#verdict").get_attribute("role") == "status"
+    browser.press("−6,03", Keys.ENTER)  # what was wrong is selected, and written over
+    assert asked(browser) == (2, False, "Right.")
+    assert browser.formula.endswith("= −6")
+    browser.press(Keys.ENTER)
+    assert asked(browser) == (3, True, "What comes out?")
+    browser.press("h")
+    assert browser.text("#verdict") == "0 × 1 is neither positive nor negative."
+    browser.press("1e", Keys.ENTER)
+    assert browser.text("#verdict").startswith("Write a number")
+    browser.press("0", Keys.PAGE_DOWN)  # what is typed is checked before it is shown
+    assert asked(browser) == (3, False, "Right.")
+    for guess in ("-6", "1/2"):
+        browser.press(Keys.ARROW_RIGHT, guess, Keys.ENTER)
+    assert asked(browser) == (5, True, "Wrong: it is not 0.5.")
+    browser.press(Keys.ARROW_RIGHT)  # nothing new is typed: give up
+    assert asked(browser) == (5, False, "")
+    browser.press("b", "2 / 2", Keys.ESCAPE)
+    assert browser.run(FOCUSED) == ""
+    assert asked(browser) == (7, True, "What comes out?")
+    browser.find("#answer").click()
+    browser.find("#check").click()
+    assert asked(browser) == (7, False, "Right.")
+    last = len(record(neuron()))
+    while browser.step < last:
+        browser.press(Keys.ARROW_RIGHT)
+        assert browser.find("#answer").is_displayed()
+        browser.find("#hint").click()
+        assert "So " in browser.text("#verdict")
+        browser.press("77", Keys.ENTER)
+        browser.find("#answered").click()
+    shown = last - 7 + 1
+    # Step 2 at a later try, 3 with a hint, 4 and 7 at the first; 5 shown, and 6 was left out.
+    counted = f"2 of {last - 1} right at the first try, 1 with a hint, 1 at a later try"
+    assert browser.text("#verdict") == f"{counted}, {shown} shown, 1 left out."
+    assert "=77" not in link(browser)
+
+
+def test_the_field_of_a_quiz_leaves_other_keys_to_the_page(browser: Browser) -> None:
+    from selenium.webdriver import Keys
+
+    browser.open(page(neuron()), "#step=5&predict")
+    assert browser.run(FOCUSED) == "answer"
+    browser.press("inf", Keys.ARROW_LEFT, Keys.HOME, "-")
+    assert browser.run("return document.querySelector('#answer').value") == "-inf"
+    assert browser.step == 5
+    browser.press("v")
+    assert browser.find("#values-panel").is_displayed()
+    browser.find(leaf_input(browser, "w1")).click()
+    for step, said in [(5, "Wrong: it is not −inf."), (5, ""), (6, "What comes out?")]:
+        browser.click("#next")
+        assert browser.step == step
+        assert browser.text("#verdict") == said
+    # A field in use keeps the keys.
+    assert browser.run("return document.activeElement.dataset.leaf !== undefined")
+
+
+def test_each_result_is_right(browser: Browser) -> None:
+    """What the page itself would show is taken for right, at each step."""
+    from selenium.webdriver import Keys
+
+    for root in (doubled(), product_with_a_constant()):
+        browser.open(page(root), "#step=2&predict")
+        step = record(root)
+        for count in range(2, len(step) + 1):
+            values, gradients = step.state(count)
+            event = step.events[count - 1]
+            place = event.operand if isinstance(event, Contribution) else event.node
+            right = values[place] if isinstance(event, Forward) else gradients[place]
+            browser.press(number(right), Keys.ENTER)
+            assert asked(browser)[:2] == (count, False)
+            assert browser.text("#verdict").startswith("Right.")
+            browser.press(Keys.ENTER)
+        total = len(step) - 1
+        assert browser.text("#verdict") == f"Right. {total} of {total} right at the first try."
+
+
+def test_a_quiz_begins_anew_with_other_values(browser: Browser) -> None:
+    from selenium.webdriver import Keys
+
+    browser.open(page(doubled()), "#step=2&predict")
+    browser.press("7", Keys.ENTER, "v")
+    browser.set(leaf_input(browser, "a"), "-1.5")
+    assert asked(browser) == (2, True, "What comes out?")
+    assert browser.run("return document.querySelector('#answer').value") == ""
+    browser.find("#formula #answer").click()
+    browser.press("-3", Keys.ENTER, *[Keys.PAGE_DOWN] * 12)
+    assert browser.text("#verdict") == "1 of 7 right at the first try, 6 shown."
+
+
+def test_a_quiz_by_touch(browser: Browser) -> None:
+    """The keyboard that would cover the picture comes with a tap on the field."""
+    browser.command("Emulation.setTouchEmulationEnabled", enabled=True)
+    try:
+        browser.open(page(neuron()), "#step=2&predict")
+        assert browser.run(FOCUSED) == ""
+        browser.find("#answer").send_keys("-5")
+        browser.find("#check").click()
+        assert asked(browser) == (2, True, "Wrong: it is not −5.")
+        browser.run(TOUCH, 1700, 1700)
+        assert asked(browser) == (2, False, "")
+        browser.run(TOUCH, 900, 600)
+        assert asked(browser) == (3, True, "What comes out?")
+    finally:
+        browser.command("Emulation.setTouchEmulationEnabled", enabled=False)
+
+
+@pytest.mark.parametrize(("width", "height"), [(1920, 1080), (960, 720), (390, 844)])
+def test_a_quiz_moves_nothing_and_fits(browser: Browser, width: int, height: int) -> None:
+    from selenium.webdriver import Keys
+
+    browser.size(width, height)
+    browser.open(page(neuron()), "#step=11&predict")
+    sizes = (
+        "const it = document.querySelector.bind(document);"
+        "return [it('#formula-line').offsetHeight, it('footer').getBoundingClientRect().top,"
+        "Math.max(...[...document.querySelectorAll('#player button, #player input, #counter')]"
+        ".map((x) => x.getBoundingClientRect().right)), document.documentElement.scrollWidth]"
+    )
+    tall, top, right, wide = browser.run(sizes)
+    assert max(right, wide) <= width
+    for button in browser.driver.find_elements("css selector", "#quiz button"):
+        assert min(button.size.values()) >= 44
+    for keys in ("h", "7" + Keys.ENTER, "0.5" + Keys.ENTER):
+        browser.press(keys)
+        assert browser.run(sizes)[:2] == [tall, top], keys
 
 
 def test_predicting_hides_what_a_mistake_does(browser: Browser) -> None:
@@ -1652,7 +1801,7 @@ def test_the_header_shows_the_title(browser: Browser, title: str) -> None:
     assert browser.run("return document.documentElement.scrollWidth") <= 960
 
 
-@pytest.mark.parametrize(("width", "height"), [(1920, 1080), (960, 720), (1000, 560)])
+@pytest.mark.parametrize(("width", "height"), [(1920, 1080), (960, 720), (1000, 560), (390, 844)])
 def test_everything_fits_the_window(browser: Browser, width: int, height: int) -> None:
     browser.size(width, height)
     browser.open(page(neuron()), "#step=15")
@@ -1660,7 +1809,7 @@ def test_everything_fits_the_window(browser: Browser, width: int, height: int) -
         browser.press(key)
         wide, right, low = browser.run(
             "return [document.documentElement.scrollWidth,"
-            "Math.max(...[...document.querySelectorAll('#player button, #player input')]"
+            "Math.max(...[...document.querySelectorAll('#player button, #player input, #counter')]"
             ".map((x) => x.getBoundingClientRect().right)),"
             "document.querySelector('footer').getBoundingClientRect().bottom]"
         )
@@ -1832,7 +1981,7 @@ def test_copying_a_formula_as_latex(browser: Browser) -> None:
     assert browser.text("#share-note") == "Copied."
     browser.press("\ue00c", "g", " ")
     browser.find("#share").click()
-    assert browser.formula.endswith("?")
+    assert browser.formula.endswith("? → ")
     assert browser.run(shown) == ""
     assert "→" not in browser.run("return microgrant.svgText()")
 
@@ -1877,6 +2026,25 @@ def test_in_a_frame_the_first_click_is_for_the_focus(browser: Browser) -> None:
     assert browser.step == 1
     node.click()
     assert browser.step == 2
+    browser.driver.switch_to.default_content()
+
+
+def test_in_a_frame_a_quiz_and_a_search_work(browser: Browser) -> None:
+    import html
+
+    from selenium.webdriver import Keys
+
+    content = html.escape(page(neuron()))
+    browser.open(
+        "<!DOCTYPE html>"
+        f'<iframe sandbox="allow-scripts" width="900" height="600" srcdoc="{content}"></iframe>'
+    )
+    browser.driver.switch_to.frame(browser.find("iframe"))
+    browser.find("#formula").click()
+    browser.press("g", Keys.ARROW_RIGHT, "-6", Keys.ENTER)
+    assert asked(browser) == (2, False, "Right.")
+    browser.press("g", "/", "o", Keys.ENTER)
+    assert browser.step == 6
     browser.driver.switch_to.default_content()
 
 

@@ -178,6 +178,141 @@ def test_what_is_no_number_is_refused_with_a_reason(javascript: Runner) -> None:
         assert reason in said
 
 
+# --- A quiz ---------------------------------------------------------------------------------------
+
+
+def test_a_guess_is_read_as_people_type(javascript: Runner) -> None:
+    texts = ["1.5", "1,5", "-6", "−6", "+6", " 1e-3 ", "1e−3", "1/3", "-1,5/2", "0,125", "∞", "-∞"]
+    texts += ["inf", "nan", ",5"]
+    numbers = [1.5, 1.5, -6, -6, 6, 1e-3, 1e-3, 1 / 3, -0.75, 0.125, math.inf, -math.inf]
+    numbers += [math.inf, math.nan, 0.5]
+    read_as = [read(x) for x in javascript("return given.map(typed).map(String)", texts)]
+    assert all(map(same, read_as, numbers)), read_as
+    assert (
+        javascript("return given.map(typed)", ["0,000,000", "1,125", "∞∞", "−", "/2"]) == [None] * 5
+    )
+
+
+QUIZ = GRAPH + source("quiz.js") + "const step = run(graph, new Map(), given.mistake);"
+
+
+def test_what_is_right_in_a_quiz(javascript: Runner) -> None:
+    a, b = Value(0.1, label="a"), Value(0.2, label="b")
+    rest = a + b - 0.3  # by hand 0, in binary 5.6e-17
+    large = (Value(100.04, label="c") * 7).log()
+    root = rest * large + (Value(math.inf, label="d") - 1) * 0.0
+    step = record(root)
+    asked = [event for event in step if not isinstance(event, Given)]
+    code = QUIZ + "return given.guesses.map(([at, x]) => judged(graph, step, at, typed(x)))"
+    right = []
+    for count in range(2, len(asked) + 2):
+        event = step.events[count - 1]
+        forward = isinstance(event, Forward)
+        result = step.nodes[event.node].value if forward else getattr(event, "after", 1.0)
+        right += [(count, number(result))]
+        if result and math.isfinite(result):
+            right += [(count, number(result * 1.009))]
+    assert javascript(code, graph_of(root, guesses=right)) == [""] * len(right)
+    wrong = [(count, "−12345") for count, _ in right]
+    assert all(javascript(code, graph_of(root, guesses=wrong)))
+    small = [isinstance(x, Forward) and 0 < step.nodes[x.node].value < 1e-9 for x in step]
+    place = small.index(True) + 1
+    assert javascript(code, graph_of(root, guesses=[(place, "0"), (place, "0.1")])) == [
+        "",
+        "Wrong: it is not 0.1.",
+    ]
+
+
+@pytest.mark.parametrize("mistake", [None, *MISTAKES])
+@pytest.mark.parametrize("seed", range(4))
+def test_every_step_can_be_asked_and_hinted_at(
+    javascript: Runner, seed: int, mistake: str | None
+) -> None:
+    root = program_root(random_program(seed))
+    code = (
+        QUIZ
+        + """
+return step.events.slice(1).map((event, i) => [
+  judged(graph, step, i + 2, typed(number(event.after ?? step.values[event.node]))),
+  judged(graph, step, i + 2, 12345.678), hint(graph, step, i + 2)]);"""
+    )
+    for right, wrong, hint in javascript(code, graph_of(root, mistake=mistake)):
+        assert right == ""
+        assert wrong.startswith("Wrong: ")
+        assert re.search(r"(\.|\?)$", hint)
+        assert not re.search("[\ue000-\uf8ff]|undefined|null", hint)
+
+
+def test_an_operation_misspelled_in_javascript_is_not_believed(javascript: Runner) -> None:
+    cube = define(
+        "cube",
+        lambda x: x**3,
+        lambda m, out, x: (3 * x * x,),
+        spelling={"javascript": "{0} * {0}"},
+    )
+    code = QUIZ + "return given.guesses.map((x) => judged(graph, step, 2, x))"
+    told = javascript(code, graph_of(cube(Value(3.0, label="x")), guesses=[27, 9]))
+    assert told == ["", "Wrong: it is not 9."]
+
+
+def test_a_wrong_guess_is_told_why(javascript: Runner) -> None:
+    code = (
+        QUIZ
+        + "return given.guesses.map((x) => judged(graph, step, graph.forwardSteps + 3, typed(x)))"
+    )
+    guesses = ["2", "-2", "1", "9", "inf", "nan"]
+    told = javascript(code, graph_of(doubled(), guesses=guesses))
+    assert told == [
+        "",
+        "Wrong: look at the sign.",
+        "Wrong: that much arrives, and 1 was there before.",
+        "Wrong: it is not 9.",
+        "Wrong: it is not inf.",
+        "Wrong: it is not nan.",
+    ]
+
+
+def test_hints(javascript: Runner) -> None:
+    code = QUIZ + "return step.events.slice(1).map((_, i) => hint(graph, step, i + 2))"
+    told = javascript(code, graph_of(neuron()))
+    assert told[:4] == [
+        "2 × −3 is negative, its size from 1 to 10.",
+        "0 × 1 is neither positive nor negative.",
+        "−6 + 0 is negative, its size from 1 to 10.",
+        "−6 + 6.881 is positive, its size from 0.1 to 1.",
+    ]
+    assert told[5:8] == [
+        "How fast does o change with o itself?",
+        "tanh: the derivative by v4 is 1 − o² = 0.5. So 1 × 0.5, added to 0.",
+        "+ copies the gradient: the derivative by v3 is 1. So 0.5 × 1, added to 0.",
+    ]
+    assert "× swaps: the derivative by x1 is w1 = −3. So 0.5 × −3, added to 0." in told
+    x = Value(3.0, label="x")
+    told = javascript(code, graph_of(-(x**2 - 1) + x**-0.5))
+    for begin in (
+        "^2: the derivative by x is 2 × x = 6. So −1 × 6, ",
+        "^−0.5: the derivative by x ",
+    ):
+        assert any(hint.startswith(begin) for hint in told)
+    assert sum("turns the sign: the derivative by " in hint for hint in told) == 2
+    told = javascript(code, graph_of(doubled(), mistake="overwrite"))
+    assert told[-1].endswith("So 1 × 1, in place of what was there.")
+
+
+def test_a_count_at_the_end(javascript: Runner) -> None:
+    code = source("quiz.js") + "return given.map(([outcomes, n]) => tally(outcomes, n))"
+    given = [
+        [["first"] * 7 + ["hint"] * 2 + ["later"] + ["shown"] * 2, 12],
+        [["first"], 1],
+        [["shown"], 3],
+    ]
+    assert javascript(code, given) == [
+        "7 of 12 right at the first try, 2 with a hint, 1 at a later try, 2 shown.",
+        "1 of 1 right at the first try.",
+        "0 of 3 right at the first try, 1 shown, 2 left out.",
+    ]
+
+
 # --- The step, computed and told ------------------------------------------------------------------
 
 LATEX = (

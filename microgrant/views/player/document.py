@@ -42,7 +42,16 @@ LARGEST = 20_000  # values; a page of more would open slowly, and nobody would w
 
 PLAYER = (
     *("numbers.js", "recompute.js", "sentences.js"),  # know no page, and run without one
-    *("steps.js", "picture.js", "values.js", "panels.js", "link.js", "files.js", "paper.js"),
+    *(
+        "steps.js",
+        "picture.js",
+        "values.js",
+        "panels.js",
+        "quiz.js",
+        "link.js",
+        "files.js",
+        "paper.js",
+    ),
     *("keys.js", "main.js"),
 )
 """The files of the script, in the order in which they are joined. (Beside them, special.js is for

@@ -11,6 +11,7 @@ const keys = {
   b: byHand(toBackward),
   p: () => play(),
   g: () => togglePredict(),
+  h: takeHint,
   v: () => togglePanel("values"),
   m: () => togglePanel("mistakes"),
   f: fullScreen,
@@ -30,12 +31,17 @@ const keys = {
 addEventListener("keydown", (event) => {
   if (event.ctrlKey || event.metaKey || event.altKey || document.querySelector("dialog[open]")) return;
   const element = event.target;
-  if (element.matches?.("input, textarea, select, [contenteditable]")) return;
+  const typing = element.matches?.("input, textarea, select, [contenteditable]");
+  if (typing && !(element.id === "answer" && passes(event))) return;
   // A button, a link or a summary that was reached by keyboard answers to Enter and Space itself.
   const presses = event.key === "Enter" || (event.key === " " && !event.shiftKey);
   if (presses && element.matches?.("button, a, summary")) return;
   if (event.key === "Enter") {
-    if (activate(element)) event.preventDefault();
+    if (!activate(element)) {
+      if (!state.predict || event.repeat) return;
+      byHand(next)(event);
+    }
+    event.preventDefault();
     return;
   }
   const action = keys[event.key.length === 1 ? event.key.toLowerCase() : event.key];
@@ -76,13 +82,14 @@ function toggleTheme() {
 }
 
 function togglePredict() {
-  setPredict(!state.predict);
   state.revealed = true;
+  setPredict(!state.predict);
   show();
 }
 
 function setPredict(on) {
   state.predict = on;
+  restartQuiz();
   at("predict").setAttribute("aria-pressed", String(state.predict));
   showTableNote();
   showMistakes();
@@ -193,6 +200,9 @@ const buttons = {
   play: () => play(),
   rate: () => { setRate(RATES.find((rate) => rate > state.rate) ?? RATES[0]); writeAddress(); },
   predict: togglePredict,
+  check: checkGuess,
+  hint: takeHint,
+  answered: showAnswer,
   follow: () => { setFollow(!state.follow); followStep(); show(); },
   "show-values": () => togglePanel("values"),
   "show-mistakes": () => togglePanel("mistakes"),
@@ -225,8 +235,16 @@ at("scrubber").addEventListener("input", byHand(() => go(Number(at("scrubber").v
 at("scrubber").addEventListener("pointerup", () => at("scrubber").blur());
 at("values-filter").addEventListener("input", fillValues);
 at("nudge-slider").addEventListener("input", showNudge);
-at("search-box").addEventListener("submit", (event) => { event.preventDefault(); search(); });
-at("search-text").addEventListener("keydown", (event) => { if (event.key === "Escape") closeSearch(); });
+/* Not by forms: in the frame of a notebook they are not sent. */
+at("answer").addEventListener("input", () => play(false));
+at("answer").addEventListener("keydown", (event) => {
+  if (event.key === "Escape") at("answer").blur();
+  if (event.key === "Enter") checkGuess();
+});
+at("search-text").addEventListener("keydown", (event) => {
+  if (event.key === "Escape") closeSearch();
+  if (event.key === "Enter") search();
+});
 at("print-form").addEventListener("input", checkPrint);
 at("print-go").addEventListener("click", () => { window.print(); at("print-dialog").close(); });
 at("rows").addEventListener("click", (event) => {

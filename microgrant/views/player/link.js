@@ -66,6 +66,7 @@ function openShare() {
   at("share-note").textContent = framed
     ? "For a link, save the page with explain(…).save(\"step.html\") and open it." : "";
   at("share-dialog").showModal();
+  if (!framed) at("copy-link").focus();
 }
 
 /* Copy what a field holds; where that is refused, it is at least selected. */

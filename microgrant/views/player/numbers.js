@@ -36,7 +36,7 @@ function full(x) {
 }
 
 /* What a person typed, as a number or a fraction; null if it is none. A comma may stand for the point, but not where
-   it may as well set off thousands: 1,000 is a thousand for some, and one for others. */
+   it may as well set off thousands: 1,000 is a thousand for some, and one for others; but 0,125 is an eighth. */
 function typed(text) {
   const parts = text.split("/");
   if (parts.length === 2) {
@@ -44,13 +44,13 @@ function typed(text) {
     return over !== null && under !== null && Number.isFinite(over / under) ? over / under : null;
   }
   if (thousands(text)) return null;
-  const plain = text.trim().replaceAll("−", "-").replace(",", ".").toLowerCase();
+  const plain = text.trim().replaceAll("−", "-").replace(",", ".").replace("∞", "inf").toLowerCase();
   const word = { inf: Infinity, "+inf": Infinity, "-inf": -Infinity, nan: NaN }[plain];
   if (word !== undefined) return word;
   return plain !== "" && Number.isFinite(Number(plain)) ? Number(plain) : null;
 }
 
-const thousands = (text) => /,\d{3}(?!\d)/.test(text) || (text.includes(",") && text.includes("."));
+const thousands = (text) => (/,\d{3}(?!\d)/.test(text) && !/^\s*[-+−]?0*,/.test(text)) || (text.includes(",") && text.includes("."));
 
 function refusal(text) {
   return thousands(text) ? "Thousands or decimals? Leave the comma out, or write a point."

@@ -5,20 +5,27 @@ function showFormula(event, step) {
   at("half").textContent = isBackward(event) ? "backward" : event.kind;
   const parts = sentence(graph, state.run, step, shortOf);
   if (event.kind === "given") parts.shift();  // it stands beside it
-  line.replaceChildren(...spansOf(parts, !state.revealed));
+  const field = at("answer");
+  const typing = document.activeElement === field;
+  field.hidden = state.revealed;
+  at("quiz").append(field);
+  line.replaceChildren(...spansOf(parts, state.revealed ? null : field));
+  if (typing) field.focus({ preventScroll: true });
   line.classList.toggle("long", plain(parts).length > 80);
   at("aside").textContent = asideFor(event);
+  showVerdict();
 }
 
-function spansOf(parts, hidden) {
+/* field: stands in place of the result, if that is kept back. */
+function spansOf(parts, field) {
   const found = [];
   let guessed = false;
   for (const [kind, text] of parts) {
-    if (hidden && kind.includes("guess")) {
+    if (field && kind.includes("guess")) {
       if (!guessed) found.push(span("result", "?"));
       guessed = true;
     } else {
-      found.push(span(kind, hidden && kind.includes("result") ? "?" : text));
+      found.push(field && kind.includes("result") ? field : span(kind, text));
     }
   }
   return found;
@@ -33,11 +40,11 @@ function span(kind, text) {
 
 function asideFor(event) {
   if (state.mistake) return `With a mistake: ${data.mistakes[state.mistake]}.`;
-  if (!state.revealed) return "What comes out? The next key shows it.";
   if (event.kind === "given") {
     const steps = (count) => `${count} step${count === 1 ? "" : "s"}`;
     return `${steps(forwardSteps - 1)} forward, then ${lastStep() - forwardSteps} backward. → or Space goes on.`;
   }
+  if (state.predict) return "";
   if (constants.has(event.operand)) return "A constant has a gradient too, but nobody asks for it.";
   const around = data.paths[event.node].map((box) => data.boxes[box].name).filter(Boolean);
   return around.length ? "in " + around.join(" › ") : "";

@@ -45,6 +45,7 @@ function compute() {
     say("Without a topological order this step takes more than 100,000 visits: take a smaller graph.");
   }
   state.step = ended ? lastStep() : Math.min(state.step, lastStep());
+  restartQuiz();
   show();
   showValues();
   showMistakes();
@@ -67,6 +68,7 @@ function go(step, { reveal = true } = {}) {
   state.revealed = reveal || !state.predict || state.step === 1;  // what is given cannot be guessed
   followStep();
   show();
+  ask();
 }
 
 function followStep() {
@@ -80,7 +82,7 @@ function followStep() {
 }
 
 function next() {
-  if (!state.revealed) { state.revealed = true; show(); return; }
+  if (!state.revealed) { reveal(); return; }
   if (state.step < lastStep()) go(state.step + 1, { reveal: false });
 }
 
