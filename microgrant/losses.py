@@ -273,7 +273,7 @@ def _class_or_probabilities(target: Any, classes: int) -> int | list[Value | flo
         )
     for place, t in enumerate(weights):
         if not isinstance(t, Value) and not 0 <= t <= 1:
-            raise ValueError(f"probabilities are numbers from 0 to 1, but targets[{place}] is {t}")
+            raise ValueError(f"probabilities are numbers from 0 to 1, but target[{place}] is {t}")
     plain = [t for t in weights if not isinstance(t, Value)]
     total = math.fsum(plain)
     if len(plain) == classes and not math.isclose(total, 1, abs_tol=1e-6):

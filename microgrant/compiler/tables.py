@@ -2,7 +2,7 @@
 
 With this module you can
 
-- make one table of any rows:       table(rows, ["x", "y"])  # lists, NumPy arrays, tables of pandas
+- make one table of any rows:       table(rows, ["x", "y"])  # lists, arrays, pandas, polars
 - make one list of any numbers:     flat(numbers, 337, "parameters")
 
 What comes out are arrays of NumPy where it is installed, and of the standard library's `array`

@@ -35,7 +35,8 @@ class Activation(Module):
     name: what a neuron calls it, as in ``Neuron(2, activation="relu")``.
     word: what a neuron is called that has it: a TanhNeuron.
     torch: its class in `torch.nn`, made with the same arguments; None if there is none.
-    onnx: its operator in ONNX; None if there is none, and then the export records what it does.
+    onnx: its operator in ONNX; None where there is none, or few versions of onnxruntime have it for
+        doubles: then the export records what it does.
     function: of a Value.
     """
 

@@ -21,7 +21,8 @@ __all__ = ["as_leaf", "each_number", "inputs_of", "lists", "one_of"]
 
 
 def lists(x: Any) -> Any:
-    """Of an array or a table, nested lists; all else as it is."""
+    """Of a list, a tuple, an array or a table, nested lists; what an array without dimensions
+    holds; all else as it is."""
     found = None if isinstance(x, Value) else as_list(x)
     return unboxed(x) if found is None else found
 

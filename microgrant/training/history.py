@@ -4,7 +4,7 @@ With this module you can
 
 - read it:                  print(history); history.loss[-1]; history.best_epoch
 - see it:                   history.plot(); pandas.DataFrame(history.to_dict())
-- go on from it:            fit(…, resume=history.state)
+- go on from it:            fit(…, resume=history)
 - keep it:                  json.dumps(history.state); checked_state(json.loads(text))
 """
 
