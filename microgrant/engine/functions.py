@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from ..ops.table import OPERATIONS, elu as elu_of, leaky_relu as leaky_relu_of
-from .arguments import as_number
+from .arguments import RealNumber, as_number
 from .derivatives import apply
 from .value import Number, Value, as_value
 
@@ -188,12 +188,12 @@ def silu(x: Number) -> Value:
     return apply(OPERATIONS["silu"], x)
 
 
-def elu(x: Number, alpha: float = 1.0) -> Value:
+def elu(x: Number, alpha: RealNumber = 1.0) -> Value:
     """x above 0, and alpha·(exp(x) - 1) below (Clevert, Unterthiner and Hochreiter 2016)."""
     return apply(elu_of(as_number(alpha)), x)
 
 
-def leaky_relu(x: Number, slope: float = 0.01) -> Value:
+def leaky_relu(x: Number, slope: RealNumber = 0.01) -> Value:
     """x above 0, and slope·x below, so that no neuron dies (Maas, Hannun and Ng 2013).
 
     >>> leaky_relu(-3.0), leaky_relu(-3.0, slope=0.5)
