@@ -86,6 +86,8 @@ class Tied(Module):
     """Weights that stand in several places: in a list, a tuple, a dictionary, another module."""
 
     def __init__(self, nin: int) -> None:
+        if nin > 1000:  # which nobody but a spoilt file asks for
+            raise ValueError(f"nin is at most 1000, but got {nin}")
         self.nin = nin
         self.first, self.second = Layer(nin, 1), Layer(nin, 1)
         self.pair = (self.first.neurons[0].b, Value(1.0))
