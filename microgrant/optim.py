@@ -413,11 +413,8 @@ def linear(start: float, end: float, steps: int) -> Schedule:
     >>> [linear(1.0, 0.0, steps=4)(step) for step in (0, 1, 2, 4, 9)]
     [1.0, 0.75, 0.5, 0.0, 0.0]
     """
-    start, end, steps = (
-        as_number(start, "start"),
-        as_number(end, "end"),
-        whole_number("steps", steps),
-    )
+    start, end = as_number(start, "start"), as_number(end, "end")
+    steps = whole_number("steps", steps)
     return lambda step: _between(start, end, min(step / steps, 1.0))
 
 
@@ -427,11 +424,8 @@ def cosine(start: float, end: float, steps: int) -> Schedule:
     >>> [round(cosine(1.0, 0.0, steps=4)(step), 3) for step in (0, 1, 2, 4, 9)]
     [1.0, 0.854, 0.5, 0.0, 0.0]
     """
-    start, end, steps = (
-        as_number(start, "start"),
-        as_number(end, "end"),
-        whole_number("steps", steps),
-    )
+    start, end = as_number(start, "start"), as_number(end, "end")
+    steps = whole_number("steps", steps)
     return lambda step: _between(start, end, (1 - math.cos(math.pi * min(step / steps, 1.0))) / 2)
 
 
@@ -441,11 +435,8 @@ def step_decay(start: float, factor: float, every: int) -> Schedule:
     >>> [step_decay(1.0, 0.5, every=10)(step) for step in (0, 9, 10, 20)]
     [1.0, 1.0, 0.5, 0.25]
     """
-    start, factor, every = (
-        as_number(start, "start"),
-        as_number(factor, "factor"),
-        whole_number("every", every),
-    )
+    start, factor = as_number(start, "start"), as_number(factor, "factor")
+    every = whole_number("every", every)
     return lambda step: start * factor ** (step // every)
 
 

@@ -35,7 +35,7 @@ from ..engine.by_hand import ByHand
 from ..engine.conditions import RELATIONS, Choice, Condition, branches
 from ..engine.value import Value
 from ..ops.operators import Operators
-from ..ops.table import FAMILIES, FLOATS, OPERATIONS, Operation
+from ..ops.table import DETACH, FLOATS, OPERATIONS, Operation, power
 
 __all__ = ["AFTER", "ONCE", "ROW", "Job", "Program", "Register", "needed"]
 
@@ -182,7 +182,7 @@ class Program:
         number = _known(exponent)
         if number is None:
             return self.emit("pow", base, exponent)
-        return self.apply(FAMILIES["power"](number), base)
+        return self.apply(power(number), base)
 
     def apply(self, operation: Operation, *operands: Any) -> Register:
         """Any operation: an entry of the table, of a family, or a user's own."""
@@ -376,7 +376,7 @@ class Program:
             yield operation.if_true, self.emit("where", chosen, upstream, 0.0)
             yield operation.if_false, self.emit("where", chosen, 0.0, upstream)
             return
-        if operation is FAMILIES["detach"]():  # not 0 times the upstream, which may be inf
+        if operation is DETACH:  # not 0 times the upstream, which may be inf
             yield value.operands[0], self.constant(0.0)
             return
         registers = tuple(map(self.register_of, (value, *value.operands)))

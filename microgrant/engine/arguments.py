@@ -6,6 +6,7 @@ With this module you can
 - take a list, an array or a table, by rows:     as_list(x), listed(x, "xs is a list, but got")
 - take a Value out of an array that is one:      unboxed(x)
 - take a whole number that is large enough:      whole_number("epochs", epochs)
+- take one of a few words:                       one_of("theme", theme, ("light", "dark"))
 - show in a message what came:                   f"expected a Value, but got {shown(x)}"
 - import what is an extra:                       torch = imported("torch", "torch")
 """
@@ -22,7 +23,7 @@ from typing import Any, Protocol, SupportsIndex
 from .conditions import Condition, is_node
 
 __all__ = ["RealNumber", "as_label", "as_list", "as_number", "imported", "is_table", "listed"]
-__all__ += ["shown", "unboxed", "whole_number"]
+__all__ += ["one_of", "shown", "unboxed", "whole_number"]
 
 
 class RealNumber(Protocol):
@@ -176,3 +177,10 @@ def imported(name: str, install: str) -> Any:
         return importlib.import_module(name)
     except ImportError:
         raise ImportError(f"{name} is not installed: `pip install '{install}'` brings it") from None
+
+
+def one_of(name: str, given: Any, known: Iterable[str]) -> str:
+    """What was given, if it is known; else a ValueError that lists what is."""
+    if not isinstance(given, str) or given not in tuple(known):  # an array is equal to none
+        raise ValueError(f"{name} is one of {', '.join(known)}, but got {given!r}")
+    return str(given)

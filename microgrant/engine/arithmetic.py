@@ -13,7 +13,7 @@ from functools import partial as bind
 from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar
 
 from ..ops.operators import Operators
-from ..ops.table import OPERATIONS, Operation, clip, detach as detached, of_many, power
+from ..ops.table import DETACH, OPERATIONS, Operation, clip, of_many, power
 from .arguments import RealNumber, as_label, as_number, unboxed
 from .by_hand import Function, function_of, give_function, hand_on
 from .conditions import Condition, Sameness, compare
@@ -146,7 +146,7 @@ class Arithmetic(Ufuncs, Habits, Operators["V | RealNumber", "V", Condition], Ge
 
     def detach(self) -> V:
         """The same number, through which no gradient flows back, as by `engine.detach`."""
-        return self._apply(detached(), self)
+        return self._apply(DETACH, self)
 
     @property
     def label(self) -> str:

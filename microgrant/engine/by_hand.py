@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from functools import lru_cache, partial as bind
 from typing import Any, NoReturn, TypeAlias
 
-from ..ops.table import SUM, Operation, detach
+from ..ops.table import DETACH, SUM, Operation
 from .arguments import as_number, shown
 from .conditions import is_node
 from .modes import inside, watch
@@ -148,7 +148,7 @@ def give_function(result: Node, function: Function) -> None:
 
 def hand_on(result: Node, operands: tuple[Node, ...], partials: tuple[float, ...]) -> None:
     """The chain rule for one result: add its gradient, times each partial, to the operand's."""
-    if result.operation is not detach():
+    if result.operation is not DETACH:
         for operand, partial in zip(operands, partials, strict=True):
             operand._grad += partial * result._grad
 

@@ -12,9 +12,8 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Sequence
 
-from ..ops.table import FAMILIES, OPERATIONS, Operation
+from ..ops.table import is_own
 from .arguments import as_number, shown, unboxed, whole_number
-from .by_hand import ByHand
 from .conditions import Choice
 from .derivatives import grad
 from .value import Number, Value, topological_order
@@ -62,18 +61,11 @@ def gradcheck(
         raise TypeError(f"inputs lists a number for each argument of f, but got {shown(inputs)}")
     points = [x.data if isinstance(x, Value) else as_number(x) for x in given]
     name = getattr(f, "__name__", "f")
-    operations = {node.operation for node in topological_order(_result(f, points))}
-    who = "your rule" if any(map(_is_own, operations)) else "the engine"
+    operations = (node.operation for node in topological_order(_result(f, points)))
+    rules = [x for x in operations if x is not None and not isinstance(x, Choice)]
+    who = "your rule" if any(map(is_own, rules)) else "the engine"
     _check(f, "f" if name == "<lambda>" else name, who, points, tolerance, order)
     return True
-
-
-def _is_own(operation: Operation | None) -> bool:
-    """Whether an operation is one of the user's own: by `define`, or computed by hand."""
-    if operation is None or isinstance(operation, Choice):
-        return False
-    known = operation is OPERATIONS.get(operation.name) or operation.name in FAMILIES
-    return not known or isinstance(operation, ByHand)
 
 
 def _check(

@@ -45,6 +45,13 @@ def notes_of(node: Walked) -> dict[str, Any]:
     return {} if isinstance(node, Condition) else vars(node)
 
 
+def slots_of(node: Walked) -> dict[str, Any]:
+    """What stands in the slots that a user's subclass of `Value` has."""
+    kind: Any = node.__class__
+    names = own_slots(kind)
+    return {name: getattr(node, name) for name in names if hasattr(node, name)}
+
+
 @lru_cache(maxsize=256)
 def own_slots(kind: Any) -> tuple[str, ...]:
     """The slots that a subclass of `Value` has besides those of a Value."""
@@ -77,9 +84,8 @@ def copied(node: Walked, copy_of: Callable[[Any], Any]) -> Any:
     """The same record, over other operands."""
     twin = filled(object.__new__(node.__class__), flat(node, copy_of), lambda x: x)
     notes_of(twin).update(notes_of(node))
-    for name in own_slots(twin.__class__):
-        if hasattr(node, name):
-            setattr(twin, name, getattr(node, name))
+    for name, x in slots_of(node).items():
+        setattr(twin, name, x)
     return twin
 
 
@@ -96,7 +102,6 @@ def deep_copy(root: Walked, memo: dict[int, Any]) -> Any:
         if notes := notes_of(node):
             notes_of(memo[id(node)]).update(copy.deepcopy(notes, memo))
         twin = memo[id(node)]
-        for name in own_slots(twin.__class__):
-            if hasattr(node, name):
-                setattr(twin, name, copy.deepcopy(getattr(node, name), memo))
+        for name, x in slots_of(node).items():
+            setattr(twin, name, copy.deepcopy(x, memo))
     return memo[id(root)]

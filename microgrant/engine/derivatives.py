@@ -17,7 +17,7 @@ from functools import partial as bind
 from types import SimpleNamespace
 from typing import Any, Literal, NoReturn, overload
 
-from ..ops.table import FAMILIES, FLOATS, OPERATIONS, Operation, Rule, detach as detached
+from ..ops.table import DETACH, FAMILIES, FLOATS, OPERATIONS, Operation, Rule
 from . import modes
 from .arguments import as_number, shown, unboxed, whole_number
 from .by_hand import ByHand
@@ -181,7 +181,7 @@ def _gradients(
 ) -> dict[Value, Any]:
     """The derivatives of the last of `order`: the chain rule again, kept outside of the graph."""
     gradients: dict[Value, Any] = {order[-1]: seed}
-    ends = None, detached()  # not by 0 times the upstream, which may be inf
+    ends = None, DETACH  # not by 0 times the upstream, which may be inf
     for node in reversed(order):
         operation = node.operation
         if operation in ends or node not in gradients:
@@ -256,7 +256,7 @@ def detach(value: Number) -> Value:
     >>> y.data, x.grad
     (9.0, 3.0)
     """
-    return apply(detached(), value)
+    return apply(DETACH, value)
 
 
 def define(

@@ -29,7 +29,7 @@ from inspect import (
 from types import FrameType
 from typing import Any, TypeVar, cast, overload
 
-from ..ops.table import Operation, detach
+from ..ops.table import DETACH, Operation
 from .node import Node
 
 __all__ = ["AnomalyError", "detect_anomaly", "no_grad"]
@@ -140,9 +140,14 @@ def _is_contextlibs(frame: FrameType) -> bool:
     return frame.f_code.co_filename == contextlib.__file__
 
 
+def _around(mode: str) -> Iterator[_Block]:
+    """The blocks of a mode that this thread is inside of, from the inmost out."""
+    return (x for x in reversed(_entered.get()) if x.mode == mode and x.holds())
+
+
 def inside(mode: str) -> bool:
     """Whether this thread is inside of a block of a mode."""
-    return any(block.mode == mode and block.holds() for block in _entered.get())
+    return any(True for _ in _around(mode))
 
 
 def recording(function: Callable[..., R], *arguments: Any) -> R:
@@ -234,10 +239,8 @@ def watch(result: Node, operation: Operation, operands: Sequence[Node], where: b
 
     where: whether it only passes one of its operands on.
     """
-    for block in reversed(_entered.get()):
-        if block.mode == "detect_anomaly" and block.holds():
-            break
-    else:
+    block = next(_around("detect_anomaly"), None)
+    if block is None:
         return
     result._made_at = users_line()
     anomaly = min((x._anomaly for x in operands if x._anomaly), default=None)
@@ -260,13 +263,8 @@ def _first(nodes: Iterable[Node]) -> str:
 def excuse(nodes: Iterable[object]) -> None:
     """No nan or inf ends at these nodes: it goes on from there, or a `where` did not take it."""
     for node in nodes:
-        for block in _watching():
+        for block in _around("detect_anomaly"):
             block.ends.pop(id(node), None)
-
-
-def _watching() -> Iterator[_Block]:
-    blocks = reversed(_entered.get())
-    return (block for block in blocks if block.mode == "detect_anomaly" and block.holds())
 
 
 def check_gradients(order: Sequence[Node], seed: float) -> None:
@@ -278,7 +276,7 @@ def check_gradients(order: Sequence[Node], seed: float) -> None:
     gradients = dict.fromkeys(order, 0.0)
     gradients[order[-1]] = seed
     for node in reversed(order):
-        if node.operation is detach():
+        if node.operation is DETACH:
             continue
         upstream = gradients[node]
         made = f", made by {node._made_at}" if hasattr(node, "_made_at") else ""

@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, TypeAlias
 
-from ..ops.table import FLOATS, OPERATIONS, Operation, detach as detached
+from ..ops.table import DETACH, FLOATS, OPERATIONS, Operation
 from .arguments import RealNumber, as_number, shown, unboxed
 from .arithmetic import Arithmetic, is_operand
 from .by_hand import added, record_by_hand
@@ -27,7 +27,7 @@ from .node import NO_GRADIENT
 
 __all__ = ["NO_GRADIENT", "Value", "as_value", "topological_order"]
 
-ADD, MUL, DETACH = OPERATIONS["add"], OPERATIONS["mul"], detached()
+ADD, MUL = OPERATIONS["add"], OPERATIONS["mul"]
 new = object.__new__  # without __init__, which looks at what a user gave
 
 

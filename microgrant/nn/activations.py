@@ -16,10 +16,10 @@ from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
 
 from ..engine import functions
-from ..engine.arguments import RealNumber, as_number, shown
+from ..engine.arguments import RealNumber, as_number, one_of, shown
 from ..engine.functions import elu, gelu, leaky_relu, silu
 from ..engine.value import Value
-from .arguments import each_number, one_of
+from .arguments import each_number
 from .module import Module
 
 __all__ = ["ACTIVATIONS", "ELU", "GELU", "Activation", "Activations", "Elementwise", "Function"]
@@ -180,7 +180,7 @@ def activation_for(given: object) -> Activation:
             if given is x.function or given is getattr(functions, name, None)
         ]  # fmt: skip
         return type(known[0])() if known else Elementwise(given)
-    return ACTIVATIONS[one_of("activation", given, ACTIVATIONS)]
+    return ACTIVATIONS[one_of("the activation", given, ACTIVATIONS)]
 
 
 def function_for(given: object) -> Function:

@@ -3,7 +3,6 @@
 With this module you can
 
 - take the inputs of neurons:      values = inputs_of(layer, x, layer.nin)
-- take one of a few words:         one_of("init", "he", INITS)
 - see lists where an array stood:  lists(array)
 - compute with each number:        each_number(Value.tanh, [0.5, [1.0]])
 """
@@ -11,13 +10,13 @@ With this module you can
 from __future__ import annotations
 
 import numbers
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any
 
 from ..engine.arguments import as_list, listed, unboxed
 from ..engine.value import Value, as_value
 
-__all__ = ["as_leaf", "each_number", "inputs_of", "lists", "one_of"]
+__all__ = ["as_leaf", "each_number", "inputs_of", "lists"]
 
 
 def lists(x: Any) -> Any:
@@ -30,7 +29,7 @@ def lists(x: Any) -> Any:
 def each_number(function: Callable[[Value], Any], x: Any) -> Any:
     """The function of a number, as a Value; of nested lists, lists of that."""
     x = lists(x)
-    if isinstance(x, (list, tuple)):
+    if isinstance(x, list):
         return [each_number(function, element) for element in x]
     return function(as_leaf(x))
 
@@ -63,10 +62,3 @@ def inputs_of(module: object, x: Any, width: int, what: str = "input") -> list[V
         expected = f"the {kind} takes {width} {what}{'s' * (width != 1)}"
         raise ValueError(f"{expected}, but got {len(given)}{advice}")
     return values
-
-
-def one_of(name: str, given: Any, known: Iterable[str]) -> str:
-    """What was given, if it is known; else a ValueError that lists what is."""
-    if not isinstance(given, str) or given not in tuple(known):  # an array is equal to none
-        raise ValueError(f"the {name} is one of {', '.join(known)}, but got {given!r}")
-    return str(given)

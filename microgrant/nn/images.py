@@ -37,7 +37,7 @@ class Flatten(Module):
     def forward(self, x: Any) -> list[Value]:
         """Each number as a Value, in the order in which the lists are printed."""
         x = lists(x)
-        if not isinstance(x, (list, tuple)):
+        if not isinstance(x, list):
             return [as_leaf(x)]
         return [value for element in x for value in self.forward(element)]
 

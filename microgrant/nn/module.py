@@ -232,7 +232,7 @@ def values_in(x: Any) -> Sequence[Value]:
     x = lists(x)
     if isinstance(x, Value):
         return [x]
-    if not isinstance(x, (list, tuple)):
+    if not isinstance(x, list):
         return []
     if set(map(type, x)) == {Value}:  # as it mostly is, and then they need no looking at one by one
         return x

@@ -18,10 +18,10 @@ from collections.abc import Callable, Iterable, Mapping
 from functools import reduce
 from typing import Any
 
-from ..engine.arguments import shown, whole_number
+from ..engine.arguments import one_of, shown, whole_number
 from ..engine.value import Number, Value
 from .activations import Activations, Function, activation_for, function_for, kept, one_each
-from .arguments import inputs_of, one_of
+from .arguments import inputs_of
 from .module import Module, OneOrMany
 
 __all__ = ["INITS", "MLP", "Layer", "Linear", "Neuron", "Neurons", "Sequential"]
@@ -64,7 +64,7 @@ class Neuron(Module):
         init: str = "uniform", nout: int = 1,
     ) -> None:  # fmt: skip
         self.nin, self.nout = whole_number("nin", nin), whole_number("nout", nout)
-        self.nonlin, self.init = bool(nonlin), one_of("init", init, INITS)
+        self.nonlin, self.init = bool(nonlin), one_of("the init", init, INITS)
         chosen = kept(activation)
         self.activation: str | Function = chosen if nonlin else "linear"
         bound = INITS[init](self.nin, self.nout)

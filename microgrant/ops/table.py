@@ -361,7 +361,7 @@ _TABLE = (
     Operation(
         name="tanh",
         forward=math.tanh,
-        partials=lambda m, out, x: (4.0 * m.sigmoid(2.0 * x) * m.sigmoid(-2.0 * x),),
+        partials=lambda m, out, x: (rules.tanh_slope(m, x),),
         textbook=lambda m, out, x: (1.0 - out * out,),
         further=rules.further_tanh,
         spelling=_called(r"\tanh", "Math.tanh"),
@@ -782,24 +782,27 @@ def _elu(alpha: float) -> Operation:
     )
 
 
-def detach() -> Operation:
-    """x itself, taken for a constant: no gradient flows back through it.
-
-    It has no place in the table: on purpose, its derivative is not that of its value.
-
-    >>> detach().forward(3.0), detach().partials(FLOATS, 3.0, 3.0)
-    (3.0, (0.0,))
-    """
-    return _DETACH
-
-
-_DETACH = Operation(
+DETACH: Operation = Operation(
     name="detach",
     forward=lambda x: x,
     partials=lambda m, out, x: (0.0,),
     spelling={"javascript": "({0})"},
     native=lambda m, x: x,
 )
+"""x itself, taken for a constant: no gradient flows back through it.
+
+That is not 0 times the upstream, which may be inf: what applies the chain rule asks for this.
+It has no place in the table: on purpose, its derivative is not that of its value.
+
+>>> DETACH.forward(3.0), DETACH.partials(FLOATS, 3.0, 3.0)
+(3.0, (0.0,))
+"""
+
+
+def detach() -> Operation:
+    """`DETACH`: the only one of its family, which pickle finds by this."""
+    return DETACH
+
 
 FAMILIES: dict[str, Callable[..., Operation]] = {
     "power": power,
@@ -810,6 +813,16 @@ FAMILIES: dict[str, Callable[..., Operation]] = {
     **{name: bind(of_many, name) for name in MANY},
 }
 """What makes the operations that do not stand in the table, by their names."""
+
+
+def is_own(operation: Operation) -> bool:
+    """Whether an operation is one of the user's own: by `define`, or computed by hand.
+
+    >>> is_own(OPERATIONS["tanh"]), is_own(clip(0.0, 1.0))
+    (False, False)
+    """
+    of_family = operation.name in FAMILIES and operation.__class__ is Operation
+    return not of_family and operation is not OPERATIONS.get(operation.name)
 
 
 def _latex(constant: float) -> str:

@@ -42,7 +42,6 @@ Loss: TypeAlias = Callable[[Any, Any], Value]
 Penalty: TypeAlias = Callable[[Sequence[Value]], Value]
 Programs: TypeAlias = Sequence[tuple[list[Any], Any]]
 """What was compiled, each with the outline of its graph."""
-NOTHING: Programs = ()
 
 PROBES, CLOSE = 5, 1e-9  # examples on which a compiled model has to agree with Python, and how far
 COLUMNS = 4  # of an example's numbers, whose extremes are among these
@@ -155,7 +154,7 @@ class EagerRunner:
     target = "eager"
 
     def __init__(self, task: Task) -> None:
-        self.task, self.programs = task, NOTHING
+        self.task, self.programs = task, ()
 
     def prepared(self, rows: list[list[float]]) -> Rows:
         """The rows as they run fastest."""
@@ -196,9 +195,7 @@ class CompiledRunner:
         graph that one of them was compiled of, that one does.
     """
 
-    def __init__(
-        self, task: Task, row: list[float], target: str, earlier: Programs = NOTHING
-    ) -> None:
+    def __init__(self, task: Task, row: list[float], target: str, earlier: Programs = ()) -> None:
         self.task, self._wanted, self._earlier = task, target, earlier
         self.programs: list[tuple[list[Any], Any]] = []
         leaves = dict(enumerate(map(Value, row)))
@@ -259,9 +256,7 @@ class CompiledRunner:
 Runner: TypeAlias = EagerRunner | CompiledRunner
 
 
-def runner_for(
-    task: Task, rows: list[list[float]], target: str, earlier: Programs = NOTHING
-) -> Runner:
+def runner_for(task: Task, rows: list[list[float]], target: str, earlier: Programs = ()) -> Runner:
     """What runs this task best: its compiled graph, where that computes what Python computes.
 
     earlier: what was compiled before, to be used where nothing has changed.

@@ -21,7 +21,7 @@ from itertools import pairwise
 from numbers import Real
 from typing import TYPE_CHECKING, NamedTuple
 
-from ..engine.arguments import unboxed
+from ..engine.arguments import one_of, unboxed
 from ..engine.by_hand import local_derivatives
 from ..engine.conditions import Choice
 from ..engine.value import NO_GRADIENT, Value, topological_order
@@ -121,13 +121,9 @@ def draw(
     root = unboxed(root)
     if not isinstance(root, Value):
         raise TypeError(f"draw needs a Value, but got {type(root).__name__}: draw one output")
-    for name, given, known in (
-        ("style", style, ("node", "circuit")),
-        ("theme", theme or "light", tuple(THEMES)),
-        ("rankdir", rankdir, ("LR", "TB", "RL", "BT")),
-    ):
-        if not isinstance(given, str) or given not in known:
-            raise ValueError(f"{name} is one of {', '.join(known)}, but got {given!r}")
+    one_of("style", style, ("node", "circuit"))
+    one_of("theme", theme or "light", THEMES)
+    one_of("rankdir", rankdir, ("LR", "TB", "RL", "BT"))
     if collapse is not None and not isinstance(collapse, int):
         raise TypeError(
             f"collapse is True, False, None or a number of levels, but got {collapse!r}"

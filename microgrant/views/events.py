@@ -19,11 +19,11 @@ from dataclasses import dataclass
 from itertools import accumulate, zip_longest
 from typing import TypeAlias, overload
 
-from ..engine.arguments import whole_number
+from ..engine.arguments import one_of, whole_number
 from ..engine.by_hand import local_derivatives
 from ..engine.value import Value
 from ..ops.numbers import number
-from ..ops.table import detach
+from ..ops.table import DETACH
 from .graph import Graph
 from .style import clean
 
@@ -275,8 +275,8 @@ def record(
 
 def record_of(graph: Graph, mistake: str | None = None) -> Record:
     """`record`, for a graph that is ordered and named already."""
-    if mistake is not None and mistake not in MISTAKES:
-        raise ValueError(f"mistake is one of {', '.join(MISTAKES)}, but got {mistake!r}")
+    if mistake is not None:
+        one_of("mistake", mistake, MISTAKES)
     nodes = tuple(_node(graph, value) for value in graph.order)
     leaves = tuple(place for place, node in enumerate(nodes) if not node.operation)
     events: list[Event] = [Given(leaves)]
@@ -318,7 +318,7 @@ def _differentiated(graph: Graph) -> list[float]:
 
 def _shares(value: Value, upstream: float) -> list[tuple[float, float]]:
     """For each operand the local derivative, and what is handed on to it: nothing by `detach`."""
-    stops = value.operation is detach()
+    stops = value.operation is DETACH
     partials = local_derivatives(value, upstream)
     return [(local, 0.0 if stops else local * upstream) for local in partials]
 

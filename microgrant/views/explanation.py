@@ -23,7 +23,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, SupportsIndex
 
-from ..engine.arguments import listed, unboxed, whole_number
+from ..engine.arguments import listed, one_of, unboxed, whole_number
 from ..engine.value import Value
 from ..files import write_file
 from .events import Contribution, Event, Node, Record, record_of  # noqa: F401, for types
@@ -162,8 +162,7 @@ class Explanation(Record):
         counts = [whole_number("a step", each, None) for each in listed(asked, advice)]
         for count in counts:
             self._check_step(count, 1)
-        if theme not in THEMES:
-            raise ValueError(f"theme is one of {', '.join(THEMES)}, but got {theme!r}")
+        one_of("theme", theme, THEMES)
         if target.is_file() or target.suffix.lower() == ".svg":
             raise ValueError(f"pictures are written into a folder, but got {target.name!r}")
         self.graph.check_unchanged()

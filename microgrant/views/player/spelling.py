@@ -19,7 +19,7 @@ from typing import Any
 
 from ...engine.conditions import Choice, Condition, sources
 from ...engine.value import Value
-from ...ops.table import CALL, FAMILIES, OPERATIONS, POWER, PRODUCT, Operation
+from ...ops.table import CALL, OPERATIONS, POWER, PRODUCT, Operation, is_own
 from ...ops.words import Operand, Term, derivative, forward, spell
 from ..formulas import (
     MOST_WRITTEN_OUT,
@@ -116,7 +116,6 @@ def _operation(operation: Operation) -> tuple[dict[str, Any], str | None]:
         return list(map(factor, local_derivatives(operation, OUT, names)))
 
     function = _function(operation)
-    own = operation is not OPERATIONS.get(operation.name) and operation.name not in FAMILIES
     words = {
         "symbol": clean(operation.symbol),
         "formula": [text for [text] in _templates(formula, operation.arity, NAMES)],
@@ -129,7 +128,7 @@ def _operation(operation: Operation) -> tuple[dict[str, Any], str | None]:
             ],
             "rules": _templates(rules_in_latex, operation.arity, NAMES_IN_LATEX),
         },
-        "own": own,
+        "own": is_own(operation),
         "live": function is not None,
     }
     return words, function
