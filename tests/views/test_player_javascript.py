@@ -390,7 +390,14 @@ def detached() -> Value:
     return x.detach().sqrt() + x * y
 
 
-@pytest.mark.parametrize("make", [neuron, doubled, detached, lambda: network(3, 1)])
+def called_detach() -> Value:
+    """An operation of one's own that only has the symbol of ours."""
+    half = define("half", lambda x: x / 2, lambda m, out, x: (0.5,), symbol="detach")
+    x = Value(3.0, "x")
+    return half(x) * x
+
+
+@pytest.mark.parametrize("make", [neuron, doubled, detached, called_detach, lambda: network(3, 1)])
 def test_steps(javascript: Runner, make: Callable[[], Value]) -> None:
     check_every_mistake(javascript, make())
 

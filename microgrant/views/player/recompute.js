@@ -89,7 +89,7 @@ function differentiate(graph, partials) {
 
 /* What an operand gets of an upstream: of what is detached nothing, and not 0 times inf. */
 function handedOn(graph, node, local, upstream) {
-  return graph.operations[graph.operation[node]]?.symbol === "detach" ? 0 : local * upstream;
+  return graph.operations[graph.operation[node]]?.stops ? 0 : local * upstream;
 }
 
 const MOST_VISITS = 100000;

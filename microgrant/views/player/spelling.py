@@ -19,7 +19,7 @@ from typing import Any
 
 from ...engine.conditions import Choice, Condition, sources
 from ...engine.value import Value
-from ...ops.table import CALL, OPERATIONS, POWER, PRODUCT, Operation, is_own
+from ...ops.table import CALL, DETACH, OPERATIONS, POWER, PRODUCT, Operation, is_own
 from ...ops.words import Operand, Term, derivative, forward, spell
 from ..formulas import (
     MOST_WRITTEN_OUT,
@@ -129,6 +129,7 @@ def _operation(operation: Operation) -> tuple[dict[str, Any], str | None]:
             "rules": _templates(rules_in_latex, operation.arity, NAMES_IN_LATEX),
         },
         "own": is_own(operation),
+        "stops": operation is DETACH,
         "live": function is not None,
     }
     return words, function
