@@ -21,7 +21,7 @@ from pathlib import Path
 
 from . import __version__
 from .engine.value import Value
-from .expression import FUNCTIONS, MAX_NODES, evaluate
+from .expression import CALLED, MAX_NODES, evaluate
 from .views.drawing import draw
 from .views.events import MISTAKES
 from .views.explanation import PAGES, Explanation, explain
@@ -87,8 +87,7 @@ def _parser() -> argparse.ArgumentParser:
         "expression",
         type=_text,
         nargs="?",
-        help="arithmetic: numbers, names, + - * / %% **, parentheses, "
-        + ", ".join(word for word, operation in FUNCTIONS.items() if word == operation.name),
+        help="arithmetic: numbers, names, + - * / %% **, parentheses, " + ", ".join(CALLED),
     )
     add("values", type=_text, nargs="*", metavar="NAME=NUMBER", help="the value of a name")
     add(

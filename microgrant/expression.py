@@ -58,6 +58,9 @@ FUNCTIONS: dict[str, Operation] = {
 } | {"ln": OPERATIONS["log"], "leaky_relu": leaky_relu(0.01), "elu": elu(1.0)}
 """What can be called in an expression, by name: the operations that are not written with a sign."""
 
+CALLED = [word for word, operation in FUNCTIONS.items() if word == operation.name]
+"""The same, each by one of its names."""
+
 SIGNS = {
     operation.symbol: operation
     for operation in OPERATIONS.values()
@@ -423,8 +426,7 @@ def _no_function(name: str) -> str:
     if near:  # MIN is min, and only then near to sin; tahn has the letters of tanh, and not of tan
         best = min(near, key=lambda word: (_plain(word) != plain, sorted(word) != sorted(plain)))
         return f"{wrong}: did you mean {best}?"
-    known = [word for word, operation in FUNCTIONS.items() if word == operation.name]
-    return f"{wrong} (to multiply, write *); there are {_listed(known)}"
+    return f"{wrong} (to multiply, write *); there are {_listed(CALLED)}"
 
 
 def _plain(name: str) -> str:

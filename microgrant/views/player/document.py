@@ -35,24 +35,14 @@ from .spelling import Spelling, javascript, spell_operations
 from .svg import LOOK, MARKERS, escaped, moment, picture, standalone, touched
 from .views import Plan
 
-__all__ = ["LARGEST", "PLAYER", "TooLargeError", "page", "page_of"]
-__all__ += ["pictures_of"]
+__all__ = ["LARGEST", "PLAYER", "TooLargeError", "page", "page_of", "pictures_of"]
 
 LARGEST = 20_000  # values; a page of more would open slowly, and nobody would walk through it
 
 PLAYER = (
     *("numbers.js", "recompute.js", "sentences.js"),  # know no page, and run without one
-    *(
-        "steps.js",
-        "picture.js",
-        "values.js",
-        "panels.js",
-        "quiz.js",
-        "link.js",
-        "files.js",
-        "paper.js",
-    ),
-    *("keys.js", "main.js"),
+    *("steps.js", "picture.js", "values.js", "panels.js", "quiz.js", "link.js"),
+    *("files.js", "paper.js", "keys.js", "main.js"),
 )
 """The files of the script, in the order in which they are joined. (Beside them, special.js is for
 operations that JavaScript lacks.)"""

@@ -4,16 +4,18 @@
 const AROUND = 20;  // the margin of a picture, for rings and the heads of arrows
 const LARGEST_SIDE = 8000;  // pixels of a PNG; browsers refuse what is much larger
 
+const sidesOf = ({ width, height }) => [width + 2 * AROUND, height + 2 * AROUND];
+
 function svgText() {
-  const { width, height, element } = views[state.view];
-  const [w, h] = [width + 2 * AROUND, height + 2 * AROUND];
+  const { element } = views[state.view];
+  const [w, h] = sidesOf(views[state.view]);
   const place = { x: -AROUND, y: -AROUND, width: w, height: h };
   const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
   const half = body.classList.contains("backward") ? "backward" : "forward";
   const svg = make("svg", { class: half, width: w, height: h, viewBox: `${-AROUND} ${-AROUND} ${w} ${h}`, role: "img" });
   // Not every program that shows SVG knows variables.
   const style = at("look").textContent.replace(/var\((--\w+)\)/g, (_, name) => colour(name));
-  const happens = state.revealed && eventAt(state.step) ? `: ${plain(sentence(graph, state.run, state.step))}` : "";
+  const happens = state.revealed ? `: ${plain(sentence(graph, state.run, state.step))}` : "";
   const title = `step ${state.step} of ${lastStep()}${happens}`;
   const shown = element.cloneNode(true);
   for (const each of shown.querySelectorAll("title")) each.remove();
@@ -32,8 +34,8 @@ function make(name, attributes, text = "") {
 
 /* With two pixels for each unit, if that is not too large. */
 function pngBytes() {
-  const { width, height, element } = views[state.view];
-  const [w, h] = [width + 2 * AROUND, height + 2 * AROUND];
+  const { element } = views[state.view];
+  const [w, h] = sidesOf(views[state.view]);
   const scale = Math.min(2, LARGEST_SIDE / Math.max(w, h));
   const canvas = document.createElement("canvas");
   [canvas.width, canvas.height] = [Math.round(w * scale), Math.round(h * scale)];

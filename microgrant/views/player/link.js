@@ -62,7 +62,7 @@ function openShare() {
   at("share-link").value = location.href.split("#")[0] + fragment();
   at("share-link").closest("p").hidden = framed;
   // What is to be guessed is told by no formula.
-  at("share-latex").value = state.revealed && eventAt(state.step) ? latex(graph, state.run, state.step) : "";
+  at("share-latex").value = state.revealed ? latex(graph, state.run, state.step) : "";
   at("share-note").textContent = framed
     ? "For a link, save the page with explain(…).save(\"step.html\") and open it." : "";
   at("share-dialog").showModal();

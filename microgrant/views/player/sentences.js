@@ -103,7 +103,6 @@ function latex(graph, { values, events, history, mistake }, step) {
   const out = called(event.node);
   const operation = graph.operations[graph.operation[event.node]];
   if (event.kind === "seed") return `${gradient(event.node)} = 1`;
-  if (!operation) return `${out} = ${inLatex(values[event.node])}`;
   const words = graph.inputs[event.node].map(called);
   const { formula, numbers, rules } = operation.latex;
   if (event.kind === "forward") {
