@@ -25,14 +25,14 @@ given
   x1 = 2
   w2 = 1
   x2 = 0
-  b  = 6.881
+  b  ≈ 6.881
 
 forward pass
   v1  = w1 × x1  = −3 × 2       = −6
   v2  = w2 × x2  = 1 × 0        = 0
   v3  = v1 + v2  = −6 + 0       = −6
-  v4  = v3 + b   = −6 + 6.881   = 0.8814
-  out = tanh(v4) = tanh(0.8814) = 0.7071
+  v4  = v3 + b   ≈ −6 + 6.881   ≈ 0.8814
+  out = tanh(v4) ≈ tanh(0.8814) ≈ 0.7071
 
 backward pass
   out.grad: 1   (the seed)

@@ -3,6 +3,7 @@
 With this module you can
 
 - write a number for people:  ``number(-0.70710678)`` is ``−0.7071``
+- be honest about it:         ``equals(0.25)`` is ``=``, and ``equals(-0.70710678)`` is ``≈``
 - line up a table of texts:   print(aligned([["epoch", "loss"], ["1", "0.25"]]))
 """
 
@@ -11,7 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-__all__ = ["aligned", "number"]
+__all__ = ["aligned", "equals", "number", "superscript"]
 
 
 def number(value: float) -> str:
@@ -33,6 +34,29 @@ def number(value: float) -> str:
         digits, exponent = f"{value:.3e}".split("e")
         text = f"{digits.rstrip('0').rstrip('.')}e{int(exponent)}"
     return text.replace("-", "−")
+
+
+def equals(*values: float) -> str:
+    """The sign before numbers as `number` writes them: ``≈`` if it rounds one of them.
+
+    What a computer adds in the sixteenth digit does not count: 0.1 + 0.2 is 0.3 here.
+
+    >>> equals(0.5, 2.0), equals(0.5, 2 / 3), equals(0.1 + 0.2), equals(math.inf)
+    ('=', '≈', '=', '=')
+    """
+    return "=" if all(map(_is_exact, values)) else "≈"
+
+
+def _is_exact(value: float) -> bool:
+    printed = float(number(value).replace("−", "-"))
+    return not math.isfinite(value) or math.isclose(printed, value, rel_tol=1e-9)
+
+
+def superscript(number: str) -> str:
+    """A number as an exponent: ² or ⁻¹, and ^0.5 where there are no such characters."""
+    if set(number) <= set("−0123456789"):
+        return number.translate(str.maketrans("−0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
+    return "^" + number
 
 
 def aligned(lines: Sequence[Sequence[str]]) -> str:

@@ -29,7 +29,7 @@ from types import SimpleNamespace
 from typing import Any, TypeAlias
 
 from . import functions, rules, vectors
-from .numbers import number
+from .numbers import number, superscript
 
 __all__ = ["FLOATS", "MANY", "OPERATIONS", "Operation", "Rule", "clip", "elu", "leaky_relu"]
 __all__ += ["of_many", "power"]
@@ -609,7 +609,7 @@ def _power(exponent: float) -> Operation:
     if not math.isfinite(exponent):
         javascript = OPERATIONS["pow"].spelling["javascript"].format("{0}", _javascript(exponent))
     spelling = _spelled(
-        text="{0}" + _superscript(shown),
+        text="{0}" + superscript(shown),
         python=f"{{0}} ** {exponent!r}",
         latex=f"{{{{{{0}}}}}}^{{{{{_latex(exponent)}}}}}",
         javascript=javascript,
@@ -832,12 +832,6 @@ def _latex(constant: float) -> str:
 def _javascript(constant: float) -> str:
     text = repr(constant).removesuffix(".0")
     return text.replace("inf", "Infinity").replace("nan", "NaN")
-
-
-def _superscript(exponent: str) -> str:
-    if set(exponent) <= set("−0123456789"):
-        return exponent.translate(str.maketrans("−0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
-    return "^" + exponent
 
 
 FLOATS: SimpleNamespace = SimpleNamespace(

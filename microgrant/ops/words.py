@@ -24,6 +24,7 @@ from .operators import Operators
 from .table import CALL, FLOATS, NEGATION, OPERATIONS, POWER, PRODUCT, SUM, Operation, power
 
 __all__ = ["TARGETS", "TERMS", "Term", "derivative", "forward", "number"]
+__all__ += ["spell", "spelled"]
 
 TARGETS = ("text", "python", "latex", "javascript")
 CASES, LOGIC, COMPARISON = -2, -1, 0  # bind looser than a sum
@@ -130,10 +131,10 @@ def spell(term: Operand, target: str = "text") -> str:
     A ValueError says which operation of the table JavaScript has no word for; elsewhere, one
     without a spelling is written as a call.
     """
-    return _spell(term, target)[0]
+    return spelled(term, target)[0]
 
 
-def _spell(term: Operand, target: str) -> tuple[str, int]:
+def spelled(term: Operand, target: str = "text") -> tuple[str, int]:
     """The string of a term, and how tightly it binds."""
     if not isinstance(term, Term):
         return _constant(float(term), target)
@@ -155,7 +156,7 @@ def _spell(term: Operand, target: str) -> tuple[str, int]:
         binding = LOGIC if name in ("and", "or") else COMPARISON
     written = []
     for place, operand in enumerate(term.operands):
-        text, tight = _spell(operand, target)
+        text, tight = spelled(operand, target)
         if _needs_parentheses(name, place, binding, text, tight, target):
             text = rf"\left({text}\right)" if target == "latex" else f"({text})"
         written.append(text)

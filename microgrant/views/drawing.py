@@ -29,10 +29,12 @@ from ..ops.numbers import number
 from .events import record_of
 from .graph import (
     COLLAPSE_ABOVE,
+    FAR,
     Box,
     Graph,
     Thing,
     counted,
+    detours,
     links,
     nest,
     open_levels,
@@ -52,7 +54,6 @@ __all__ = ["draw"]
 
 TABLE_LIMIT = 200
 MANY = 10  # a sum of so many terms, or more, is one node
-FAR = 20  # with edges that reach over more ranks than so many, in all, modules start folded
 
 # Graphviz works rank by rank, so that what costs it time are edges over many ranks. Beyond so many
 # ranks more than those of a tree, edges carry no words, which it would lay out as well, and what it
@@ -467,18 +468,14 @@ def _sums(graph: Graph, things: Mapping[int, Thing]) -> dict[int, list[tuple[int
     return {place: terms for place, terms in found.items() if len(terms) >= MANY}
 
 
-def _detours(graph: Graph, levels: int) -> int:
-    """How many ranks edges would reach over, more than to the next."""
-    seen = _seen(graph, levels, True)
-    edges = list(links(seen.things, seen.operands, seen.things))
-    return sum(spans(edges)) - len(edges)
-
-
 def _open_levels(graph: Graph, collapse: bool | int | None) -> int:
     """How many levels of modules are drawn open."""
     if collapse is None:
         levels = open_levels(graph.paths, graph.operands)
-        while levels and _detours(graph, levels) > FAR:
+        while levels:
+            seen = _seen(graph, levels, fold=True)
+            if detours(seen.things, seen.operands) <= FAR:
+                break
             levels -= 1
         return levels
     if collapse is False:

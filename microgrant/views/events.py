@@ -22,9 +22,9 @@ from typing import TypeAlias, overload
 from ..engine.arguments import one_of, whole_number
 from ..engine.by_hand import local_derivatives
 from ..engine.value import Value
-from ..ops.numbers import number
+from ..ops.numbers import equals, number
 from ..ops.table import DETACH
-from .graph import Graph
+from .graph import Graph, numbered
 from .style import clean
 
 __all__ = ["MISTAKES", "Contribution", "Event", "Forward", "Given", "Node", "Record", "Seed"]
@@ -178,7 +178,7 @@ class Record(Sequence[Event]):
     def __str__(self) -> str:
         """The step as a table, to be followed with a pencil."""
         root = self.nodes[-1].name
-        given = [[name, "=", value] for name, value in self._given()]
+        given = [[name, equals(x), number(x)] for name, x in self._given()]
         parts: dict[str, list[list[str]]] = {"given": given, "forward pass": []}
         parts["backward pass"] = []
         for event in self.events[1:]:
@@ -187,7 +187,7 @@ class Record(Sequence[Event]):
             elif not self.about_constant(event):
                 parts["backward pass"].append(self._row(event))
         parts["gradients"] = [
-            [f"∂{root}/∂{name}", "=", number(x)] for name, x in self.gradients.items()
+            [f"∂{root}/∂{name}", equals(x), number(x)] for name, x in self.gradients.items()
         ]
         return "\n\n".join(f"{title}\n{_aligned(rows)}" for title, rows in parts.items() if rows)
 
@@ -205,15 +205,15 @@ class Record(Sequence[Event]):
         if not first <= step <= len(self):
             raise IndexError(f"the steps are numbered {first} to {len(self)}, but got {step}")
 
-    def _given(self) -> list[tuple[str, str]]:
+    def _given(self) -> list[tuple[str, float]]:
         """The leaves, but for constants, and their values."""
         leaves = (node for node in self.nodes if not (node.operation or node.constant))
-        return [(node.name, number(node.value)) for node in leaves]
+        return [(node.name, node.value) for node in leaves]
 
     def _row(self, event: Event) -> list[str]:
         """An event as the cells of a table."""
         if isinstance(event, Given):
-            leaves = [f"{name} = {value}" for name, value in self._given()]
+            leaves = [f"{name} {equals(x)} {number(x)}" for name, x in self._given()]
             ends = [*accumulate(map(len, leaves))]
             shown = [x for x, end in zip(leaves, ends, strict=True) if end <= MOST_GIVEN]
             if len(shown) < len(leaves):
@@ -221,17 +221,23 @@ class Record(Sequence[Event]):
             return ["given:", ", ".join(shown) or "constants"]
         node = self.nodes[event.node]
         if isinstance(event, Forward):
-            return [node.name, "=", node.formula, "=", event.arithmetic, "=", number(node.value)]
+            numbers = [self.nodes[operand].value for operand in node.operands]
+            filled_in, result = equals(*numbers), equals(*numbers, node.value)
+            arithmetic = event.arithmetic
+            return [node.name, "=", node.formula, filled_in, arithmetic, result, number(node.value)]
         if isinstance(event, Seed):
             return [f"{node.name}.grad:", number(event.value), "(the seed)"]
         operand, rule = self.nodes[event.operand].name, node.rules[event.place]
+        names = [self.nodes[x].name for x in node.operands]
+        use = numbered(names, node.operands)[event.place]
         local, contribution = number(event.local), number(event.contribution)
         meaning = "" if rule == local else f" (= {rule})"
         before = "" if self.mistake == "overwrite" else f"{number(event.before)} +"
-        derivative = f"∂{node.name}/∂{operand}{meaning}"
+        derivative = f"∂{node.name}/∂{use}{meaning}"
         product = [f"upstream {number(event.upstream)}", "×", derivative, local]
         total = [f"{before} {contribution}".lstrip(), "→", number(event.after)]
-        return [f"{operand}.grad:", before, *product, "=", *total]
+        share = equals(event.before, event.upstream, event.local, event.contribution)
+        return [f"{operand}.grad:", before, *product, share, *total]
 
 
 def written(event: Event) -> tuple[int, ...]:

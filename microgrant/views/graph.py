@@ -8,7 +8,7 @@ With this module you can
 - see which modules are around a value:     graph.paths[graph.places[loss]]
 - ask how many boxes fit into a picture:    open_levels(graph.paths, graph.operands)
 - find what stands in each, and the edges:  nest(paths), links(shown, operands, inside)
-- ask how far each edge reaches:            spans(edges)
+- ask how far each edge reaches:            spans(edges), detours(shown, operands)
 
 A `Graph` is made once, and then shared by the record, the drawing, the page and all other views.
 """
@@ -25,16 +25,19 @@ from ..engine.by_hand import ByHand
 from ..engine.conditions import Choice
 from ..engine.value import Value, topological_order
 from ..nn import Module, ModuleCall
-from ..ops.words import number, spell
+from ..ops.numbers import number, superscript
+from ..ops.words import spell
 from .formulas import derivative_in_words, names_of, numbers_of, rule_of, term_of
 from .naming import add_names, given_names, held
 from .order import mentioned_by, order_of
 
-__all__ = ["COLLAPSE_ABOVE", "MOST_EDGES", "Box", "Boxes", "Graph", "Link", "Members", "Thing"]
-__all__ += ["common", "counted", "links", "nest", "open_levels", "spans", "thing_at"]
+__all__ = ["COLLAPSE_ABOVE", "FAR", "MOST_EDGES", "Box", "Boxes", "Graph", "Link", "Members"]
+__all__ += ["Thing", "common", "counted", "detours", "links", "nest", "numbered", "open_levels"]
+__all__ += ["spans", "thing_at"]
 
 COLLAPSE_ABOVE = 60  # more things than a picture can show at a readable size
 MOST_EDGES = 2 * COLLAPSE_ABOVE
+FAR = 20  # with edges that reach over more ranks than so many, in all, modules start folded
 
 T = TypeVar("T")
 
@@ -76,8 +79,7 @@ class Graph:
     called: a name for each Value, all different but for constants; and for what a `where` compared
         or did not take, if the user has given one.
     given: the Values among them that the user has named: the others are called x1, v1 or 2.
-    own_names: what a parameter with such a name is called in its model, which may not be the only
-        one.
+    own_names: what a parameter is called in its model, which may not be the only one.
 
     names: variables and what they hold, such as ``locals()``, for Values without a label. A
         parameter without a name is called as in the module that was called, and added to them.
@@ -122,7 +124,7 @@ class Graph:
         if flat:
             wanted = set(everything)
             self.names = {name: x for name, x in held(self.names) if x in wanted}
-        self.own_names: dict[str, str] = {}
+        self.own_names: dict[Value, str] = {}
         if parameters:
             self._name_parameters()
         self.called: dict[Value, str] = given_names(everything, self.names)
@@ -177,8 +179,18 @@ class Graph:
             return []
         if isinstance(operation, Choice):
             return [spell(rule_of(operation, names_of(self.called)))]
-        operands = [self.called[operand] for operand in value.operands]
-        return derivative_in_words(operation, self.called[value], operands)
+        return derivative_in_words(operation, self.called[value], self.uses(value))
+
+    def uses(self, value: Value) -> list[str]:
+        """What its operands are called; one that it is computed from twice, by its uses: b × b has
+        two, and the derivative by each is the other one.
+
+        >>> b = Value(3.0, "b")
+        >>> square = Graph(b * b)
+        >>> square.uses(square.root), square.rules(square.root)
+        (['b⁽¹⁾', 'b⁽²⁾'], ['b⁽²⁾', 'b⁽¹⁾'])
+        """
+        return numbered([self.called[operand] for operand in value.operands], value.operands)
 
     def short(self, place: int, around: int) -> str:
         """The name of a value, from inside of so many boxes: in that of its own neuron, w[1] says
@@ -186,7 +198,10 @@ class Graph:
         name = self.called[self.order[place]]
         if not around:
             return name
-        parts = self.own_names.get(name, name).split(".")
+        own = self.own_names.get(self.order[place], name)
+        if f".{name}".rstrip("′").endswith(f".{own}"):  # it may have the variable of its model
+            name = own
+        parts = name.split(".")
         return ".".join(parts[min(around, len(parts)) - 1 :])
 
     # --- Modules --------------------------------------------------------------------------------
@@ -243,7 +258,7 @@ class Graph:
                 while unique in self.names and self.names[unique] is not parameter:
                     unique += "′"  # two models may both have a layers[0]
                 self.names[unique] = parameter
-                self.own_names[unique] = name
+                self.own_names[parameter] = name
 
 
 def _modules(calls: Iterable[ModuleCall]) -> dict[int, Module]:
@@ -254,6 +269,16 @@ def _modules(calls: Iterable[ModuleCall]) -> dict[int, Module]:
 
 def _summary(module: Module) -> str:
     return f"{module.describe()}, {counted(len(module.parameters()), 'parameter')}"
+
+
+def numbered(names: Sequence[str], things: Sequence[object]) -> list[str]:
+    """Names of things, with the number of the use where a thing comes up more than once."""
+    times, seen = Counter(things), Counter[object]()
+    found = []
+    for name, thing in zip(names, things, strict=True):
+        seen[thing] += 1
+        found.append(f"{name}⁽{superscript(str(seen[thing]))}⁾" if times[thing] > 1 else name)
+    return found
 
 
 def counted(count: int, thing: str) -> str:
@@ -292,6 +317,12 @@ def open_levels(
         if len(set(shown.values())) <= COLLAPSE_ABOVE and len(edges) <= MOST_EDGES:
             return level
     return least
+
+
+def detours(shown: Mapping[int, Thing], operands: Sequence[Sequence[int]]) -> int:
+    """How many ranks the edges of a picture reach over, beyond the next: many are a tangle."""
+    edges = list(links(shown, operands, shown))
+    return sum(spans(edges)) - len(edges)
 
 
 def thing_at(place: int, path: Boxes, level: int) -> Thing:

@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterator, Sequence
 
 from ..engine.conditions import Choice
+from ..ops.numbers import equals
 from ..ops.table import OPERATIONS, Operation
 from ..ops.words import Operand, Term, derivative_terms, spell
 from .events import Contribution, Event, Given, Record, Seed
@@ -21,6 +22,7 @@ from .style import clean
 __all__ = ["align", "factor", "latex_name", "local_derivatives"]
 
 MUL = OPERATIONS["mul"]
+SIGNS = {"=": "=", "≈": r"\approx"}
 LEAVES = 5  # in a line
 LATEX_TEXT = {character: "\\" + character for character in "_%&#${}"} | {
     "\\": r"\textbackslash{}",
@@ -39,7 +41,7 @@ def align(graph: Graph, step: Record) -> str:
     >>> print(align(graph, record_of(graph)))
     \begin{align*}
       x &= 2 \\
-      v_{1} &= e^{x} = e^{2} = 7.389 \\
+      v_{1} &= e^{x} = e^{2} \approx 7.389 \\
       \frac{\partial v_{1}}{\partial v_{1}} &= 1 \\
       \frac{\partial v_{1}}{\partial x} &= \frac{\partial v_{1}}{\partial v_{1}} ...
     \end{align*}
@@ -64,13 +66,13 @@ class _Slide:
     def given(self) -> Iterator[str]:
         """The leaves, several in a line; of constants, the formulas have the numbers."""
         leaves = [
-            (name, spell(node.value, "latex"))
+            (name, f"{SIGNS[equals(node.value)]} {spell(node.value, 'latex')}")
             for name, node in zip(self.names, self.step.nodes, strict=True)
             if not (node.operation or node.constant)
         ]
         for i in range(0, len(leaves), LEAVES):
             (name, value), *rest = leaves[i : i + LEAVES]
-            yield f"{name} &= {value}" + "".join(rf" \qquad {x} = {y}" for x, y in rest)
+            yield f"{name} &{value}" + "".join(rf" \qquad {x} {y}" for x, y in rest)
 
     def line(self, event: Event) -> str:
         """Empty for constants, whose gradients nobody asks for."""
@@ -83,7 +85,8 @@ class _Slide:
             return "" if self.step.about_constant(event) else self._contribution(event)
         value = self.graph.order[event.node]
         terms = term_of(value, names_of(self.named)), term_of(value, self.amounts.get)
-        return f"{self.names[event.node]} &= {_equal(*terms, node.value)}"
+        numbers = [self.step.nodes[operand].value for operand in node.operands]
+        return f"{self.names[event.node]} &= {_equal(*terms, node.value, numbers=numbers)}"
 
     def _contribution(self, event: Contribution) -> str:
         local = self._local_derivatives(event.node)[event.place]
@@ -94,7 +97,8 @@ class _Slide:
         self.reached.add(event.operand)
         sign = r"\mathrel{+}=" if adds else "="
         total = rf" \quad\to\quad {spell(event.after, 'latex')}" if adds else ""
-        equation = _equal(product, numbers, event.contribution)
+        factors = (event.upstream, event.local)
+        equation = _equal(product, numbers, event.contribution, numbers=factors)
         return f"{self.gradients[event.operand]} &{sign} {equation}{total}"
 
     def _local_derivatives(self, place: int) -> list[Operand]:
@@ -124,8 +128,11 @@ def _fraction(of: str, by: str) -> str:
     return rf"\frac{{\partial {of}}}{{\partial {by}}}"
 
 
-def _equal(*terms: Operand) -> str:
-    return " = ".join(spell(term, "latex") for term in terms)
+def _equal(names: Operand, arithmetic: Operand, result: float, numbers: Sequence[float]) -> str:
+    """A formula with names, the same with `numbers`, and what comes out."""
+    formula, filled_in, outcome = (spell(term, "latex") for term in (names, arithmetic, result))
+    first, second = SIGNS[equals(*numbers)], SIGNS[equals(*numbers, result)]
+    return f"{formula} {first} {filled_in} {second} {outcome}"
 
 
 def latex_name(name: str) -> str:

@@ -29,11 +29,12 @@ from ...engine.value import Value
 from ..events import MISTAKES, Contribution, Forward, Given, Record, record_of
 from ..graph import Graph
 from ..latex import latex_name
+from ..statements import statements, title_of
 from ..style import THEMES, clean, speakable
 from .layout import Layout, lay_out
 from .spelling import Spelling, javascript, spell_operations
 from .svg import LOOK, MARKERS, escaped, moment, picture, standalone, touched
-from .views import Plan
+from .views import MOST_OUTPUTS, Plan
 
 __all__ = ["LARGEST", "PLAYER", "TooLargeError", "page", "page_of", "pictures_of"]
 
@@ -86,7 +87,7 @@ def page_of(graph: Graph, step: Record, title: str = "") -> str:
     _check_size(graph)
     plan, spelling = Plan(graph, step), spell_operations(graph)
     layouts = lay_out(plan)
-    title = clean(title) or f"{plan.names[-1]}: one step of backpropagation"
+    title = clean(title) or f"{title_of(graph)}: one step of backpropagation"
     end = moment(step, len(step), over=True)
     pictures = [picture(plan, layout, end) for layout in layouts]
     styles = {"look": LOOK, "style": _palette() + _file("player.css")}
@@ -197,10 +198,16 @@ def _data(plan: Plan, layouts: Sequence[Layout], spelling: Spelling) -> dict[str
         "constants": [place for place, node in enumerate(nodes) if node.constant],
         "operations": spelling.words,
         "mentions": spelling.mentions,
+        "mostOutputs": MOST_OUTPUTS,
+        "statements": statements(plan.graph, plan.short),
         "mistakes": MISTAKES,
         "mistake": plan.step.mistake,
         "boxes": [
-            {"title": clean(box.title), "name": clean(box.name), "values": box.values}
+            {
+                "title": clean(box.title),
+                "name": clean(box.name),
+                "outputs": plan.outputs[box],
+            }
             for box in plan.boxes
         ],
         "paths": [[box.identifier for box in path] for path in plan.paths],

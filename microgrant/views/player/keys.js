@@ -1,10 +1,10 @@
 /* What keys, mouse, touch and buttons do. */
 
 const keys = {
-  ArrowRight: byHand(next),
+  ArrowRight: byHand((event) => (event.shiftKey ? nextBox() : next())),
   " ": byHand((event) => (event.shiftKey ? previous() : next())),
   PageDown: byHand(next),
-  ArrowLeft: byHand(previous),
+  ArrowLeft: byHand((event) => (event.shiftKey ? previousBox() : previous())),
   PageUp: byHand(previous),
   Home: byHand(toStart),
   End: byHand(toEnd),
@@ -182,6 +182,14 @@ picture.addEventListener("focusin", (event) => {
   at("stage").scrollTo(0, 0);
 });
 
+for (const kind of ["pointerdown", "pointermove"]) {
+  at("map").addEventListener(kind, (event) => {
+    if (!event.buttons) return;
+    event.preventDefault();
+    lookFromMap(event);
+  });
+}
+
 picture.addEventListener("wheel", (event) => {
   if (!event.ctrlKey) return;
   event.preventDefault();
@@ -194,6 +202,7 @@ const buttons = {
   first: byHand(toStart),
   previous: byHand(previous),
   next: byHand(next),
+  "next-box": byHand(nextBox),
   last: byHand(toEnd),
   "forward-half": byHand(toStart),
   "backward-half": byHand(toBackward),
@@ -255,4 +264,4 @@ at("rows").addEventListener("click", (event) => {
   go(row.sectionRowIndex + 1);
 });
 addEventListener("hashchange", byHand(restore));
-new ResizeObserver(() => aim(false)).observe(picture);
+new ResizeObserver(() => { fitBoard(); aim(false); }).observe(picture);

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from ..graph import Box, Link, Members, Thing, nest, spans
-from .views import Plan, View, key, middle_out, shortened
+from .views import MOST_OUTPUTS, Plan, View, key, middle_out, shortened
 
 __all__ = ["Area", "Layout", "lay_out"]
 
@@ -107,8 +107,9 @@ def _members(plan: Plan, members: Members, around: Box | None) -> Iterator[str]:
 def _node(plan: Plan, thing: Thing) -> str:
     """Wide enough for the name, and for any number that a live change may bring."""
     if isinstance(thing, Box):
-        lines = (1.25 * len(middle_out(thing.name, 40)), len(shortened(thing.summary, 48)), 18)
-        width, height = round(max(150, 32 + 7.6 * max(lines))), 82
+        lines = (1.25 * len(middle_out(thing.name, 40)), len(shortened(thing.summary, 48)))
+        numbers = 70 + 70 * min(len(plan.outputs[thing]), MOST_OUTPUTS)
+        width, height = round(max(150, 32 + 7.6 * max(lines), numbers)), 102
     else:
         width, height = max(138, 44 + 9 * len(plan.labels[thing]) + 9 * len(plan.signs[thing])), 80
     return f"{key(thing)} [width={width / 72:.3f}, height={height / 72:.3f}]"
@@ -160,11 +161,18 @@ def _parsed(plan: Plan, view: View, told: Sequence[Link], found: Mapping[str, An
     boxes = {f"cluster_{box.identifier}": box for box in plan.boxes}
     inwards = sorted((name for name in boxes if name in areas), key=areas.__getitem__)
     frames = {boxes[name]: areas[name] for name in inwards}
+    # Not every Graphviz answers in the order in which it was asked, but for edges of the same ends.
+    ends = [(key(tail), key(head)) for tail, head, _ in told]
+    names = {each["_gvid"]: each["name"] for each in found.get("objects", ())}
+    asked = sorted(range(len(told)), key=ends.__getitem__)
+    answered = sorted(
+        found.get("edges", ()), key=lambda edge: (names[edge["tail"]], names[edge["head"]])
+    )
     paths = {}
-    for link, edge in zip(told, found.get("edges", ()), strict=True):
+    for place, edge in zip(asked, answered, strict=True):
         points = [tuple(map(float, point.split(","))) for point in edge["pos"].split()]
         start, *rest = [f"{x - left:.0f},{top - y:.0f}" for x, y in points]
-        paths[link] = f"M{start}C{' '.join(rest)}"
+        paths[told[place]] = f"M{start}C{' '.join(rest)}"
     edges = [
         (link, paths.get(link) or _above(things[link[0]], things[link[1]], lanes[link[0]]))
         for link in view.edges

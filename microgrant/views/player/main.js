@@ -4,7 +4,7 @@ try { document.documentElement.dataset.theme = localStorage.getItem("microgrant-
 if (!document.documentElement.dataset.theme) delete document.documentElement.dataset.theme;
 runStep();
 makeMistakes();
-if (data.boxes.length === 0) at("follow").hidden = true;
+at("follow").hidden = at("next-box").hidden = data.boxes.length === 0;
 if (leaves.length <= 12) at("values-filter").hidden = true;
 document.documentElement.classList.add("scripted");
 picture.removeAttribute("viewBox");  // from here on, the camera looks

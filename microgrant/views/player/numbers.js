@@ -28,6 +28,12 @@ function wholeHalfToEven(amount) {
   return String(rest > 0.5 || (rest === 0.5 && below % 2 === 1) ? below + 1 : below);
 }
 
+/* The sign before numbers as they are written here: ≈ if one of them is rounded. */
+function equals(...values) {
+  const exact = (x) => { const printed = typed(number(x)); return printed === null || close(printed, x); };
+  return values.every(exact) ? "=" : "≈";
+}
+
 /* All digits, for those who compare with Python. */
 function full(x) {
   if (Number.isNaN(x)) return "nan";

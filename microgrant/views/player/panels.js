@@ -1,7 +1,6 @@
 /* What stands around the picture: the formula, the bars, the mistakes, the table, the search. */
 
 function showFormula(event, step) {
-  const line = at("formula");
   at("half").textContent = isBackward(event) ? "backward" : event.kind;
   const parts = sentence(graph, state.run, step, shortOf);
   if (event.kind === "given") parts.shift();  // it stands beside it
@@ -9,10 +8,15 @@ function showFormula(event, step) {
   const typing = document.activeElement === field;
   field.hidden = state.revealed;
   at("quiz").append(field);
-  line.replaceChildren(...spansOf(parts, state.revealed ? null : field));
+  const backward = isBackward(event);
+  const kept = state.revealed ? null : field;
+  at("formula").replaceChildren(...spansOf(parts, kept && backward ? span("", "") : kept));
+  at("formula").classList.toggle("spoken", backward);  // its columns say the same to the eye
+  at("chain").replaceChildren(...(backward ? columnsOf(chainRule(graph, state.run, step, shortOf), kept) : []));
   if (typing) field.focus({ preventScroll: true });
-  line.classList.toggle("long", plain(parts).length > 80);
   at("aside").textContent = asideFor(event);
+  showStatement(event);
+  fitBoard();
   showVerdict();
 }
 
@@ -20,10 +24,12 @@ function showFormula(event, step) {
 function spansOf(parts, field) {
   const found = [];
   let guessed = false;
-  for (const [kind, text] of parts) {
+  for (const [kind, text, below] of parts) {
     if (field && kind.includes("guess")) {
       if (!guessed) found.push(span("result", "?"));
       guessed = true;
+    } else if (below !== undefined) {
+      found.push(span(`fraction ${kind}`, [span("", text), span("bar", "/"), span("", below)]));
     } else {
       found.push(field && kind.includes("result") ? field : span(kind, text));
     }
@@ -31,10 +37,70 @@ function spansOf(parts, field) {
   return found;
 }
 
-function span(kind, text) {
+/* Columns of the chain rule: a formula, and the numbers below it. */
+const columnsOf = (columns, field) => columns.map(([above, below]) =>
+  span("column", [span("above", spansOf(above, null)), span("below", spansOf(below, field))]));
+
+// --- What is computed ------------------------------------------------------------------------------
+
+/* The statement in which each value is computed, by its place in `data.statements`. */
+const statementOf = new Map(data.statements.map(([place], i) => [place, i]));
+data.statements.forEach(([, parts], i) => {
+  for (const part of parts) if (typeof part === "number" && !statementOf.has(part)) statementOf.set(part, i);
+});
+const MOST_STATED = 130;  // characters of statements; of more, one is shown
+
+/* What the graph computes, with the part marked that the step is about. */
+function showStatement(event) {
+  const texts = data.statements.map(([, parts]) => parts.filter((part) => typeof part === "string").join(""));
+  const all = texts.join("").length <= MOST_STATED;
+  const one = statementOf.get(event.node ?? graph.root);
+  const shown = data.statements.flatMap((statement, i) => (all || i === one ? [[statement, i === one]] : []));
+  at("statement").replaceChildren(...shown.flatMap(([statement, current], i) =>
+    [...(i ? [span("", "; ")] : []), ...stated(statement, current ? event : {})]));
+  at("statement").hidden = graph.computed.length < 2;
+  const marked = at("statement").querySelector(".active, .source");
+  at("statement").scrollLeft = marked ? marked.offsetLeft + marked.offsetWidth / 2 - at("statement").clientWidth / 2 : 0;
+}
+
+/* A statement as elements, one inside of another as what they compute. */
+function stated([place, parts], event) {
+  const name = (node) => shortOf(graph, node, state.run.values);
+  const top = span("", "");
+  const stack = [top];
+  let uses = event.place === undefined ? 0 : data.operands[event.node].slice(0, event.place + 1).filter((x) => x === event.operand).length;
+  for (const part of parts) {
+    if (part === -1) stack.pop();
+    else if (typeof part === "string") stack.at(-1).append(part);
+    else {
+      const element = span("", "");
+      // What a constant is now; and of several uses, the one of the step.
+      const isOperand = part === event.operand && stack.some((each) => each.classList.contains("source")) && --uses === 0;
+      if (isOperand) element.className = "active";
+      if (part === event.node) element.className = event.kind === "backward" ? "source" : "active";
+      stack.at(-1).append(element);
+      stack.push(element);
+    }
+  }
+  return [span("name", name(place)), span("", " = "), top];
+}
+
+/* The board keeps its size: what is long is written smaller, and in two lines at most. */
+function fitBoard() {
+  const [board, formula, chain] = ["board", "formula", "chain"].map(at);
+  for (const size of [1, 0.9, 0.8, 0.7, 0.6, 0.5]) {
+    board.style.setProperty("--size", size);
+    const spoken = formula.classList.contains("spoken");
+    const fits = (spoken || formula.scrollHeight <= formula.clientHeight + 1) && chain.scrollWidth <= board.clientWidth + 1;
+    if (fits && board.scrollHeight <= board.clientHeight + 1) break;
+  }
+}
+
+/* inside: a text, or a list of elements. */
+function span(kind, inside) {
   const element = document.createElement("span");
   element.className = kind;
-  element.textContent = text;
+  if (typeof inside === "string") element.textContent = inside; else element.append(...inside);
   return element;
 }
 
@@ -84,6 +150,9 @@ function togglePanel(which) {
   aim();
 }
 
+/* Whether the walk has come to where nothing is added to a gradient any more; panels tell no more than the picture. */
+const isComplete = (node) => state.step >= (state.run.history[node].at(-1) ?? lastStep());
+
 // --- What goes wrong if… ---------------------------------------------------------------------------
 
 function setMistake(mistake) {
@@ -121,20 +190,21 @@ function showMistakes() {
   let wrong = 0;
   for (const leaf of shown) {
     const [right, now] = [state.right.gradients[leaf], state.run.gradients[leaf]];
-    const differs = !close(right, now);
+    const differs = !close(right, now) && isComplete(leaf);
     if (differs) wrong++;
     if (shown.length > 60 && !differs) continue;
     const row = document.createElement("tr");
     row.classList.toggle("differs", differs);
     row.insertCell().textContent = nameOf(graph, leaf, state.run.values);
-    row.insertCell().textContent = number(right);
-    row.insertCell().textContent = differs ? `≠ ${number(now)}` : number(now);
+    row.insertCell().textContent = isComplete(leaf) ? number(right) : "–";
+    row.insertCell().textContent = !isComplete(leaf) ? "–" : differs ? `≠ ${number(now)}` : number(now);
     rows.push(row);
     if (rows.length >= 200) break;
   }
   at("mistakes-table").tBodies[0].replaceChildren(...rows);
   at("mistakes-table").hidden = state.mistake === null;
-  at("mistakes-note").textContent = mistakeNote(graph, state.mistake, state.predict ? null : wrong, shown.length);
+  const known = wrong > 0 || shown.every(isComplete);
+  at("mistakes-note").textContent = mistakeNote(graph, state.mistake, state.predict ? null : known ? wrong : undefined, shown.length);
 }
 
 // --- The table of steps ----------------------------------------------------------------------------

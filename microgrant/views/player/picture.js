@@ -17,8 +17,8 @@ function partsOf(view) {
   }
   const place = (element) => {
     const [x, y] = element.getAttribute("transform").match(/-?[\d.]+/g).map(Number);
-    const rect = element.querySelector(".body");
-    return { x, y, width: Number(rect.getAttribute("width")), height: Number(rect.getAttribute("height")) };
+    const [width, height] = ["width", "height"].map((side) => Number(element.querySelector("rect").getAttribute(side)));
+    return { x, y, width, height };
   };
   const nodes = new Map();
   for (const element of all("[data-node]")) {
@@ -29,12 +29,25 @@ function partsOf(view) {
   }
   const boxes = new Map();
   for (const element of all("[data-box]")) {
-    boxes.set(Number(element.dataset.box), { element, area: place(element) });
+    const text = (name) => element.querySelector("." + name);
+    boxes.set(Number(element.dataset.box), { element, area: place(element), data: text("data"), grad: text("grad") });
   }
   const edges = all(".edge").map((element) => ({ element, ...element.dataset }));
+  const between = new Map(edges.filter((edge) => edge.from).map((edge) => [`${edge.from} ${edge.to}`, edge]));
+  for (const edge of edges) edge.uses = edge.use ? [edge.use.split("-").map(Number)] : [];
+  if (between.size) addUses(between, (node) => thingIn({ nodes, boxes }, node)?.key);
+  const frames = new Map(all("[data-fold]").map((title) => [Number(title.dataset.fold), place(title.parentNode)]));
   const only = (selector) => view.element.querySelector(selector);
-  view.parts = { nodes, boxes, edges, flow: only(".flow"), active: only(".ring.active"), source: only(".ring.source") };
+  view.parts = { nodes, boxes, frames, edges, flow: only(".flow"), active: only(".ring.active"), source: only(".ring.source") };
   return view.parts;
+}
+
+/* For each edge between boxes, the uses of values that it stands for. */
+function addUses(edges, keyOf) {
+  const keys = data.names.map((_, node) => keyOf(node));
+  data.operands.forEach((operands, node) => operands.forEach((operand, place) => {
+    edges.get(`${keys[operand]} ${keys[node]}`)?.uses.push([node, place]);
+  }));
 }
 
 /* A sign at the corner of a node whose gradient is wrong; few nodes ever need one. */
@@ -95,22 +108,23 @@ function show() {
     const given = event.kind === "given" && graph.isLeaf(node);
     shown.element.classList.toggle("active", given || active?.element === shown.element);
   }
-  for (const [box, { element }] of parts.boxes) {
-    element.classList.toggle("waiting", step < state.spans[box].first);
-    element.classList.toggle("reached", step >= state.spans[box].reached);
-    element.classList.toggle("active", active?.element === element);
+  for (const [box, shown] of parts.boxes) {
+    showBox(box, shown, hidden, backward);
+    shown.element.classList.toggle("active", active?.element === shown.element);
   }
   encircle(parts.active, active);
   encircle(parts.source, source);
   parts.flow.textContent = "";
   for (const edge of parts.edges) {
-    const isActive = showEdge(parts, edge, event, active, source);
+    const isActive = showEdge(edge, event, active, source);
     if (isActive && backward) {
       label(parts.flow, state.revealed ? number(event.contribution) : "?", edge.element);
     }
   }
   showFormula(event, step);
   showControls();
+  showValues();
+  showMistakes();
   showTableRow();
   aim();
   writeAddress();
@@ -136,20 +150,39 @@ function showNode(view, node, shown, hidden) {
   if (shown.element.getAttribute("aria-label") !== words) shown.element.setAttribute("aria-label", words);
 }
 
+/* A folded box with what comes out of it, and the gradients of that. */
+function showBox(box, { element, data: values, grad }, hidden, backward) {
+  const { step } = state;
+  const { outputs } = data.boxes[box];
+  const listed = (numberOf, kept) => {
+    const shown = outputs.slice(0, data.mostOutputs);
+    if (!shown.some((node) => numberOf(node) !== null)) return "";
+    const texts = shown.map((node) => {
+      const x = numberOf(node);
+      return node === kept ? "?" : x === null ? "–" : number(x);
+    });
+    return [...texts, ...(outputs.length > shown.length ? ["…"] : [])].join(", ");
+  };
+  values.textContent = listed((node) => valueAt(node, step), backward ? null : hidden);
+  grad.textContent = listed((node) => gradientAt(graph, state.run, node, step), backward ? hidden : null) || "–";
+  element.classList.toggle("waiting", step < state.spans[box].first);
+  element.classList.toggle("reached", step >= state.spans[box].reached);
+}
+
 /* An edge; whether it is the one along which something flows at this step. */
-function showEdge(parts, { element, use, from, to }, event, active, source) {
-  const [node, place] = use ? use.split("-").map(Number) : [];
+function showEdge({ element, use, uses, from, to }, event, active, source) {
+  const [node, place] = use ? uses[0] : [];
   let isActive = false;
   if (event.kind === "forward") {
     isActive = use ? node === event.node
-      : to === active?.key && data.operands[event.node].some((x) => thingIn(parts, x)?.key === from);
+      : to === active?.key && uses.some(([head]) => head === event.node);
   } else if (event.kind === "backward") {
     isActive = use ? node === event.node && place === event.place
       : to === source?.key && from === active?.key;
   }
   element.classList.toggle("active", isActive);
-  element.classList.toggle("waiting", use !== undefined && valueAt(node, state.step) === null);
-  element.classList.toggle("reached", use !== undefined && state.step >= state.run.visited.get(node) + place);
+  element.classList.toggle("waiting", uses.every(([head]) => valueAt(head, state.step) === null));
+  element.classList.toggle("reached", uses.some(([head, i]) => state.step >= state.run.visited.get(head) + i));
   return isActive;
 }
 
@@ -220,32 +253,44 @@ function leave() {
   show();
 }
 
+/* Each level of boxes around what is seen, and a way to it. */
 function showTrail() {
-  const trail = at("trail");
-  const chain = [];
-  for (let which = state.view; ; which = data.views[which].parent) {
-    chain.unshift(which);
-    if (data.views[which].box < 0) break;
-  }
-  const items = chain.map((which, i) => {
-    const { box } = data.views[which];
-    const text = box < 0 ? "whole graph" : data.boxes[box].name || data.boxes[box].title;
-    if (i === chain.length - 1) return span("", "› " + text);
-    const button = document.createElement("button");
-    button.textContent = (i ? "› " : "") + text;
-    button.addEventListener("click", () => { openView(which, true); show(); });
-    return button;
+  const { box } = data.views[state.view];
+  const path = box < 0 ? [] : data.paths.find((each) => each.includes(box));
+  const around = path.slice(0, path.indexOf(box) + 1);
+  const items = around.map((each, i) => {
+    const text = `› ${data.boxes[each].name || data.boxes[each].title.split(",")[0]}`;
+    return i === around.length - 1 ? span("", text) : trailButton(text, () => goInto(each));
   });
-  trail.replaceChildren(...(chain.length > 1 ? items : []));
+  const whole = "whole graph";
+  at("trail").replaceChildren(box < 0 ? span("", whole) : trailButton(whole, () => { openView(0, true); show(); }), ...items);
+  at("place").hidden = data.boxes.length === 0;
   const shown = partsOf(views[state.view]).nodes.size;
   at("hidden-values").textContent = shown < size
     ? `${size.toLocaleString("en")} values, ${(size - shown).toLocaleString("en")} of them hidden` : "";
   if (!at("values-panel").hidden) fillValues();
 }
 
+function trailButton(text, action) {
+  const button = document.createElement("button");
+  button.textContent = text;
+  button.addEventListener("click", action);
+  return button;
+}
+
+/* The view of a box; of one that is only seen as a frame, the view with that frame. */
+function goInto(box) {
+  let which = data.views.findIndex((view) => view.box === box);
+  const frameIn = (view) => partsOf(views[view]).frames.get(box);
+  if (which < 0) for (which = state.view; which > 0 && !frameIn(which);) which = data.views[which].parent;
+  openView(which, true);
+  show();
+  if (frameIn(which)) lookAt(frameIn(which));
+}
+
 // --- The camera ------------------------------------------------------------------------------------
 
-const camera = { x: 0, y: 0, scale: 1, fresh: true, byHand: false };
+const camera = { x: 0, y: 0, scale: 1, fresh: true, byHand: false, mapped: null };
 const picture = at("picture");
 const world = at("world");
 const MARGIN = 34;  // around the picture, for rings and arrow heads
@@ -263,7 +308,7 @@ function aim(glide = true) {
   const view = views[state.view];
   const { whole, usual } = scales();
   camera.scale = state.whole ? whole : usual * state.zoom;
-  const event = eventAt(Math.max(state.step, 2));  // at the start, look where it begins
+  const event = eventAt(state.step);
   const parts = partsOf(view);
   const target = thingIn(parts, event.operand ?? event.node);
   if (camera.fresh) {
@@ -271,7 +316,7 @@ function aim(glide = true) {
     camera.y = target ? target.area.y + target.area.height / 2 : view.height / 2;
   }
   if (!camera.byHand) {
-    const others = (event.kind === "backward" ? [event.node] : data.operands[event.node])
+    const others = (event.kind === "backward" ? [event.node] : data.operands[event.node] ?? [])
       .map((node) => thingIn(parts, node));
     // What is worth seeing, the least important first: the last word has the active node.
     for (const thing of others) if (thing) include(thing.area, width, height, MARGIN);
@@ -284,6 +329,46 @@ function aim(glide = true) {
   world.classList.toggle("instant", !glide || camera.fresh);
   world.style.transform = `translate(${x}px, ${y}px) scale(${camera.scale})`;
   camera.fresh = false;
+  showMap(view, parts, width, height, target);
+}
+
+/* The whole in small, with a frame around what is seen of it; not where all is seen. */
+function showMap(view, { frames, boxes, nodes }, width, height, target) {
+  const map = at("map");
+  const [seenWidth, seenHeight] = [width / camera.scale, height / camera.scale];
+  const all = seenWidth >= view.width && seenHeight >= view.height;
+  map.toggleAttribute("hidden", all);
+  if (all) { camera.mapped = null; return; }
+  if (camera.mapped !== view) {
+    camera.mapped = view;
+    const scale = Math.min(0.17 * width / view.width, 0.25 * height / view.height);
+    const folded = [...boxes.values(), ...nodes.values()].map(({ area }) => area);
+    map.setAttribute("viewBox", `0 0 ${view.width} ${view.height}`);
+    map.style.width = `${view.width * scale}px`;
+    map.style.height = `${view.height * scale}px`;
+    map.replaceChildren(...[...frames.values()].map((area) => make("rect", { class: "frame", ...area })),
+      ...folded.map((area) => make("rect", { class: "thing", ...area })),
+      make("rect", { class: "now" }), make("rect", { class: "window" }));
+  }
+  const place = (which, area) => {
+    for (const [name, value] of Object.entries(area)) map.querySelector(which).setAttribute(name, value);
+  };
+  // In the other corner where it would cover what it is about.
+  const [x, y] = target ? [target.area.x, target.area.y + target.area.height] : [0, 0];
+  map.classList.toggle("left", x > camera.x && y > camera.y + seenHeight / 8);
+  place(".now", target?.area ?? { width: 0, height: 0 });
+  place(".window", { x: camera.x - seenWidth / 2, y: camera.y - seenHeight / 2, width: seenWidth, height: seenHeight });
+}
+
+/* Look at a place that is pointed at on the map. */
+function lookFromMap(event) {
+  const view = views[state.view];
+  const { left, top, width, height } = at("map").getBoundingClientRect();
+  camera.x = (event.clientX - left) / width * view.width;
+  camera.y = (event.clientY - top) / height * view.height;
+  camera.byHand = true;
+  aim(false);
+  camera.byHand = false;
 }
 
 /* The scale at which all of the view is seen, and the usual one, at which it can be read as well. */
@@ -328,11 +413,15 @@ function zoom(factor) {
 /* All that there is; once more, and it can be read. */
 function fit() {
   const { whole, usual } = scales();
-  state.whole = !state.whole && whole < usual;
-  state.zoom = 1;
+  setWhole(!state.whole && whole < usual);
   camera.byHand = false;
   camera.fresh = true;
   aim();
+}
+
+function setWhole(on) {
+  state.whole = on;
+  state.zoom = 1;
 }
 
 const zoomed = () => camera.scale / scales().usual;

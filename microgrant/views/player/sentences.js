@@ -30,7 +30,7 @@ function givenLeaves(graph, values) {
   const found = [];
   let length = 0;
   for (const leaf of graph.named) {
-    const parts = [["name", graph.names[leaf]], ["", " = "], ["value", number(values[leaf])]];
+    const parts = [["name", graph.names[leaf]], ["", ` ${equals(values[leaf])} `], ["value", number(values[leaf])]];
     length += Array.from(plain(parts)).length;
     if (length > MOST_GIVEN) break;
     found.push(parts);
@@ -39,6 +39,18 @@ function givenLeaves(graph, values) {
   if (more) found.push([["", `and ${more} more`]]);
   return found.length ? found : [[["", "constants"]]];
 }
+
+/* The operands of a node, an operand that it has twice by its uses: of b × b the derivative by each is the other. */
+function usesOf(graph, node, words) {
+  const operands = graph.operands[node];
+  return words.map((word, i) => {
+    if (operands.indexOf(operands[i]) === operands.lastIndexOf(operands[i])) return word;
+    const use = operands.slice(0, i + 1).filter((x) => x === operands[i]).length;
+    return `${word}⁽${superscript(use)}⁾`;
+  });
+}
+
+const superscript = (count) => String(count).replace(/\d/g, (digit) => "⁰¹²³⁴⁵⁶⁷⁸⁹"[digit]);
 
 /* What happens at a step of a run, as a list of [class, text]. The texts joined are the line of the
    table.
@@ -58,15 +70,17 @@ function sentence(graph, { values, events, mistake }, step, name = nameOf) {
   const words = graph.inputs[event.node].map((operand) => name(graph, operand, values));
   if (event.kind === "forward") {
     const numbers = graph.inputs[event.node].map((operand) => number(values[operand]));
+    const given = graph.operands[event.node].map((operand) => values[operand]);
     return [
       ["name", out], ["", " = "],
-      ["", filled(fitting(operation.formula, words, 2), words, out)], ["", " = "],
-      ["value", filled(fitting(operation.numbers, numbers, 3), numbers, out)], ["", " = "],
-      ["result value", number(values[event.node])],
+      ["", filled(fitting(operation.formula, words, 2), words, out)], ["", ` ${equals(...given)} `],
+      ["value", filled(fitting(operation.numbers, numbers, 3), numbers, out)],
+      ["", ` ${equals(...given, values[event.node])} `], ["result value", number(values[event.node])],
     ];
   }
+  const uses = usesOf(graph, event.node, words);
   const target = words[event.place];
-  const rule = filled(fitting(operation.rules, words, 2)[event.place], words, out);
+  const rule = filled(fitting(operation.rules, uses, 2)[event.place], uses, out);
   const local = number(event.local);
   const before = number(event.before);
   const contribution = number(event.contribution);
@@ -76,10 +90,40 @@ function sentence(graph, { values, events, mistake }, step, name = nameOf) {
     ["name", isConstant ? `(constant ${target}).grad:` : target + ".grad:"], ["", " "],
     ...(keeps ? [["gradient", before], ["", " + "]] : []),
     ["", "upstream "], ["gradient", number(event.upstream)], ["", " × "],
-    ["", `∂${out}/∂${target}`], ["rule", rule === local ? "" : ` (= ${rule})`],
-    ["value", " " + local], ["", " = "],
+    ["", `∂${out}/∂${uses[event.place]}`], ["rule", rule === local ? "" : ` (= ${rule})`],
+    ["value", " " + local], ["", ` ${equals(event.before, event.upstream, event.local, event.contribution)} `],
     ...(keeps ? [["guess gradient", before], ["guess", " + "]] : []),
     ["guess gradient", contribution], ["", " → "], ["result gradient", number(event.after)],
+  ];
+}
+
+/* The chain rule at a step, as it stands on a blackboard: columns of a formula and the number below it. Each
+   is a list of [class, text], or of [class, above, below] for a fraction. */
+function chainRule(graph, { values, events, mistake }, step, name = nameOf) {
+  const event = events[step - 1];
+  const [root, out] = [graph.root, event.node].map((node) => name(graph, node, values));
+  const gradient = (kind, of) => [kind, `∂${root}`, `∂${of}`];
+  if (event.kind === "seed") {
+    return [[[gradient("name", out)], [["result gradient", "1"]]],
+      [[], [["rule", `the seed: ${out} changes as fast as itself`]]]];
+  }
+  const words = graph.inputs[event.node].map((operand) => name(graph, operand, values));
+  const uses = usesOf(graph, event.node, words);
+  const operation = graph.operations[graph.operation[event.node]];
+  const rule = filled(fitting(operation.rules, uses, 2)[event.place], uses, out);
+  const [before, upstream, local, contribution, after] =
+    ["before", "upstream", "local", "contribution", "after"].map((key) => number(event[key]));
+  const [sum, product] = [equals(event.before, event.upstream, event.local, event.after), equals(event.contribution)];
+  const keeps = mistake !== "overwrite";
+  return [
+    [[gradient("name", words[event.place])], [["result gradient", after]]],
+    [[["", keeps ? "+=" : "="]], [["", `${sum} `], ...(keeps ? [["gradient", before], ["", " +"]] : [])]],
+    [[gradient("upstream", out)], [["gradient upstream", upstream]]],
+    [[["", "·"]], [["", "·"]]],
+    [[["local", `∂${out}`, `∂${uses[event.place]}`], ...(rule === local ? [] : [["rule", ` (= ${rule})`]])],
+      [["value", /^−/.test(local) ? `(${local})` : local]]],
+    [[], [["guess", `${sum === "=" ? product : sum} `], ...(keeps ? [["guess gradient", before], ["guess", " + "]] : []),
+      ["guess gradient", contribution]]],
   ];
 }
 
@@ -98,7 +142,10 @@ function latex(graph, { values, events, history, mistake }, step) {
   const event = events[step - 1];
   const unchanged = (node) => !graph.constants.has(node) || Object.is(values[node], graph.values[node]);
   const called = (node) => (unchanged(node) ? graph.latex[node] : inLatex(values[node]));
-  if (event.kind === "given") return gathered(graph.named.map((leaf) => `${called(leaf)} = ${inLatex(values[leaf])}`));
+  const sign = (...numbers) => (equals(...numbers) === "=" ? "=" : "\\approx");
+  if (event.kind === "given") {
+    return gathered(graph.named.map((leaf) => `${called(leaf)} ${sign(values[leaf])} ${inLatex(values[leaf])}`));
+  }
   const gradient = (node) => `\\frac{\\partial ${called(graph.root)}}{\\partial ${called(node)}}`;
   const out = called(event.node);
   const operation = graph.operations[graph.operation[event.node]];
@@ -106,15 +153,19 @@ function latex(graph, { values, events, history, mistake }, step) {
   const words = graph.inputs[event.node].map(called);
   const { formula, numbers, rules } = operation.latex;
   if (event.kind === "forward") {
-    const given = graph.inputs[event.node].map((operand) => inLatex(values[operand]));
-    return [out, filled(fitting(formula, words, 2), words, out), filled(fitting(numbers, given, 3), given, out),
-      inLatex(values[event.node])].join(" = ");
+    const written = graph.inputs[event.node].map((operand) => inLatex(values[operand]));
+    const given = graph.operands[event.node].map((operand) => values[operand]);
+    return `${out} = ${filled(fitting(formula, words, 2), words, out)} ` +
+      `${sign(...given)} ${filled(fitting(numbers, written, 3), written, out)} ` +
+      `${sign(...given, values[event.node])} ${inLatex(values[event.node])}`;
   }
   const [upstream, local, contribution, after] = ["upstream", "local", "contribution", "after"].map((key) => inLatex(event[key]));
   const rule = filled(fitting(rules, words, 2)[event.place], words, out);
   const adds = mistake !== "overwrite" && (history[event.operand][0] < step || event.before !== 0);
-  return `${gradient(event.operand)} ${adds ? "\\mathrel{+}=" : "="} ${gradient(event.node)} \\cdot ${rule} = ` +
-    `${upstream} \\cdot ${/^-/.test(local) ? `\\left(${local}\\right)` : local} = ${contribution}` +
+  return `${gradient(event.operand)} ${adds ? "\\mathrel{+}=" : "="} ${gradient(event.node)} \\cdot ${rule} ` +
+    `${sign(event.upstream, event.local)} ` +
+    `${upstream} \\cdot ${/^-/.test(local) ? `\\left(${local}\\right)` : local} ` +
+    `${sign(event.upstream, event.local, event.contribution)} ${contribution}` +
     (adds ? ` \\quad\\to\\quad ${after}` : "");
 }
 
@@ -122,11 +173,13 @@ const plain = (parts) => parts.map(([, text]) => text).join("");
 
 /* What became of a mistake, or what to do if there is none.
 
-   wrong: how many of `count` gradients are; null while that is a secret. */
+   wrong: how many of `count` gradients are; undefined while the walk has not come to them, null while that is a
+   secret. */
 function mistakeNote(graph, mistake, wrong, count) {
   if (mistake === null) return "Switch a mistake on, and walk through the backward pass again.";
   const words = graph.mistakes[mistake];
   const text = words[0].toUpperCase() + words.slice(1) + ". ";
+  if (wrong === undefined) return text + "Walk on to see what comes of it.";
   if (wrong === null) return text + "What comes of it is hidden while you predict.";
   if (wrong) return `${text}Wrong: ${wrong} of ${count}.`;
   if (mistake === "no_zero_grad") return text + "All gradients were 0 anyway.";

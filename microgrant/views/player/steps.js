@@ -11,6 +11,7 @@ const graph = readGraph(data, window.operations || []);
 const { size, root, constants, leaves, named, forwardSteps } = graph;
 const liveProblem = findLiveProblem(graph);
 
+const BEGINNING = "at the beginning";
 const state = {
   step: 1,            // how many events have happened; the last of them is the one shown
   revealed: true,     // whether its result is shown; predicting keeps it back
@@ -25,7 +26,7 @@ const state = {
   follow: true,
   rate: 1,            // of playing, times the usual one
   zoom: 1,            // times the usual scale
-  whole: false,       // whether all is to be seen, however small
+  whole: BEGINNING,   // whether all is to be seen, however small
 };
 
 /* Run the step; false if the mistake would not let it come to an end. */
@@ -47,8 +48,6 @@ function compute() {
   state.step = ended ? lastStep() : Math.min(state.step, lastStep());
   restartQuiz();
   show();
-  showValues();
-  showMistakes();
   rewriteTable();
 }
 
@@ -62,13 +61,19 @@ const valueAt = (node, step) => (graph.when[node] <= step ? state.run.values[nod
 const lastStep = () => state.run.events.length;
 const eventAt = (step) => state.run.events[step - 1];
 
-/* Go to a step, and into the view where it can be seen. */
-function go(step, { reveal = true } = {}) {
+/* Go to a step, and into the view where it can be seen; or to where the whole is seen. */
+function go(step, { reveal = true, whole = false } = {}) {
   state.step = Math.min(Math.max(Math.round(step) || 1, 1), lastStep());
   state.revealed = reveal || !state.predict || state.step === 1;  // what is given cannot be guessed
-  followStep();
+  if (whole) openView(0, false); else followStep();
+  lookAtWhole();
   show();
   ask();
+}
+
+/* It begins with the whole, and goes on so that it can be read; unless one has zoomed oneself. */
+function lookAtWhole() {
+  if (state.step > 1 ? state.whole === BEGINNING : !state.whole && state.zoom === 1) setWhole(state.step === 1 && BEGINNING);
 }
 
 function followStep() {
@@ -85,6 +90,27 @@ function next() {
   if (!state.revealed) { reveal(); return; }
   if (state.step < lastStep()) go(state.step + 1, { reveal: false });
 }
+
+/* The steps at which a box is done: of the innermost boxes of which there are not too many. */
+function doneSteps() {
+  const deepest = Math.max(...data.paths.map((path) => path.length));
+  for (let level = deepest; level > 1; level--) {
+    const found = doneAt(level);
+    if (found.length <= MOST_BOX_STEPS) return found;
+  }
+  return doneAt(1);
+}
+
+function doneAt(level) {
+  const where = (event) => event && `${isBackward(event)} ${data.paths[event.node]?.[level - 1] ?? `value ${event.node}`}`;
+  const { events } = state.run;
+  return events.flatMap((event, i) => (where(event) === where(events[i + 1]) ? [] : [i + 1]));
+}
+
+const MOST_BOX_STEPS = 16;
+
+const nextBox = () => go(doneSteps().find((step) => step > state.step) ?? lastStep(), { whole: true });
+const previousBox = () => go(doneSteps().findLast((step) => step < state.step) ?? 1, { whole: true });
 
 function previous() { if (state.step > 1) go(state.step - 1); }
 

@@ -22,7 +22,7 @@ from ..events import Contribution, Event, Forward, Given, Record, Seed
 from ..graph import Box, Link, Thing, counted
 from ..style import THEMES, clean
 from .layout import Area, Layout
-from .views import Plan, key, middle_out, shortened
+from .views import MOST_OUTPUTS, Plan, key, middle_out, shortened
 
 __all__ = ["LOOK", "MARKERS", "Moment", "escaped", "moment", "picture", "standalone"]
 __all__ += ["touched"]
@@ -133,11 +133,12 @@ def picture(plan: Plan, layout: Layout, now: Moment) -> str:
         given = isinstance(event, Given) and thing in event.nodes
         marks = " stub" * (thing in outside) + " active" * (given or thing == active)
         if isinstance(thing, Box):
-            content.append(_folded(thing, area, marks + _progress(now, plan.inside[thing])))
+            content.append(_folded(plan, thing, area, marks, now))
         else:
             content.append(_node(plan, thing, area, marks, now))
     content += [_ring("source", layout.things, source), _ring("active", layout.things, active)]
     flow = '<text class="flow"></text>'
+    uses = _uses(plan, layout)
     for link, path in layout.edges:
         (tail, head, use), flows = link, False
         if isinstance(event, Contribution):
@@ -149,7 +150,7 @@ def picture(plan: Plan, layout: Layout, now: Moment) -> str:
             flows = head == event.node if use is not None else into
         if flows and isinstance(event, Contribution):
             flow = _label(number(event.contribution), path)
-        content.append(_wire(link, path, " active" * flows, now))
+        content.append(_wire(link, path, " active" * flows, now, uses[link]))
     content += [flow, *(_sign(layout.things[x]) for x in now.wrong if x in layout.things)]
     return f'<g class="view">{"".join(content)}</g>'
 
@@ -161,6 +162,19 @@ def escaped(text: str) -> str:
     'a &lt; b'
     """
     return html.escape(clean(text))
+
+
+def _uses(plan: Plan, layout: Layout) -> dict[Link, list[tuple[int, int]]]:
+    """The uses of values that each edge stands for, as node and place."""
+    seen = layout.view.shown | layout.view.outside
+    uses: dict[Link, list[tuple[int, int]]] = {link: [] for link, _ in layout.edges}
+    for place, head in seen.items():
+        for use, operand in enumerate(plan.graph.operands[place]):
+            tail = seen.get(operand)
+            for link in ((tail, head, use), (tail, head, None)):
+                if link in uses:
+                    uses[link].append((place, use))
+    return uses
 
 
 def _progress(now: Moment, inside: Iterable[int]) -> str:
@@ -201,14 +215,15 @@ def _long(text: str) -> str:
     return " long" * (len(text) > 8)
 
 
-def _wire(link: Link, path: str, marks: str, now: Moment) -> str:
-    """An edge between values has the identifier of its use, one between boxes has its ends."""
+def _wire(link: Link, path: str, marks: str, now: Moment, uses: Sequence[tuple[int, int]]) -> str:
+    """An edge between values has the identifier of its use, one between boxes has its ends. It
+    turns with the first gradient that goes back along it."""
     tail, head, use = link
+    ends = f'data-from="{key(tail)}" data-to="{key(head)}"'
     if isinstance(head, int) and use is not None:
         ends = f'data-use="{head}-{use}"'
-        marks += " waiting" * (now.values[head] is None) + " reached" * ((head, use) in now.passed)
-    else:
-        ends = f'data-from="{key(tail)}" data-to="{key(head)}"'
+    marks += " waiting" * all(now.values[node] is None for node, _ in uses)
+    marks += " reached" * (not now.passed.isdisjoint(uses))
     return f'<path class="edge{marks}" {ends} d="{path}"/>'
 
 
@@ -280,14 +295,30 @@ def _frame(box: Box, area: Area) -> str:
     )
 
 
-def _folded(box: Box, area: Area, marks: str) -> str:
+def _folded(plan: Plan, box: Box, area: Area, marks: str, now: Moment) -> str:
+    """A box with what comes out of it, and the gradients of that."""
     x, y, width, height = area
+    marks += _progress(now, plan.inside[box])
+    data = _listed(plan.outputs[box], now.values)
+    grad = _listed(plan.outputs[box], now.gradients) or "–"
     inside = f"{counted(box.values, 'value')} inside"
+    few = " few" * (len(plan.outputs[box]) == 1)
     return (
         f'<g class="box{marks}" data-box="{box.identifier}" '
         f'aria-label="open {escaped(box.title)}: {inside}" transform="translate({x} {y})">'
         f'<rect class="body" width="{width}" height="{height}" rx="10"/>'
-        f'<text class="name" x="14" y="25">{escaped(middle_out(box.name or "module", 40))}</text>'
-        f'<text class="word" x="14" y="47">{escaped(shortened(box.summary, 48))}</text>'
-        f'<text class="word inside" x="14" y="68">{inside}</text></g>'
+        f'<text class="name" x="14" y="24">{escaped(middle_out(box.name or "module", 40))}</text>'
+        f'<text class="word" x="14" y="43">{escaped(shortened(box.summary, 48))}</text>'
+        f'<text class="word" x="14" y="66">data</text><text class="word" x="14" y="88">grad'
+        f'</text><text class="data{few}" x="{width - 12}" y="67">{data}</text>'
+        f'<text class="grad{few}" x="{width - 12}" y="89">{grad}</text></g>'
     )
+
+
+def _listed(places: Sequence[int], numbers: Sequence[float | None]) -> str:
+    """The first of the numbers at some places, as many as a box has room for."""
+    shown = [numbers[place] for place in places[:MOST_OUTPUTS]]
+    if all(x is None for x in shown):
+        return ""
+    more = ["…"] * (len(places) > MOST_OUTPUTS)
+    return ", ".join(["–" if x is None else number(x) for x in shown] + more)

@@ -114,8 +114,9 @@ function showValues() {
       row.input.value = full(value);
       if (row.input.getAttribute("aria-invalid") === "true") refuse(row.input, "");
     }
-    row.gradient.textContent = number(state.run.gradients[leaf]);
-    row.gradient.title = full(state.run.gradients[leaf]);
+    const gradient = gradientAt(graph, state.run, leaf, state.step);
+    row.gradient.textContent = gradient === null ? "–" : number(gradient);
+    row.gradient.title = gradient === null ? "not reached yet" : full(gradient);
     row.button.setAttribute("aria-pressed", String(leaf === state.nudged));
   }
   showNudge();
@@ -133,8 +134,8 @@ function showNudge() {
   at("nudge-h").textContent = full(h);
   const rows = [  // what is compared comes first, in large
     [`Δ${out} / h`, full(quotient)],
-    [`∂${out}/∂${leaf}`, full(gradient)],
-    ["difference", number(Math.abs(quotient - gradient))],
+    [`∂${out}/∂${leaf}`, isComplete(state.nudged) ? full(gradient) : "–"],
+    ["difference", isComplete(state.nudged) ? number(Math.abs(quotient - gradient)) : "–"],
     [`${out} before`, full(before)],
     [`${out} after`, full(after)],
   ];

@@ -11,16 +11,31 @@ A box is a call of a module; or a part of a heap of values which is too large fo
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 
 from ..events import Record
-from ..graph import MOST_EDGES, Box, Graph, Link, Thing, common, links, nest, open_levels, thing_at
+from ..graph import (
+    FAR,
+    MOST_EDGES,
+    Box,
+    Graph,
+    Link,
+    Thing,
+    common,
+    detours,
+    links,
+    nest,
+    open_levels,
+    thing_at,
+)
 from ..style import clean, sign
 
-__all__ = ["Plan", "View", "key", "middle_out", "shortened"]
+__all__ = ["MOST_OUTPUTS", "Plan", "View", "key", "middle_out", "shortened"]
 
 MOST_THINGS = 300  # in one view; Graphviz takes its time beyond that, and so do people
+MOST_OUTPUTS = 3  # of a box, which are shown on it
 PART = 100  # values in each part that a larger heap is cut into
 
 
@@ -50,6 +65,7 @@ class Plan:
 
     names, short: what the values are called, and what from inside of their boxes.
     labels, signs: what is written on their nodes.
+    weights: the places of the parameters of modules.
     boxes: those of the graph, and the parts of what is too large for one picture.
     paths: the boxes around each value.
     views: the whole, from open to folded; then the inside of each box.
@@ -68,6 +84,7 @@ class Plan:
         for place, operands in enumerate(graph.operands):
             for operand in operands:
                 self.uses[operand].append(place)
+        self.weights = {graph.places[x] for x in graph.own_names if x in graph.places}
         self.boxes = list(dict.fromkeys(box for path in graph.paths for box in path))
         self.paths = self._with_parts(graph.paths)
         self.home = [0] * len(graph.order)
@@ -100,11 +117,22 @@ class Plan:
                 inside[box].append(place)
         return inside
 
+    @cached_property
+    def outputs(self) -> dict[Box, list[int]]:
+        """The places of what is computed in each box and used outside of it, or the root."""
+        outputs: dict[Box, list[int]] = {box: [] for box in self.boxes}
+        for place, path in enumerate(self.paths):
+            around = [self.paths[use] for use in self.uses[place]] or [()]
+            reach = min(len(common(path, other)) for other in around)
+            for box in path[reach:] if self.graph.operands[place] else ():
+                outputs[box].append(place)
+        return outputs
+
     def _views(self) -> list[View]:
         """The whole, from as open as can be read to folded; then the inside of each box in it."""
         # Depth first: where dot has a choice, it lays out in the order of what it reads.
-        everything, operands = self.graph.engine_order, self.graph.operands
-        fitting = open_levels(self.paths, operands)
+        everything = self.graph.engine_order
+        fitting = self._open_levels(everything, 0)
         views = [self._view(None, level, 0, 0, everything) for level in range(fitting, -1, -1)]
         waiting = deque([0])
         while waiting:
@@ -115,29 +143,49 @@ class Plan:
                     folded.setdefault(thing, []).append(place)
                 else:
                     self.home[place] = parent
+            for place in views[parent].outside:  # where a weight of several boxes is seen first
+                self.home[place] = self.home[place] or parent * (place in self.weights)
             depth = views[parent].level + 1
             for box, inside in folded.items():
-                level = open_levels(self.paths, operands, inside, depth)
+                level = self._open_levels(inside, depth)
                 waiting.append(len(views))
                 views.append(self._view(box, level, depth, parent, inside))
         return views
+
+    def _open_levels(self, inside: list[int], least: int) -> int:
+        """How many levels of boxes are open: as many as can be read, without a tangle of edges."""
+        operands = self.graph.operands
+        level = open_levels(self.paths, operands, inside, least)
+        while level > least and detours(self._shown(inside, level), operands) > FAR:
+            level -= 1
+        return level
+
+    def _shown(self, inside: Iterable[int], level: int) -> dict[int, Thing]:
+        """What is to be seen of some values where so many levels are open; of a weight that only
+        folded boxes use nothing, since all its wires would say is that they have weights."""
+        shown = {place: thing_at(place, self.paths[place], level) for place in inside}
+        for place in self.weights & shown.keys():
+            users = [shown.get(use) for use in self.uses[place]]
+            if shown[place] == place and all(isinstance(user, Box) for user in users):
+                del shown[place]
+        return shown
 
     def _view(
         self, box: Box | None, level: int, depth: int, parent: int, inside: list[int]
     ) -> View:
         """What is shown for each value inside of a view, and for its neighbours outside."""
-        shown = {place: thing_at(place, self.paths[place], level) for place in inside}
-        outside = self._outside(shown, depth)
+        shown = self._shown(inside, level)
+        outside = self._outside(set(inside), shown, depth)
         edges = list(links(shown | outside, self.graph.operands, shown))
         return View(box, level, depth, parent, shown, outside, edges)
 
-    def _outside(self, shown: dict[int, Thing], depth: int) -> dict[int, Thing]:
+    def _outside(self, inside: set[int], shown: dict[int, Thing], depth: int) -> dict[int, Thing]:
         """What is shown for each neighbour of what a box holds: operands first."""
         wires = {
             (operand, thing)
             for place, thing in shown.items()
             for operand in self.graph.operands[place]
-            if operand not in shown
+            if operand not in inside
         }
         around = self.paths[next(iter(shown))][:depth]
         outside: dict[int, Thing] = {}
@@ -145,7 +193,7 @@ class Plan:
             outside[place] = place if len(wires) <= MOST_EDGES else self._sibling(place, around)
         for place in shown:
             for use in self.uses[place]:
-                if use not in shown and use not in outside:
+                if use not in inside and use not in outside:
                     outside[use] = self._sibling(use, around)
         return outside
 
