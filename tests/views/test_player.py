@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import json
 import math
 import os
 import random
@@ -12,154 +11,28 @@ import shutil
 import sys
 import time
 import types
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from itertools import product
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 from xml.etree import ElementTree
 
 import pytest
+from browser import Browser
 
 from microgrant import Value, define, explain, grad, where
 from microgrant.engine import apply, topological_order
 from microgrant.nn import MLP
 from microgrant.ops import OPERATIONS, clip, power
-from microgrant.ops.words import number
-from microgrant.views import MISTAKES, THEMES, Contribution, Forward, Record, record
+from microgrant.ops.numbers import equals, number
+from microgrant.views import MISTAKES, THEMES, Contribution, Forward, Record, Seed, record
+from microgrant.views.events import Event
 from microgrant.views.graph import Graph, Link, spans
 from microgrant.views.player import LARGEST, TooLargeError, layout, page
 from microgrant.views.rendering import NoGraphvizError
 from tests.graphs import MICROGRANT, Program, random_program, run
 
 TOLERANCE = 1e-12
-
-
-def give_up(reason: str) -> NoReturn:
-    """Skip where a browser cannot be had; where the project is built, there has to be one."""
-    if os.environ.get("CI"):
-        pytest.fail(f"in CI the player has to be tested: {reason}")
-    pytest.skip(reason)
-
-
-class Browser:
-    """Chromium with a page open in it, and a few verbs."""
-
-    def __init__(self, driver: Any, folder: Path) -> None:
-        self.driver, self.folder = driver, folder
-        self.size(1920, 1080)
-        self.command("Emulation.setEmulatedMedia", features=[MOTION, LIGHT])
-
-    def command(self, name: str, **arguments: Any) -> Any:
-        return self.driver.execute_cdp_cmd(name, arguments)
-
-    def size(self, width: int, height: int) -> None:
-        self.command(
-            "Emulation.setDeviceMetricsOverride",
-            width=width,
-            height=height,
-            deviceScaleFactor=1,
-            mobile=False,
-        )
-
-    def open(self, document: str, fragment: str = "") -> None:
-        path = self.folder / "step.html"
-        path.write_text(document, encoding="utf-8")
-        self.driver.get("about:blank")
-        self.driver.get(path.as_uri() + fragment)
-
-    def run(self, script: str, *arguments: Any) -> Any:
-        return self.driver.execute_script(script, *arguments)
-
-    def find(self, selector: str) -> Any:
-        return self.driver.find_element("css selector", selector)
-
-    def text(self, selector: str) -> str:
-        return str(self.run("return document.querySelector(arguments[0]).textContent", selector))
-
-    def click(self, selector: str) -> None:
-        """A click as a script makes it, which works on SVG and on what is scrolled away, too."""
-        self.run(
-            "document.querySelector(arguments[0])"
-            ".dispatchEvent(new MouseEvent('click', {bubbles: true}))",
-            selector,
-        )
-
-    def press(self, *keys: str) -> None:
-        from selenium.webdriver import ActionChains
-
-        ActionChains(self.driver).send_keys(*keys).perform()
-
-    def set(self, selector: str, value: str) -> None:
-        """Type into an input, or move a slider."""
-        self.run(
-            "const it = document.querySelector(arguments[0]); it.value = arguments[1];"
-            "it.dispatchEvent(new Event('input', {bubbles: true}))",
-            selector,
-            value,
-        )
-
-    def wait(self, milliseconds: int) -> None:
-        """Longer than the page takes to do what it puts off."""
-        self.driver.execute_async_script("setTimeout(arguments[1], arguments[0])", milliseconds)
-
-    @property
-    def step(self) -> int:
-        return int(self.text("#counter").split(" / ")[0])
-
-    @property
-    def formula(self) -> str:
-        return self.text("#formula")
-
-    def complaints(self) -> list[str]:
-        """What the console says, and requests to anything but the file."""
-        said = [entry["message"] for entry in self.driver.get_log("browser")]
-        for entry in self.driver.get_log("performance"):
-            message = json.loads(entry["message"])["message"]
-            if message["method"] == "Network.requestWillBeSent":
-                url = message["params"]["request"]["url"]
-                if not url.startswith(("file:", "about:", "data:")):
-                    said.append(f"request to {url}")
-        return said
-
-
-MOTION = {"name": "prefers-reduced-motion", "value": "reduce"}
-LIGHT = {"name": "prefers-color-scheme", "value": "light"}
-
-
-@pytest.fixture(scope="module")
-def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    try:
-        from selenium import webdriver
-        from selenium.common.exceptions import WebDriverException
-    except ImportError:
-        give_up("selenium is not installed")
-    program = shutil.which("chromium") or shutil.which("google-chrome")
-    control = shutil.which("chromedriver")
-    if program is None or control is None:
-        give_up("there is no chromium with its chromedriver")
-    options = webdriver.ChromeOptions()
-    options.binary_location = program
-    # As root, in a container, Chromium's own sandbox cannot start.
-    for argument in ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"):
-        options.add_argument(argument)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    try:
-        driver = webdriver.Chrome(options, webdriver.ChromeService(control))
-    except WebDriverException as problem:
-        give_up(f"chromium does not start: {problem.msg}")
-    try:
-        yield Browser(driver, tmp_path_factory.mktemp("player"))
-    finally:
-        driver.quit()
-
-
-@pytest.fixture
-def browser(chromium: Browser) -> Iterator[Browser]:
-    """A browser in which nothing may be complained of at the end."""
-    chromium.complaints()
-    yield chromium
-    chromium.size(1920, 1080)
-    assert chromium.complaints() == []
 
 
 def neuron() -> Value:
@@ -420,7 +293,8 @@ for (let step = 1; step <= arguments[0]; step++) {
   const all = Array.from(microgrant.data.values.keys());
   const exact = (f) => all.map((i) => f(i, step)).map((x) => (x === null ? null : String(x)));
   const line = microgrant.sentence(step);
-  shown.push([texts, exact(microgrant.valueAt), exact(microgrant.gradientAt), line]);
+  const below = [...document.querySelectorAll('#chain .below')].map((x) => x.textContent.trim());
+  shown.push([texts, exact(microgrant.valueAt), exact(microgrant.gradientAt), line, below]);
 }
 return shown;
 """
@@ -439,9 +313,30 @@ def same(x: float | None, y: float | None, scale: float = 0.0) -> bool:
     return abs(x - y) <= TOLERANCE * scale * max(1.0, abs(x), abs(y))
 
 
+def numbers_of_chain(event: Event, mistake: str | None) -> list[str]:
+    """What stands below the formulas of the chain rule, as the record has it."""
+    if isinstance(event, Seed):
+        return ["1"]
+    if not isinstance(event, Contribution):
+        return []
+    local = number(event.local)
+    before = "" if mistake == "overwrite" else f"{number(event.before)} +"
+    exact = equals(event.before, event.upstream, event.local, event.after)
+    share = equals(event.contribution) if exact == "=" else exact
+    return [
+        number(event.after),
+        f"{exact} {before}".strip(),
+        number(event.upstream),
+        "·",
+        f"({local})" if local.startswith("−") else local,
+        f"{share} {before} {number(event.contribution)}".replace("  ", " "),
+    ]
+
+
 def check_every_step(browser: Browser, step: Record, scale: float = 0.0) -> None:
     """Every number of every step is Python's, in the picture, in memory and in words."""
-    for count, (texts, values, gradients, line) in enumerate(browser.run(SHOWN, len(step)), 1):
+    for count, shown_at in enumerate(browser.run(SHOWN, len(step)), 1):
+        texts, values, gradients, line, below = shown_at
         right_values, right_gradients = step.state(count)
         for shown, right in zip(map(read, values), right_values, strict=True):
             assert same(shown, right, scale), (count, shown, right)
@@ -450,6 +345,8 @@ def check_every_step(browser: Browser, step: Record, scale: float = 0.0) -> None
         if scale:
             continue  # the last of four digits may be another, if rarely
         assert line == line_of(step, count - 1)
+        told = numbers_of_chain(step.events[count - 1], step.mistake)
+        assert [x for x in below if not x.startswith("the seed")] == told
         for place, (data, gradient) in texts.items():
             value, reached = right_values[int(place)], right_gradients[int(place)]
             assert data == ("" if value is None else number(value))

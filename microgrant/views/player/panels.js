@@ -58,7 +58,6 @@ function showStatement(event) {
   const shown = data.statements.flatMap((statement, i) => (all || i === one ? [[statement, i === one]] : []));
   at("statement").replaceChildren(...shown.flatMap(([statement, current], i) =>
     [...(i ? [span("", "; ")] : []), ...stated(statement, current ? event : {})]));
-  at("statement").hidden = graph.computed.length < 2;
   const marked = at("statement").querySelector(".active, .source");
   at("statement").scrollLeft = marked ? marked.offsetLeft + marked.offsetWidth / 2 - at("statement").clientWidth / 2 : 0;
 }

@@ -43,14 +43,17 @@ function sheet() {
   const title = document.createElement("h2");
   title.append(span("title", data.title),
     span("", `step ${state.step} of ${lastStep()}, ${at("half").textContent}`));
-  const formula = document.createElement("p");
-  formula.className = "formula";
-  formula.append(...Array.from(at("formula").childNodes, (child) => child.cloneNode(true)));
+  const lines = ["statement", isBackward(eventAt(state.step)) ? "chain" : "formula"].map((id) => {
+    const line = document.createElement("p");
+    line.className = id;
+    line.append(...Array.from(at(id).childNodes, (child) => child.cloneNode(true)));
+    return line;
+  });
   const view = views[state.view];
   const drawing = document.createElementNS("http://www.w3.org/2000/svg", "svg");
   drawing.setAttribute("viewBox", `-20 -20 ${view.width + 40} ${view.height + 40}`);
   drawing.append(view.element.cloneNode(true));
-  element.append(title, formula, drawing);
+  element.append(title, ...lines, drawing);
   return element;
 }
 

@@ -1,0 +1,54 @@
+"""The browser of the tests in this folder."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from typing import NoReturn
+
+import pytest
+from browser import Browser
+
+
+def give_up(reason: str) -> NoReturn:
+    """Skip where a browser cannot be had; where the project is built, there has to be one."""
+    if os.environ.get("CI"):
+        pytest.fail(f"in CI the player has to be tested: {reason}")
+    pytest.skip(reason)
+
+
+@pytest.fixture(scope="module")
+def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    try:
+        from selenium import webdriver
+        from selenium.common.exceptions import WebDriverException
+    except ImportError:
+        give_up("selenium is not installed")
+    program = shutil.which("chromium") or shutil.which("google-chrome")
+    control = shutil.which("chromedriver")
+    if program is None or control is None:
+        give_up("there is no chromium with its chromedriver")
+    options = webdriver.ChromeOptions()
+    options.binary_location = program
+    # As root, in a container, Chromium's own sandbox cannot start.
+    for argument in ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"):
+        options.add_argument(argument)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+    try:
+        driver = webdriver.Chrome(options, webdriver.ChromeService(control))
+    except WebDriverException as problem:
+        give_up(f"chromium does not start: {problem.msg}")
+    try:
+        yield Browser(driver, tmp_path_factory.mktemp("player"))
+    finally:
+        driver.quit()
+
+
+@pytest.fixture
+def browser(chromium: Browser) -> Iterator[Browser]:
+    """A browser in which nothing may be complained of at the end."""
+    chromium.complaints()
+    yield chromium
+    chromium.size(1920, 1080)
+    assert chromium.complaints() == []
