@@ -26,7 +26,6 @@ from tests.graphs import random_program
 from tests.views.test_player import (
     NUMBERS,
     chosen,
-    chromium,  # noqa: F401  (a fixture, for where there is no Node)
     doubled,
     line_of,
     network,

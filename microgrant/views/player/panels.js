@@ -49,15 +49,15 @@ data.statements.forEach(([, parts], i) => {
   for (const part of parts) if (typeof part === "number" && !statementOf.has(part)) statementOf.set(part, i);
 });
 const MOST_STATED = 130;  // characters of statements; of more, one is shown
+const allStated = data.statements.flatMap(([, parts]) => parts.filter((part) => typeof part === "string"))
+  .join("").length <= MOST_STATED;
 
 /* What the graph computes, with the part marked that the step is about. */
 function showStatement(event) {
-  const texts = data.statements.map(([, parts]) => parts.filter((part) => typeof part === "string").join(""));
-  const all = texts.join("").length <= MOST_STATED;
   const one = statementOf.get(event.node ?? graph.root);
-  const shown = data.statements.flatMap((statement, i) => (all || i === one ? [[statement, i === one]] : []));
-  at("statement").replaceChildren(...shown.flatMap(([statement, current], i) =>
-    [...(i ? [span("", "; ")] : []), ...stated(statement, current ? event : {})]));
+  const shown = allStated ? data.statements.keys() : one === undefined ? [] : [one];
+  at("statement").replaceChildren(...Array.from(shown).flatMap((which, i) =>
+    [...(i ? [span("", "; ")] : []), ...stated(data.statements[which], which === one ? event : {})]));
   const marked = at("statement").querySelector(".active, .source");
   at("statement").scrollLeft = marked ? marked.offsetLeft + marked.offsetWidth / 2 - at("statement").clientWidth / 2 : 0;
 }
