@@ -9,10 +9,23 @@ With this package you can
 """
 
 from .drawing import draw
-from .events import MISTAKES, Contribution, Event, Forward, Given, Node, Record, Seed, record
+from .events import (
+    MISTAKES,
+    Contribution,
+    Equation,
+    Event,
+    Forward,
+    Given,
+    Node,
+    Record,
+    Seed,
+    Update,
+    record,
+)
 from .explanation import Explanation, explain
 from .graph import COLLAPSE_ABOVE
 from .style import THEMES
 
-__all__ = ["COLLAPSE_ABOVE", "MISTAKES", "THEMES", "Contribution", "Event", "Explanation"]
-__all__ += ["Forward", "Given", "Node", "Record", "Seed", "draw", "explain", "record"]
+__all__ = ["COLLAPSE_ABOVE", "MISTAKES", "THEMES", "Contribution", "Equation", "Event"]
+__all__ += ["Explanation", "Forward", "Given", "Node", "Record", "Seed", "Update", "draw"]
+__all__ += ["explain", "record"]

@@ -13,6 +13,7 @@ pass is replayed from zero.
 
 from __future__ import annotations
 
+import unicodedata
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -23,9 +24,13 @@ from ..engine.arguments import one_of, whole_number
 from ..engine.by_hand import local_derivatives
 from ..engine.value import Value
 from ..ops.numbers import equals, number
-from ..ops.table import DETACH
+from ..ops.table import DETACH, FLOATS
+from ..ops.words import TERMS, spell
+from ..optim import Optimizer
+from .formulas import numeral, worded
 from .graph import Graph, numbered
 from .style import clean
+from .updates import SYMBOLS, Rule, moved, rules_of, settings_of
 
 __all__ = ["MISTAKES", "Contribution", "Event", "Forward", "Given", "Node", "Record", "Seed"]
 __all__ += ["record", "record_of", "written"]
@@ -111,7 +116,32 @@ class Contribution:
     after: float
 
 
-Event: TypeAlias = Given | Forward | Seed | Contribution
+@dataclass(frozen=True)
+class Equation:
+    """A line of what an optimiser does: ``name ← formula = arithmetic = value``."""
+
+    name: str
+    formula: str
+    arithmetic: str
+    value: float
+    numbers: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Update:
+    """An optimiser takes the parameter `node` from `before` to `after`, since this is its gradient.
+
+    equations: how; of an optimiser of the user's own nothing is known but the result.
+    """
+
+    node: int
+    gradient: float
+    before: float
+    after: float
+    equations: tuple[Equation, ...]
+
+
+Event: TypeAlias = Given | Forward | Seed | Contribution | Update
 
 
 @dataclass(frozen=True, eq=False)
@@ -171,6 +201,8 @@ class Record(Sequence[Event]):
                 values[event.node] = self.nodes[event.node].value
             elif isinstance(event, Seed):
                 gradients[event.node] = event.value
+            elif isinstance(event, Update):
+                values[event.node] = event.after
             else:
                 gradients[event.operand] = event.after
         return values, gradients
@@ -181,14 +213,18 @@ class Record(Sequence[Event]):
         given = [[name, equals(x), number(x)] for name, x in self._given()]
         parts: dict[str, list[list[str]]] = {"given": given, "forward pass": []}
         parts["backward pass"] = []
+        updated: list[list[str]] = []
         for event in self.events[1:]:
             if isinstance(event, Forward):
                 parts["forward pass"].append(self._row(event))
+            elif isinstance(event, Update):
+                updated += self._updated(event)
             elif not self.about_constant(event):
                 parts["backward pass"].append(self._row(event))
         parts["gradients"] = [
             [f"∂{root}/∂{name}", equals(x), number(x)] for name, x in self.gradients.items()
         ]
+        parts["update"] = updated
         return "\n\n".join(f"{title}\n{_aligned(rows)}" for title, rows in parts.items() if rows)
 
     def about_constant(self, event: Event) -> bool:
@@ -227,6 +263,8 @@ class Record(Sequence[Event]):
             return [node.name, "=", node.formula, filled_in, arithmetic, result, number(node.value)]
         if isinstance(event, Seed):
             return [f"{node.name}.grad:", number(event.value), "(the seed)"]
+        if isinstance(event, Update):
+            return ["; ".join(" ".join(line) for line in self._updated(event))]
         operand, rule = self.nodes[event.operand].name, node.rules[event.place]
         names = [self.nodes[x].name for x in node.operands]
         use = numbered(names, node.operands)[event.place]
@@ -238,6 +276,15 @@ class Record(Sequence[Event]):
         total = [f"{before} {contribution}".lstrip(), "→", number(event.after)]
         share = equals(event.before, event.upstream, event.local, event.contribution)
         return [f"{operand}.grad:", before, *product, share, *total]
+
+    def _updated(self, event: Update) -> list[list[str]]:
+        """What an optimiser does to a parameter, each line as the cells of a table."""
+        rows = []
+        for line in event.equations:
+            first, second = equals(*line.numbers), equals(*line.numbers, line.value)
+            arithmetic = [line.formula, first, line.arithmetic, second, number(line.value)]
+            rows.append([line.name, "←", *arithmetic])
+        return rows or [[self.nodes[event.node].name, "←", number(event.after)]]
 
 
 def written(event: Event) -> tuple[int, ...]:
@@ -279,7 +326,9 @@ def record(
     return record_of(Graph(root, names, parameters=False), mistake)
 
 
-def record_of(graph: Graph, mistake: str | None = None) -> Record:
+def record_of(
+    graph: Graph, mistake: str | None = None, optimizer: Optimizer | None = None
+) -> Record:
     """`record`, for a graph that is ordered and named already."""
     if mistake is not None:
         one_of("mistake", mistake, MISTAKES)
@@ -297,7 +346,9 @@ def record_of(graph: Graph, mistake: str | None = None) -> Record:
     if mistake == "no_zero_grad":
         earlier = [0.0 if node.operation else x for node, x in zip(nodes, gradients, strict=True)]
     final = [x + y for x, y in zip(earlier, gradients, strict=True)]
-    events += _contributions(graph, earlier, final, mistake)
+    events += _contributions(graph, earlier, final, mistake)  # and brings `earlier` up to date
+    if optimizer is not None:
+        events += _updates(graph, optimizer, earlier)
     return Record(nodes, tuple(events), mistake)
 
 
@@ -362,6 +413,35 @@ def _contributions(
             yield Contribution(node, place, target, upstream, local, contribution, before, after)
 
 
+def _updates(graph: Graph, optimizer: Optimizer, gradients: Sequence[float]) -> Iterator[Update]:
+    """What an optimiser makes of the gradients, parameter by parameter."""
+    reached = {
+        value: gradient
+        for value, gradient in zip(graph.order, gradients, strict=True)
+        if value.operation is None
+    }
+    rules, settings = rules_of(optimizer) or [], settings_of(optimizer)
+    for value, after, memory in moved(optimizer, reached):
+        before, gradient = value.data, reached[value]
+        numbers = settings | memory | {"parameter": before, "gradient": gradient}
+        names = {key: SYMBOLS.get(key, "") for key in numbers} | SYMBOLS
+        name = graph.called[value]
+        names |= {"parameter": name, "gradient": f"∂{graph.called[graph.root]}/∂{name}"}
+        equations = tuple(_equation(rule, names, numbers) for rule in rules)
+        yield Update(graph.places[value], gradient, before, after, equations)
+
+
+def _equation(rule: Rule, names: dict[str, str], numbers: dict[str, float]) -> Equation:
+    """A rule, followed with names and with numbers; both are brought up to date."""
+    given = tuple(numbers[operand] for operand in rule.operands)
+    formula = rule.term(TERMS, *(worded(names[operand]) for operand in rule.operands))
+    arithmetic = rule.term(TERMS, *map(numeral, given))
+    numbers[rule.sets] = value = rule.term(FLOATS, *given)
+    if rule.sets == "gradient":
+        names["gradient"] = "g"  # it is not ∂L/∂w any more
+    return Equation(names[rule.sets], spell(formula), spell(arithmetic), value, given)
+
+
 def _naive_order(graph: Graph) -> Iterator[int]:
     """What "differentiate, then recurse into each operand" visits: a node once for every path."""
     stack = [len(graph.order) - 1]
@@ -374,6 +454,14 @@ def _naive_order(graph: Graph) -> Iterator[int]:
 def _aligned(rows: list[list[str]]) -> str:
     """Columns as wide as their widest cell; a cell with a control character cannot break a line."""
     rows = [[clean(cell) for cell in row] for row in rows]
-    widths = [max(map(len, column)) for column in zip_longest(*rows, fillvalue="")]
-    lines = [" ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
+    widths = [max(map(_width, column)) for column in zip_longest(*rows, fillvalue="")]
+    lines = [
+        " ".join(cell + " " * (width - _width(cell)) for cell, width in zip(row, widths)).rstrip()  # noqa: B905
+        for row in rows
+    ]
     return "\n".join(f"  {line}" for line in lines)
+
+
+def _width(text: str) -> int:
+    """How wide a text is: a hat stands above its letter."""
+    return len(text) - sum(map(bool, map(unicodedata.combining, text)))

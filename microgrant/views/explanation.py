@@ -9,6 +9,7 @@ With this module you can
 - put its pictures on slides:          explain(loss).pictures("folder")
 - walk through it in a terminal:       explain(loss).play()
 - see what a classic mistake does:     explain(loss, mistake="overwrite")
+- go on to the update of parameters:   explain(loss, optimizer=SGD(parameters, 0.1))
 
 In a notebook, an explanation shows itself as the page.
 """
@@ -26,6 +27,7 @@ from typing import Any, SupportsIndex
 from ..engine.arguments import listed, one_of, unboxed, whole_number
 from ..engine.value import Value
 from ..files import write_file
+from ..optim import Optimizer
 from .events import Contribution, Event, Node, Record, record_of  # noqa: F401, for types
 from .graph import Graph
 from .latex import align
@@ -37,7 +39,11 @@ PAGES = (".html", ".htm")
 
 
 def explain(
-    root: Value, names: Mapping[str, object] | None = None, *, mistake: str | None = None
+    root: Value,
+    names: Mapping[str, object] | None = None,
+    *,
+    mistake: str | None = None,
+    optimizer: Optimizer | None = None,
 ) -> Explanation:
     """The record of the step that computed `root`, with the backward pass from it.
 
@@ -45,10 +51,12 @@ def explain(
     mistake: what the backward pass does wrong, to show what becomes of the gradients: "overwrite"
         (= in place of +=), "no_topological_order" (naive recursion) or "no_zero_grad" (gradients
         of an earlier step left in place).
+    optimizer: what comes after the backward pass, the update of its parameters.
 
     No `.grad` is read or written: the backward pass is replayed from zero, over the local
-    derivatives which the graph recorded. A ValueError says so if the data of the graph was changed
-    since, as by a step of training: then its numbers do not follow from one another any more.
+    derivatives which the graph recorded; and no parameter is changed. A ValueError says so if the
+    data of the graph was changed since, as by a step of training: then its numbers do not follow
+    from one another any more.
 
     >>> a, b = Value(2.0, label="a"), Value(-3.0, label="b")
     >>> step = explain(a * b + a)
@@ -58,6 +66,10 @@ def explain(
     {'a': -2.0, 'b': 2.0}
     >>> explain(a * b + a, mistake="overwrite").gradients["a"]
     -3.0
+    >>> from microgrant.optim import SGD
+    >>> step = explain(a * b, optimizer=SGD([a], 0.1))
+    >>> print(step.line(len(step)))
+    a ← a − η × ∂v1/∂a = 2 − 0.1 × −3 = 2.3
     """
     root = unboxed(root)
     if not isinstance(root, Value):
@@ -65,8 +77,13 @@ def explain(
     # Not all of `names`: an explanation in a notebook would keep the one before it alive.
     graph = Graph(root, names, flat=True)
     graph.check_unchanged()
-    step = record_of(graph, mistake)
-    return Explanation(step.nodes, step.events, step.mistake, graph=graph)
+    if not isinstance(optimizer, Optimizer | None):
+        raise TypeError(
+            "optimizer is an optimizer, such as SGD(parameters, 0.1), but got "
+            f"{type(optimizer).__name__}"
+        )
+    step = record_of(graph, mistake, optimizer)
+    return Explanation(step.nodes, step.events, step.mistake, graph=graph, optimizer=optimizer)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -74,6 +91,7 @@ class Explanation(Record):
     """A `Record` and the views of it. Iterating over it gives the events, in order."""
 
     graph: Graph = field(kw_only=True)
+    optimizer: Optimizer | None = field(kw_only=True, default=None)
 
     @property
     def root(self) -> Value:
@@ -87,8 +105,8 @@ class Explanation(Record):
     def to_dict(self) -> dict[str, Any]:
         """The whole record in dictionaries, lists, numbers and texts, for other tools.
 
-        The keys are the attributes of `microgrant.views.Node`, `Given`, `Forward`, `Seed` and
-        `Contribution`; an event's "kind" is "given", "forward", "seed" or "contribution".
+        The keys are the attributes of `microgrant.views.Node`, `Given`, `Forward`, `Seed`,
+        `Contribution` and `Update`; an event's "kind" is the name of its class in small letters.
 
         >>> explain(Value(2.0, label="x").exp()).to_dict()["events"][-1]["contribution"]
         7.38905609893065
@@ -120,7 +138,7 @@ class Explanation(Record):
           \frac{\partial L}{\partial b} &= \frac{\partial L}{\partial L} \cdot a = 1 \cdot ...
         \end{align*}
         """
-        return align(self.graph, self)
+        return align(self.graph, self, self.optimizer)
 
     def save(self, path: str | os.PathLike[str], *, title: str = "") -> Path:
         """Write the page to walk through: one file, which needs no network and no server.

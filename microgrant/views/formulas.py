@@ -5,6 +5,7 @@ With this module you can
 - write a node with names:         spell(term_of(value, names_of(called)))
 - write it with its numbers:       spell(term_of(value, numbers_of(graph)))
 - write its local derivatives:     derivative_in_words(value.operation, "out", ["a", "b"])
+- make a term of a name or number:  worded("∂L/∂w"), numeral(-2.0)
 
 What a `where` compared, and the branch that it did not take, need not be in the graph: a formula
 writes it out, as far as that can be read.
@@ -12,23 +13,17 @@ writes it out, as far as that can be read.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Container, Mapping, Sequence
 from typing import TypeAlias
 
 from ..engine.conditions import Choice, Condition
 from ..engine.value import Value
-from ..ops.table import Operation
-from ..ops.words import CHOICE, TERMS, Operand, Term, derivative
+from ..ops.table import CALL, POWER, PRODUCT, Operation
+from ..ops.words import CHOICE, TERMS, Operand, Term, derivative, spelled
 
-__all__ = [
-    "MOST_WRITTEN_OUT",
-    "OperandOf",
-    "derivative_in_words",
-    "names_of",
-    "numbers_of",
-    "rule_of",
-]
-__all__ += ["term_of"]
+__all__ = ["MOST_WRITTEN_OUT", "OperandOf", "derivative_in_words", "names_of", "numbers_of"]
+__all__ += ["numeral", "rule_of", "term_of", "worded"]
 
 MOST_WRITTEN_OUT = 12  # operations, in what a `where` compares or does not take
 
@@ -67,6 +62,19 @@ def names_of(called: Mapping[Value, str]) -> OperandOf:
 def numbers_of(graph: Container[Value]) -> OperandOf:
     """For `term_of`: the data of what is in the graph."""
     return lambda value: value._data if value in graph else None
+
+
+def worded(text: str) -> Term:
+    """A name as a term. It may be a number or a derivative, and binds as such: −2 and ∂L/∂w as a
+    product, 1e−4 as a power."""
+    scientific = re.fullmatch(r"[\d.]+e.*", text)
+    return Term(text, (), PRODUCT if text[:1] in "−∂" else POWER if scientific else CALL)
+
+
+def numeral(value: float, target: str = "text") -> Term:
+    """A number as a term that is not reckoned up with others."""
+    text, binding = spelled(value, target)
+    return Term(text, (), binding)
 
 
 class _Writer:

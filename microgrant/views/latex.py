@@ -12,12 +12,14 @@ from collections.abc import Iterator, Sequence
 
 from ..engine.conditions import Choice
 from ..ops.numbers import equals
-from ..ops.table import OPERATIONS, Operation
-from ..ops.words import Operand, Term, derivative_terms, spell
-from .events import Contribution, Event, Given, Record, Seed
-from .formulas import names_of, rule_of, term_of
+from ..ops.table import CALL, OPERATIONS, PRODUCT, Operation
+from ..ops.words import TERMS, Operand, Term, derivative_terms, spell
+from ..optim import Optimizer
+from .events import Contribution, Event, Given, Record, Seed, Update
+from .formulas import names_of, numeral, rule_of, term_of
 from .graph import Graph
 from .style import clean
+from .updates import SYMBOLS, rules_of
 
 __all__ = ["align", "factor", "latex_name", "local_derivatives"]
 
@@ -30,9 +32,11 @@ LATEX_TEXT = {character: "\\" + character for character in "_%&#${}"} | {
     "~": r"\textasciitilde{}",
 }
 """How LaTeX writes the characters that it would otherwise obey."""
+LATEX_SYMBOLS = {"η": r"\eta", "β": r"\beta", "λ": r"\lambda", "ε": r"\varepsilon"}
+LATEX_SYMBOLS |= {"β₁": r"\beta_1", "β₂": r"\beta_2", "m̂": r"\hat m", "ŝ": r"\hat s"}
 
 
-def align(graph: Graph, step: Record) -> str:
+def align(graph: Graph, step: Record, optimizer: Optimizer | None = None) -> str:
     r"""The step as an ``align*`` environment of LaTeX's amsmath.
 
     >>> from microgrant import Value
@@ -46,7 +50,7 @@ def align(graph: Graph, step: Record) -> str:
       \frac{\partial v_{1}}{\partial x} &= \frac{\partial v_{1}}{\partial v_{1}} ...
     \end{align*}
     """
-    slide = _Slide(graph, step)
+    slide = _Slide(graph, step, optimizer)
     lines = [*slide.given(), *filter(None, map(slide.line, step.events[1:]))]
     body = " \\\\\n  ".join(lines)
     return f"\\begin{{align*}}\n  {body}\n\\end{{align*}}"
@@ -55,7 +59,8 @@ def align(graph: Graph, step: Record) -> str:
 class _Slide:
     """Writes one event after the other."""
 
-    def __init__(self, graph: Graph, step: Record) -> None:
+    def __init__(self, graph: Graph, step: Record, optimizer: Optimizer | None) -> None:
+        self.rules = (rules_of(optimizer) if optimizer else None) or []
         self.graph, self.step = graph, step
         self.named = {value: latex_name(name) for value, name in graph.called.items()}
         self.names = [self.named[value] for value in graph.order]
@@ -79,6 +84,8 @@ class _Slide:
         if isinstance(event, Given):
             return ""
         node = self.step.nodes[event.node]
+        if isinstance(event, Update):
+            return self._update(event)
         if isinstance(event, Seed):
             return f"{self.gradients[event.node]} &= 1"
         if isinstance(event, Contribution):
@@ -101,6 +108,21 @@ class _Slide:
         equation = _equal(product, numbers, event.contribution, numbers=factors)
         return f"{self.gradients[event.operand]} &{sign} {equation}{total}"
 
+    def _update(self, event: Update) -> str:
+        name = self.names[event.node]
+        names = SYMBOLS | {"parameter": name, "gradient": self.gradients[event.node]}
+        names = {key: LATEX_SYMBOLS.get(symbol, symbol) for key, symbol in names.items()}
+        lines = []
+        for rule, told in zip(self.rules, event.equations, strict=True):
+            formula = rule.term(TERMS, *(_named(names[x]) for x in rule.operands))
+            arithmetic = rule.term(TERMS, *(numeral(x, "latex") for x in told.numbers))
+            if rule.sets == "gradient":
+                names["gradient"] = "g"
+            equal = _equal(formula, arithmetic, told.value, told.numbers)
+            lines.append(rf"{names[rule.sets]} &\leftarrow {equal}")
+        lines = lines or [rf"{name} &\leftarrow {spell(event.after, 'latex')}"]
+        return " \\\\\n  ".join(lines)
+
     def _local_derivatives(self, place: int) -> list[Operand]:
         operation = self.graph.order[place].operation
         if operation is None:
@@ -122,6 +144,10 @@ def local_derivatives(operation: Operation, out: str, operands: Sequence[str]) -
 def factor(term: Operand) -> str:
     r"""A term as it stands behind a dot: ``\left(1 - x\right)``."""
     return spell(Term(MUL, (Term(""), term)), "latex").partition(r"\cdot ")[2]
+
+
+def _named(name: str) -> Term:
+    return Term(name, (), PRODUCT if name.startswith(r"\frac") else CALL)
 
 
 def _fraction(of: str, by: str) -> str:

@@ -20,9 +20,8 @@ from itertools import chain
 from typing import TypeAlias
 
 from ..engine.value import Value
-from ..ops.table import CALL, POWER, PRODUCT
 from ..ops.words import Term, spelled
-from .formulas import names_of, term_of
+from .formulas import names_of, term_of, worded
 from .graph import Graph
 from .style import clean
 
@@ -69,7 +68,7 @@ def statements(graph: Graph, names: Sequence[str]) -> list[tuple[int, Parts]]:
     found: list[tuple[int, Parts]] = []
     written: list[_Part] = []
     for place, value in enumerate(graph.order):
-        part = name = _name(place, names[place])
+        part = name = _Part([place, names[place], CLOSE], worded(names[place]).binding)
         if value.operation is not None:
             part = _formula(graph, place, [written[x] for x in graph.operands[place]])
             alone = uses[place] > 1 or hasattr(value, "_scope") or value is graph.root
@@ -102,14 +101,6 @@ def title_of(graph: Graph) -> str:
         told = told[-1:]  # who reads it knows the names
     text = "; ".join(told)
     return text if len(text) <= MOST_IN_A_TITLE else name
-
-
-def _name(place: int, name: str) -> _Part:
-    """A minus sign or a power of ten binds as what it is."""
-    binding = (
-        PRODUCT if name.startswith("−") else POWER if re.fullmatch(r"[\d.]+e.*", name) else CALL
-    )
-    return _Part([place, name, CLOSE], binding)
 
 
 def _formula(graph: Graph, place: int, operands: Sequence[_Part]) -> _Part:

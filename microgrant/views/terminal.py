@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext, suppress
 
 from ..ops.numbers import number
-from .events import Forward, Given, Record, Seed, written
+from .events import Forward, Given, Record, Seed, Update, written
 from .style import clean
 
 __all__ = ["play", "screen"]
@@ -65,9 +65,8 @@ def screen(step: Record, at: int, columns: int, rows: int) -> list[str]:
     reached yet, and a dot a value that is not computed yet.
     """
     event = step[at - 1]
-    direction = "forward" if isinstance(event, Forward) else "backward"
-    if isinstance(event, Given):
-        direction = "given"
+    phases = {Given: "given", Forward: "forward", Update: "update"}
+    direction = phases.get(type(event), "backward")
     title = f"step {at} of {len(step)} · {direction}"
     active = written(event)
     values, gradients = step.state(at)
