@@ -46,7 +46,7 @@ ROOMS = {
     " derivatives functions jacobians checking pickling",
     "nn": "arguments module activations neurons images noise sequences",
     "compiler": "program source llvm tables machine targets step",
-    "views": "formulas naming order graph style events rendering drawing latex "
+    "views": "formulas naming order graph style statements updates events rendering drawing latex "
     "player.views player.layout player.svg player.spelling player.document player "
     "terminal explanation",
     "training": "examples history evaluation runners fitting",
