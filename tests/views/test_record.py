@@ -8,6 +8,7 @@ import re
 import struct
 import unicodedata
 from collections import Counter
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -16,7 +17,8 @@ from graphs import MICROGRANT, random_program, run
 from microgrant import Value, define, explain, topological_order, where
 from microgrant.engine import NO_GRADIENT
 from microgrant.nn import MLP, Module, Neuron
-from microgrant.views import MISTAKES, Contribution, Forward, Given, Record, Seed, record
+from microgrant.optim import SGD, Adam, AdamW, Optimizer, RMSprop
+from microgrant.views import MISTAKES, Contribution, Forward, Given, Record, Seed, Update, record
 from microgrant.views.graph import Graph
 from microgrant.views.naming import LARGEST_SEARCHED
 from microgrant.views.player import page
@@ -564,3 +566,73 @@ def test_the_same_label_many_times_is_quick_to_tell_apart() -> None:
     assert "x" in names
     assert "x′20000" in names
     assert len(set(names)) == len(names)
+
+
+# --- The third phase ------------------------------------------------------------------------------
+
+OPTIMIZERS: list[Callable[[list[Value]], Optimizer]] = [
+    lambda p: SGD(p, 0.1),
+    lambda p: SGD(p, 0.1, weight_decay=0.01),
+    lambda p: SGD(p, 0.1, momentum=0.9),
+    lambda p: SGD(p, 0.1, momentum=0.9, nesterov=True, weight_decay=0.01),
+    lambda p: Adam(p, 0.1),
+    lambda p: Adam(p, 0.1, betas=(0.8, 0.99), weight_decay=0.1),
+    lambda p: AdamW(p, 0.1),
+    lambda p: RMSprop(p, 0.1),
+]
+
+
+@pytest.mark.parametrize("make", OPTIMIZERS)
+def test_an_update_is_what_the_optimizer_does(make: Callable[[list[Value]], Optimizer]) -> None:
+    """To the bit, step after step; and what is told by its equations is the same but for rounding."""
+    w, x, b = Value(-3.0, "w"), Value(2.0, "x"), Value(0.5, "b")
+    optimizer = make([w, b])
+    for _ in range(5):
+        loss = (w * x + b).tanh() ** 2
+        before = [w.data, b.data], optimizer.state()
+        step = explain(loss, optimizer=optimizer)
+        assert ([w.data, b.data], optimizer.state()) == before  # it only looks
+        updates = [event for event in step if isinstance(event, Update)]
+        assert [step.nodes[update.node].name for update in updates] == ["w", "b"]
+        loss.backward()
+        assert [update.gradient for update in updates] == [w.grad, b.grad]
+        optimizer.step()
+        optimizer.zero_grad()
+        assert [update.after for update in updates] == [w.data, b.data]
+        for update in updates:
+            told = update.equations[-1].value if update.equations else update.after
+            assert told == pytest.approx(update.after, rel=1e-12)
+            assert step.state(len(step))[0][update.node] == update.after
+            assert step.line(len(step) - 1).startswith("w ← ") or len(update.equations) > 1
+
+
+def test_an_update_is_told_in_numbers() -> None:
+    w, x = Value(-3.0, "w"), Value(2.0, "x")
+    loss = w * x
+    loss.label = "L"
+    step = explain(loss, optimizer=SGD([w], 0.1, momentum=0.9))
+    assert step.line(len(step)) == (
+        "v ← β × v + ∂L/∂w = 0.9 × 0 + 2 = 2; w ← w − η × v = −3 − 0.1 × 2 = −3.2"
+    )
+    assert str(step).endswith(
+        "update\n  v ← β × v + ∂L/∂w = 0.9 × 0 + 2  = 2\n  w ← w − η × v     = −3 − 0.1 × 2 = −3.2"
+    )
+    assert r"w &\leftarrow w - \eta \cdot v = -3 - 0.1 \cdot 2 = -3.2" in step.latex()
+    last = step.to_dict()["events"][-1]
+    assert last["kind"] == "update"
+    assert (last["before"], last["after"]) == (-3.0, -3.2)
+
+
+def test_a_mistake_reaches_the_update() -> None:
+    a = Value(2.0, "a")
+    step = explain(a * 3 + a, optimizer=SGD([a], 0.1), mistake="overwrite")
+    assert isinstance(step[-1], Update)
+    assert step[-1].gradient == step.gradients["a"] != 4.0
+
+
+def test_only_what_is_in_the_graph_is_updated() -> None:
+    w, other = Value(1.0, "w"), Value(1.0, "other")
+    step = explain(w * 2, optimizer=SGD([w, other], 0.1))
+    assert sum(isinstance(event, Update) for event in step) == 1
+    with pytest.raises(TypeError, match="optimizer is an optimizer, such as SGD"):
+        explain(w * 2, optimizer=0.1)  # type: ignore[arg-type]
