@@ -220,4 +220,4 @@ class Explanation(Record):
         from .player.document import page_of
 
         self.graph.check_unchanged()
-        return page_of(self.graph, self, title)
+        return page_of(self.graph, self, title, self.optimizer)

@@ -584,7 +584,7 @@ OPTIMIZERS: list[Callable[[list[Value]], Optimizer]] = [
 
 @pytest.mark.parametrize("make", OPTIMIZERS)
 def test_an_update_is_what_the_optimizer_does(make: Callable[[list[Value]], Optimizer]) -> None:
-    """To the bit, step after step; and what is told by its equations is the same but for rounding."""
+    """To the bit, step after step; and what its equations tell is the same but for rounding."""
     w, x, b = Value(-3.0, "w"), Value(2.0, "x"), Value(0.5, "b")
     optimizer = make([w, b])
     for _ in range(5):

@@ -26,12 +26,15 @@ from importlib.resources import files
 from typing import Any
 
 from ...engine.value import Value
-from ..events import MISTAKES, Contribution, Forward, Given, Record, record_of
+from ...optim import Optimizer
+from ..events import MISTAKES, Contribution, Forward, Given, Record, Update, record_of
 from ..graph import Graph
 from ..latex import latex_name
 from ..statements import statements, title_of
 from ..style import THEMES, clean, speakable
+from ..updates import rules_of
 from .layout import Layout, lay_out
+from .optimizers import javascript as updating, spell_optimizers
 from .spelling import Spelling, javascript, spell_operations
 from .svg import LOOK, MARKERS, escaped, moment, picture, standalone, touched
 from .views import MOST_OUTPUTS, Plan
@@ -41,8 +44,9 @@ __all__ = ["LARGEST", "PLAYER", "TooLargeError", "page", "page_of", "pictures_of
 LARGEST = 20_000  # values; a page of more would open slowly, and nobody would walk through it
 
 PLAYER = (
-    *("numbers.js", "recompute.js", "sentences.js"),  # know no page, and run without one
-    *("steps.js", "picture.js", "values.js", "panels.js", "quiz.js", "link.js"),
+    # These know no page, and run without one.
+    *("numbers.js", "recompute.js", "training.js", "sentences.js"),
+    *("steps.js", "learn.js", "picture.js", "values.js", "panels.js", "quiz.js", "link.js"),
     *("files.js", "paper.js", "keys.js", "main.js"),
 )
 """The files of the script, in the order in which they are joined. (Beside them, special.js is for
@@ -82,7 +86,7 @@ def page(
     return page_of(graph, record_of(graph, mistake), title)
 
 
-def page_of(graph: Graph, step: Record, title: str = "") -> str:
+def page_of(graph: Graph, step: Record, title: str = "", optimizer: Optimizer | None = None) -> str:
     """`page`, for a graph whose record is there already."""
     _check_size(graph)
     plan, spelling = Plan(graph, step), spell_operations(graph)
@@ -91,7 +95,8 @@ def page_of(graph: Graph, step: Record, title: str = "") -> str:
     end = moment(step, len(step), over=True)
     pictures = [picture(plan, layout, end) for layout in layouts]
     styles = {"look": LOOK, "style": _palette() + _file("player.css")}
-    operations = javascript(spelling.functions)
+    optimizers = spell_optimizers(optimizer, plan.short[-1])
+    operations = javascript(spelling.functions) + updating(optimizers)
     if "erf" in operations:
         operations += _file("special.js")
     scripts = {"operations": operations, "player": _player()}
@@ -106,7 +111,12 @@ def page_of(graph: Graph, step: Record, title: str = "") -> str:
         "count": f"{len(step):,}",
         "mistake": f"With a mistake: {escaped(MISTAKES[step.mistake])}." if step.mistake else "",
         "rows": "".join(_rows(step)),
-        "data": _json({"title": title} | _data(plan, layouts, spelling)),
+        "data": _json(
+            {"title": title}
+            | _data(plan, layouts, spelling)
+            | {"optimizers": [each.words for each in optimizers]}
+            | {"learning": _learning(plan, optimizer)}
+        ),
         **styles,
         **scripts,
     }
@@ -225,6 +235,19 @@ def _data(plan: Plan, layouts: Sequence[Layout], spelling: Spelling) -> dict[str
     }
 
 
+def _learning(plan: Plan, optimizer: Optimizer | None) -> dict[str, Any]:
+    """What the page can train: the optimizer's parameters, or those of modules, or else what has a
+    name; and whether it does so from the beginning."""
+    places, nodes = plan.graph.places, plan.step.nodes
+    named = [place for place, node in enumerate(nodes) if not (node.operation or node.constant)]
+    if optimizer is None:
+        return {"on": False, "parameters": sorted(plan.weights) or named}
+    known = [(i, places[x]) for i, x in enumerate(optimizer.parameters) if x in places]
+    memory = {name: [x[i] for i, _ in known] for name, x in optimizer._memory.items()}
+    on = rules_of(optimizer) is not None
+    return {"on": on, "parameters": [place for _, place in known], "memory": memory if on else None}
+
+
 def _partials(step: Record) -> list[list[float]]:
     """The local derivatives of each node, as they were met."""
     partials = [[0.0] * len(node.operands) for node in step.nodes]
@@ -248,6 +271,8 @@ def _rows(step: Record) -> Iterator[str]:
         half, line = "backward", step.line(count)
         if isinstance(event, (Given, Forward)):
             half = "forward"
+        elif isinstance(event, Update):
+            half = "update"
         # The row of a constant is there, since steps are counted, but it is quiet; and 1.1.grad is
         # not taken for a name.
         elif isinstance(event, Contribution) and step.about_constant(event):

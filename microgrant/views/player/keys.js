@@ -14,6 +14,7 @@ const keys = {
   h: takeHint,
   v: () => togglePanel("values"),
   m: () => togglePanel("mistakes"),
+  u: () => togglePanel("learn"),
   f: fullScreen,
   "+": () => zoom(1.25),
   "=": () => zoom(1.25),
@@ -215,6 +216,19 @@ const buttons = {
   follow: () => { setFollow(!state.follow); followStep(); show(); },
   "show-values": () => togglePanel("values"),
   "show-mistakes": () => togglePanel("mistakes"),
+  "show-learn": () => togglePanel("learn"),
+  "update-half": byHand(() => go(lastStep() - learning.training.parameters.length + 1, { reveal: false })),
+  "learn-back": byHand(() => goToIteration(learning.training.iteration - 1)),
+  "learn-1": byHand(() => learn(1)),
+  "learn-10": byHand(() => learn(10)),
+  "learn-100": byHand(() => learn(100)),
+  "learn-run": byHand(() => runFor(learning.running === null)),
+  "learn-reset": byHand(() => goToIteration(0)),
+  "curve-scale": () => {
+    learning.logarithmic = !learning.logarithmic;
+    at("curve-scale").setAttribute("aria-pressed", String(learning.logarithmic));
+    showLearning();
+  },
   "zoom-in": () => zoom(1.25),
   "zoom-out": () => zoom(0.8),
   "zoom-fit": fit,
@@ -243,6 +257,13 @@ addEventListener("mouseup", () => {
 at("scrubber").addEventListener("input", byHand(() => go(Number(at("scrubber").value))));
 at("scrubber").addEventListener("pointerup", () => at("scrubber").blur());
 at("values-filter").addEventListener("input", fillValues);
+at("learn-optimizer").addEventListener("change", () => { startLearning(Number(at("learn-optimizer").value)); compute(); });
+at("learn-mistake").addEventListener("change", () => setMistake(at("learn-mistake").value || null));
+at("learn-rate").addEventListener("input", () => {
+  at("learn-rate").setAttribute("aria-invalid", String(!setRateOfLearning(typed(at("learn-rate").value))));
+});
+at("learn-slider").addEventListener("input", () => setRateOfLearning(rateAt(Number(at("learn-slider").value))));
+at("curve").addEventListener("click", goAlongCurve);
 at("nudge-slider").addEventListener("input", showNudge);
 /* Not by forms: in the frame of a notebook they are not sent. */
 at("answer").addEventListener("input", () => play(false));

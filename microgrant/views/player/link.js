@@ -1,7 +1,7 @@
-/* A link to what is seen: #step=12&a=-3&mistake=overwrite&predict&view=2&rate=0.5. It stands in the
+/* A link to what is seen: #step=12&a=-3&mistake=overwrite&predict&view=2&rate=0.5&learn=SGD:0.1:20. It stands in the
    address, so that a page that is loaded again shows the same. What is as the page begins is left out. */
 
-const WORDS = ["step", "mistake", "predict", "view", "follow", "rate"];
+const WORDS = ["step", "mistake", "predict", "view", "follow", "rate", "learn"];
 
 /* What each leaf is called in a link: its name, and its number behind it where that has another meaning. */
 const linked = new Map();
@@ -20,6 +20,8 @@ function fragment() {
   if (state.view > 0) parts.set("view", state.view);
   if (!state.follow) parts.set("follow", "no");
   if (state.rate !== 1) parts.set("rate", state.rate);
+  const { training, optimizer, settings } = learning;
+  if (training) parts.set("learn", [optimizers[optimizer].name, settings.learning_rate, training.iteration].join(":"));
   return `#${parts}`.replace(/=(?=&|$)/g, "");
 }
 
@@ -36,6 +38,7 @@ function restore() {
   state.mistake = mistake === "none" ? null : Object.hasOwn(data.mistakes, mistake) ? mistake : data.mistake;
   setRate(rate >= RATES[0] && rate <= RATES.at(-1) ? rate : 1);
   setPredict(parts.has("predict"));
+  restoreLearning(parts.get("learn"));
   compute();
   setFollow(parts.get("follow") !== "no");
   openView(views[view] ? view : 0, false);
@@ -45,6 +48,17 @@ function restore() {
     show();
   }
   return true;
+}
+
+const MOST_REPEATED = 100000;
+
+/* SGD:0.1:20 is the optimizer, its learning rate, and how many iterations it has done. */
+function restoreLearning(text) {
+  const [name, rate, iterations] = (text ?? "").split(":");
+  const which = optimizers.findIndex((each) => each.name === name);
+  if (which < 0 || liveProblem) { if (!data.learning.on) learning.training = null; else restartLearning(); return; }
+  startLearning(which, Number(rate) >= 0 ? { learning_rate: Number(rate) } : {});
+  repeat(Math.min(Number(iterations) || 0, MOST_REPEATED));
 }
 
 /* Not more often than browsers let us. A frame in a notebook may have no address of its own. */

@@ -2,8 +2,11 @@
 
 try { document.documentElement.dataset.theme = localStorage.getItem("microgrant-theme") || ""; } catch { /* a frame has none */ }
 if (!document.documentElement.dataset.theme) delete document.documentElement.dataset.theme;
+makeLearning();
+if (data.learning.on) startLearning();
 runStep();
 makeMistakes();
+at("show-learn").hidden = liveProblem !== "" || data.learning.parameters.length === 0 || optimizers.length === 0;
 at("follow").hidden = at("next-box").hidden = data.boxes.length === 0;
 if (leaves.length <= 12) at("values-filter").hidden = true;
 document.documentElement.classList.add("scripted");
@@ -20,7 +23,7 @@ window.microgrant = {
   run: (changes, mistake) => run(graph, changes, mistake),
   nudge: (leaf, h) => nudge(graph, state.changes, state.right, leaf, h),
   gradientAt: (node, step) => gradientAt(graph, state.run, node, step),
-  svgText,
+  learning, learn, goToIteration, svgText,
   latex: (step) => latex(graph, state.run, step),
   sentence: (step) => plain(sentence(graph, state.run, step)),
 };

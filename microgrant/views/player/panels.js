@@ -11,6 +11,7 @@ function showFormula(event, step) {
   const backward = isBackward(event);
   const kept = state.revealed ? null : field;
   at("formula").replaceChildren(...spansOf(parts, kept && backward ? span("", "") : kept));
+  at("formula").classList.toggle("many", event.kind === "update");
   at("formula").classList.toggle("spoken", backward);  // its columns say the same to the eye
   at("chain").replaceChildren(...(backward ? columnsOf(chainRule(graph, state.run, step, shortOf), kept) : []));
   if (typing) field.focus({ preventScroll: true });
@@ -107,7 +108,9 @@ function asideFor(event) {
   if (state.mistake) return `With a mistake: ${data.mistakes[state.mistake]}.`;
   if (event.kind === "given") {
     const steps = (count) => `${count} step${count === 1 ? "" : "s"}`;
-    return `${steps(forwardSteps - 1)} forward, then ${lastStep() - forwardSteps} backward. → or Space goes on.`;
+    const updates = state.run.updated.size;
+    const backward = lastStep() - forwardSteps - updates;
+    return `${steps(forwardSteps - 1)} forward, then ${backward} backward${updates ? `, ${updates} to learn` : ""}. → or Space goes on.`;
   }
   if (state.predict) return "";
   if (constants.has(event.operand)) return "A constant has a gradient too, but nobody asks for it.";
@@ -123,9 +126,13 @@ function showControls() {
   scrubber.setAttribute("aria-valuetext", `step ${state.step} of ${last}`);
   at("counter").textContent = `${state.step} / ${last}`;
   at("forward-half").style.flex = String(Math.max(forwardSteps - 1, 1));
-  at("backward-half").style.flex = String(Math.max(last - forwardSteps, 1));
-  at("first").disabled = at("previous").disabled = state.step === 1;
-  at("last").disabled = at("next").disabled = state.step === last && state.revealed;
+  const updates = learning.training?.parameters.length ?? 0;
+  at("backward-half").style.flex = String(Math.max(last - forwardSteps - updates, 1));
+  at("update-half").style.flex = String(Math.max(updates, 1));
+  at("first").disabled = state.step === 1;
+  at("previous").disabled = state.step === 1 && !learning.training?.iteration;
+  at("last").disabled = state.step === last && state.revealed;
+  at("next").disabled = at("last").disabled && !learning.training;
 }
 
 let note = null;
@@ -137,14 +144,16 @@ function say(text) {
 
 const NARROW = 850;  // up to here a panel lies upon the picture, as the style sheet has it
 
-/* Values or mistakes: one panel is open, or none (null). */
+/* Values, learning or mistakes: one panel is open, or none (null). */
 function togglePanel(which) {
-  for (const name of ["values", "mistakes"]) {
+  for (const name of ["values", "learn", "mistakes"]) {
     const open = name === which && at(`${name}-panel`).hidden;
     at(`${name}-panel`).hidden = !open;
     at(`show-${name}`).setAttribute("aria-expanded", String(open));
   }
   if (!at("values-panel").hidden) fillValues();
+  if (!at("learn-panel").hidden && !learning.training) { startLearning(); compute(); }
+  showLearning();
   showMistakes();
   aim();
 }
@@ -156,6 +165,9 @@ const isComplete = (node) => state.step >= (state.run.history[node].at(-1) ?? la
 
 function setMistake(mistake) {
   state.mistake = mistake;
+  const iterations = learning.training?.iteration ?? 0;
+  restartLearning();
+  repeat(iterations);  // as far as it had come
   const size = lastStep();
   compute();
   if (size !== lastStep()) say(`This now takes ${lastStep()} steps.`);
@@ -163,16 +175,17 @@ function setMistake(mistake) {
   show();
 }
 
+const MISTAKES = {
+  overwrite: "= in place of +=",
+  no_topological_order: "no topological order",
+  no_zero_grad: "forget to zero the gradients",
+};
+
 function makeMistakes() {
-  const titles = {
-    overwrite: "= in place of +=",
-    no_topological_order: "no topological order",
-    no_zero_grad: "forget to zero the gradients",
-  };
   for (const [mistake, words] of Object.entries(data.mistakes)) {
     const button = document.createElement("button");
     button.dataset.mistake = mistake;
-    button.textContent = titles[mistake] || mistake;
+    button.textContent = MISTAKES[mistake] ?? mistake;
     button.title = words;
     button.addEventListener("click", () => setMistake(state.mistake === mistake ? null : mistake));
     at("mistakes").append(button);
@@ -224,7 +237,7 @@ function writeTable() {
   rewriting = null;
   pristine = asWritten();
   const rows = state.run.events.map((event, i) => {
-    const half = isBackward(event) ? "backward" : "forward";
+    const half = isBackward(event) ? "backward" : event.kind === "update" ? "update" : "forward";
     const row = document.createElement("tr");
     row.className = constants.has(event.operand) ? `${half} constant` : half;
     const link = document.createElement("a");

@@ -124,6 +124,7 @@ function show() {
   showFormula(event, step);
   showControls();
   showValues();
+  showLearning();
   showMistakes();
   showTableRow();
   aim();

@@ -98,8 +98,10 @@ const isBackward = (event) => event.kind === "seed" || event.kind === "backward"
 
 /* The events of the step in order: leaves are given, all else is computed, the seed is set, and then
    each use of a value passes a contribution on. A mistake changes what the backward pass does; null if that would
-   never come to an end. */
-function run(graph, changes, mistake) {
+   never come to an end.
+
+   training: where a training stands, if the step is one of it; then the update of its parameters comes last. */
+function run(graph, changes, mistake, training = null) {
   const { size, root, operands } = graph;
   const { values, partials } = forward(graph, changes);
   const events = [{ kind: "given" }];
@@ -110,7 +112,8 @@ function run(graph, changes, mistake) {
   const final = differentiate(graph, partials);
   let earlier = null;
   if (mistake === "no_zero_grad") {
-    earlier = final.map((x, i) => (graph.isLeaf(i) ? x : 0));
+    // Those of the iteration before; at the first one, of an equal step.
+    earlier = (training?.earlier ?? final).map((x, i) => (graph.isLeaf(i) ? x : 0));
     earlier.forEach((x, i) => { gradients[i] = x; final[i] += x; });
   }
   // Told in another order than it is added up in, a sum may be rounded otherwise in the last digit.
@@ -145,7 +148,13 @@ function run(graph, changes, mistake) {
   } else {
     for (let node = root; node >= 0; node--) visit(node);
   }
-  return { values, partials, events, history, visited, gradients, earlier, mistake };
+  const updated = new Map();  // for each parameter, when it is changed
+  training?.parameters.forEach((node, i) => {
+    const { after, lines } = updateOf(training, i, gradients[node]);
+    events.push({ kind: "update", node, gradient: gradients[node], before: values[node], after, lines });
+    updated.set(node, events.length);
+  });
+  return { values, partials, events, history, visited, gradients, earlier, mistake, training, updated };
 }
 
 /* The gradient of a node after a step; null if it is not reached yet. */
@@ -159,6 +168,13 @@ function gradientAt(graph, { history, events, earlier }, node, step) {
   }
   if (low > 0) return events[when[low - 1] - 1].after;
   return earlier && graph.isLeaf(node) ? earlier[node] : null;
+}
+
+/* The value of a node after a step; null if it is not computed yet. */
+function valueAtStep(graph, { values, events, updated }, node, step) {
+  const when = updated.get(node);
+  if (when <= step) return events[when - 1].after;
+  return graph.when[node] <= step ? values[node] : null;
 }
 
 /* When the values inside of each box are computed, and when their gradients are reached. */

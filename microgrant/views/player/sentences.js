@@ -56,8 +56,9 @@ const superscript = (count) => String(count).replace(/\d/g, (digit) => "⁰¹²�
    table.
 
    name: `nameOf`, or `shortOf`. */
-function sentence(graph, { values, events, mistake }, step, name = nameOf) {
+function sentence(graph, { values, events, mistake, training }, step, name = nameOf) {
   const event = events[step - 1];
+  if (event.kind === "update") return updateLines(graph, training, event.node, event.lines);
   if (event.kind === "given") {
     const leaves = givenLeaves(graph, values);
     return [["rule", "given: "], ...leaves.flatMap((parts, i) => [["", i ? ", " : ""], ...parts])];
@@ -131,20 +132,27 @@ const inLatex = (x) => number(x).replaceAll("−", "-").replace(/e(.*)/, " \\cdo
   .replace("inf", "\\infty").replace("nan", "\\text{nan}");
 
 /* Equations, five in a line: more run off a slide. */
-function gathered(equations) {
+function gathered(equations, most = 5) {
   const lines = [];
-  for (let i = 0; i < equations.length; i += 5) lines.push(equations.slice(i, i + 5).join(" \\qquad "));
+  for (let i = 0; i < equations.length; i += most) lines.push(equations.slice(i, i + most).join(" \\qquad "));
   return lines.length > 1 ? `\\begin{gathered}\n${lines.join(" \\\\\n")}\n\\end{gathered}` : lines.join("");
 }
 
 /* What happens at a step, as an equation for LaTeX. */
-function latex(graph, { values, events, history, mistake }, step) {
+function latex(graph, { values, events, history, mistake, training }, step) {
   const event = events[step - 1];
   const unchanged = (node) => !graph.constants.has(node) || Object.is(values[node], graph.values[node]);
   const called = (node) => (unchanged(node) ? graph.latex[node] : inLatex(values[node]));
   const sign = (...numbers) => (equals(...numbers) === "=" ? "=" : "\\approx");
   if (event.kind === "given") {
     return gathered(graph.named.map((leaf) => `${called(leaf)} ${sign(values[leaf])} ${inLatex(values[leaf])}`));
+  }
+  if (event.kind === "update") {
+    const lines = event.lines.map(({ value }, i) => {
+      const [sets, formula] = training.recipe.rules[i].latex.map((each) => filled(each, [called(event.node)]));
+      return `${sets} \\leftarrow ${formula} ${sign(value)} ${inLatex(value)}`;
+    });
+    return gathered(lines, 1);
   }
   const gradient = (node) => `\\frac{\\partial ${called(graph.root)}}{\\partial ${called(node)}}`;
   const out = called(event.node);

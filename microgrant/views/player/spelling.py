@@ -34,7 +34,7 @@ from ..graph import Graph
 from ..latex import factor, latex_name, local_derivatives
 from ..style import clean
 
-__all__ = ["Spelling", "javascript", "spell_operations"]
+__all__ = ["NUMBERS", "Spelling", "javascript", "spell_operations", "templates"]
 
 OUT = "\uf8ff"  # stands for the result in a template
 MOST_DECIDING = 8  # values in the condition of a `where` that its page makes anew
@@ -118,15 +118,15 @@ def _operation(operation: Operation) -> tuple[dict[str, Any], str | None]:
     function = _function(operation)
     words = {
         "symbol": clean(operation.symbol),
-        "formula": [text for [text] in _templates(formula, operation.arity, NAMES)],
-        "numbers": [text for [text] in _templates(formula, operation.arity, NUMBERS)],
-        "rules": _templates(rules, operation.arity, NAMES),
+        "formula": [text for [text] in templates(formula, operation.arity, NAMES)],
+        "numbers": [text for [text] in templates(formula, operation.arity, NUMBERS)],
+        "rules": templates(rules, operation.arity, NAMES),
         "latex": {
-            "formula": [x for [x] in _templates(formula_in_latex, operation.arity, NAMES_IN_LATEX)],
+            "formula": [x for [x] in templates(formula_in_latex, operation.arity, NAMES_IN_LATEX)],
             "numbers": [
-                x for [x] in _templates(formula_in_latex, operation.arity, NUMBERS_IN_LATEX)
+                x for [x] in templates(formula_in_latex, operation.arity, NUMBERS_IN_LATEX)
             ],
-            "rules": _templates(rules_in_latex, operation.arity, NAMES_IN_LATEX),
+            "rules": templates(rules_in_latex, operation.arity, NAMES_IN_LATEX),
         },
         "own": is_own(operation),
         "stops": operation is DETACH,
@@ -135,7 +135,7 @@ def _operation(operation: Operation) -> tuple[dict[str, Any], str | None]:
     return words, function
 
 
-def _templates(
+def templates(
     write: Callable[[list[Term]], list[str]], arity: int, forms: Sequence[tuple[str, int]]
 ) -> list[list[str]]:
     """What is written with holes: once, if their forms make no difference; or else once for each

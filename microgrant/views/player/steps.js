@@ -31,8 +31,10 @@ const state = {
 
 /* Run the step; false if the mistake would not let it come to an end. */
 function runStep() {
-  state.right = run(graph, state.changes, null);
-  const wrong = state.mistake ? run(graph, state.changes, state.mistake) : state.right;
+  const { training } = learning;
+  const given = training ? withParameters(state.changes, training) : state.changes;
+  state.right = run(graph, given, null, training);
+  const wrong = state.mistake ? run(graph, given, state.mistake, training) : state.right;
   if (wrong === null) state.mistake = null;
   state.run = wrong || state.right;
   state.spans = findSpans(graph, state.run);
@@ -53,11 +55,13 @@ function compute() {
 
 function change(leaf, value) {
   if (liveProblem) { say(liveProblem); return; }
+  startFromHere();
   state.changes.set(leaf, value);
+  restartLearning();
   compute();
 }
 
-const valueAt = (node, step) => (graph.when[node] <= step ? state.run.values[node] : null);
+const valueAt = (node, step) => valueAtStep(graph, state.run, node, step);
 const lastStep = () => state.run.events.length;
 const eventAt = (step) => state.run.events[step - 1];
 
@@ -89,6 +93,7 @@ function followStep() {
 function next() {
   if (!state.revealed) { reveal(); return; }
   if (state.step < lastStep()) go(state.step + 1, { reveal: false });
+  else if (learning.training) learn(1);
 }
 
 /* The steps at which a box is done: of the innermost boxes of which there are not too many. */
@@ -102,7 +107,7 @@ function doneSteps() {
 }
 
 function doneAt(level) {
-  const where = (event) => event && `${isBackward(event)} ${data.paths[event.node]?.[level - 1] ?? `value ${event.node}`}`;
+  const where = (event) => event && (event.kind === "update" ? "update" : `${isBackward(event)} ${data.paths[event.node]?.[level - 1] ?? `value ${event.node}`}`);
   const { events } = state.run;
   return events.flatMap((event, i) => (where(event) === where(events[i + 1]) ? [] : [i + 1]));
 }
@@ -112,7 +117,10 @@ const MOST_BOX_STEPS = 16;
 const nextBox = () => go(doneSteps().find((step) => step > state.step) ?? lastStep(), { whole: true });
 const previousBox = () => go(doneSteps().findLast((step) => step < state.step) ?? 1, { whole: true });
 
-function previous() { if (state.step > 1) go(state.step - 1); }
+function previous() {
+  if (state.step > 1) go(state.step - 1);
+  else if (learning.training?.iteration) { goToIteration(learning.training.iteration - 1); go(lastStep()); }
+}
 
 /* To the step at which a value is there; a leaf is shown, since all are given in one step. */
 function goForward(node) {

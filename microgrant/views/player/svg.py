@@ -18,7 +18,7 @@ from importlib.resources import files
 from itertools import pairwise
 
 from ...ops.numbers import number
-from ..events import Contribution, Event, Forward, Given, Record, Seed
+from ..events import Contribution, Event, Forward, Given, Record, Seed, Update
 from ..graph import Box, Link, Thing, counted
 from ..style import THEMES, clean
 from .layout import Area, Layout
@@ -99,7 +99,7 @@ def touched(event: Event | None) -> tuple[int, ...]:
     """The node that an event writes to, and then the one that a gradient comes from."""
     if isinstance(event, Contribution):
         return event.operand, event.node
-    return (event.node,) if isinstance(event, (Forward, Seed)) else ()
+    return (event.node,) if isinstance(event, (Forward, Seed, Update)) else ()
 
 
 def _close(x: float, y: float) -> bool:

@@ -1,0 +1,219 @@
+/* Learning: the third phase of a step, the next iteration, many of them, and the curve of the loss. */
+
+const MOST_KEPT = 1000;  // iterations of which it is kept where the training stood; others are computed again
+const optimizers = data.optimizers.map((recipe, i) => ({ ...recipe, functions: window.optimizers[i] }));
+
+const learning = {
+  training: null,   // where the training stands, or null if nothing is learned
+  optimizer: 0,     // which of the optimizers
+  settings: null,
+  kept: new Map(),  // by iteration, where the training stood
+  every: 1,         // of so many iterations one is kept
+  losses: [],       // before each iteration
+  right: null,      // { training, losses } without the mistake, if there is one
+  logarithmic: false,
+  running: null,
+};
+
+/* Begin, with the values as they are. */
+function startLearning(optimizer = learning.optimizer, settings = null) {
+  const recipe = optimizers[optimizer];
+  learning.optimizer = optimizer;
+  learning.settings = { ...recipe.settings, ...settings };
+  restartLearning(true);
+}
+
+/* Once more from the beginning: from the values that were given. */
+function restartLearning(on = learning.training !== null) {
+  if (!on) return;
+  runFor(false);
+  const values = graph.values.map((x, node) => state.changes.get(node) ?? x);
+  const recipe = optimizers[learning.optimizer];
+  const memory = data.learning.memory && learning.optimizer === 0 ? data.learning.memory : {};
+  learning.training = beginning(graph, recipe, learning.settings, data.learning.parameters, values, memory);
+  Object.assign(learning, { kept: new Map([[0, learning.training]]), every: 1, losses: [] });
+  learning.right = state.mistake === null ? null : { training: learning.training, losses: [] };
+}
+
+/* What has been learned is given from now on: who changes a value goes on from here. */
+function startFromHere() {
+  if (!learning.training?.iteration) return;
+  state.changes = withParameters(state.changes, learning.training);
+}
+
+function stopLearning() {
+  runFor(false);
+  learning.training = null;
+  compute();
+}
+
+/* So many iterations; then the first step of the next one is shown. */
+function learn(count) {
+  if (!learning.training) startLearning();
+  repeat(count);
+  compute();
+  go(1);
+}
+
+/* One iteration, without showing it; false if there is none. */
+function advance() {
+  const { training, right } = learning;
+  const done = iterate(graph, state.changes, state.mistake, training);
+  if (done === null) return false;
+  learning.losses[training.iteration] = done.loss;
+  if (right) {
+    const other = iterate(graph, state.changes, null, right.training);
+    right.losses[right.training.iteration] = other.loss;
+    right.training = other.next;
+  }
+  learning.training = done.next;
+  keep();
+  return true;
+}
+
+/* Where the training stands now; if too many are kept, of two one is forgotten. */
+function keep() {
+  const { training, kept } = learning;
+  if (training.iteration % learning.every === 0) kept.set(training.iteration, training);
+  if (kept.size <= MOST_KEPT) return;
+  learning.every *= 2;
+  for (const iteration of kept.keys()) if (iteration % learning.every) kept.delete(iteration);
+}
+
+/* So many iterations from the beginning, without showing each. */
+function repeat(iterations) {
+  for (let i = 0; i < iterations && advance(); i++);
+}
+
+/* Back or on to an iteration, exactly as it was: what was not kept is computed again. */
+function goToIteration(iteration) {
+  runFor(false);
+  const known = Math.max(...Array.from(learning.kept.keys()).filter((each) => each <= iteration));
+  learning.training = learning.kept.get(known);
+  while (learning.training.iteration < iteration) {
+    learning.training = iterate(graph, state.changes, state.mistake, learning.training).next;
+  }
+  compute();
+  go(1);
+}
+
+/* On and on, as often as the screen is drawn, or no longer. */
+function runFor(on) {
+  cancelAnimationFrame(learning.running);
+  learning.running = null;
+  at("learn-run").setAttribute("aria-pressed", String(on));
+  if (!on) return;
+  const frame = () => {
+    learn(1);
+    if (Number.isFinite(learning.losses.at(-1))) learning.running = requestAnimationFrame(frame);
+    else runFor(false);
+  };
+  learning.running = requestAnimationFrame(frame);
+}
+
+// --- The panel -------------------------------------------------------------------------------------
+
+const SLOWEST = -5;  // the powers of ten of the learning rates on the slider
+const rateAt = (power) => Number((10 ** power).toPrecision(2));
+
+function makeLearning() {
+  at("learn-optimizer").append(...optimizers.map(({ name }, i) => {
+    const option = document.createElement("option");
+    option.textContent = name;
+    option.value = i;
+    return option;
+  }));
+  at("learn-mistake").append(...Object.keys(data.mistakes).map((mistake) => {
+    const option = document.createElement("option");
+    option.textContent = MISTAKES[mistake] ?? mistake;
+    option.value = mistake;
+    return option;
+  }));
+}
+
+function setRateOfLearning(rate) {
+  if (rate === null || !(rate >= 0) || !Number.isFinite(rate)) return false;
+  if (!learning.training) startLearning();
+  learning.settings = { ...learning.settings, learning_rate: rate };
+  learning.training = { ...learning.training, settings: learning.settings };
+  learning.kept.set(learning.training.iteration, learning.training);
+  if (learning.right) learning.right.training = { ...learning.right.training, settings: learning.settings };
+  forgetLater();
+  compute();
+  return true;
+}
+
+/* With another rate, what came later would be another thing. */
+function forgetLater() {
+  const { iteration } = learning.training;
+  learning.losses.length = Math.min(learning.losses.length, iteration);
+  for (const each of learning.kept.keys()) if (each > iteration) learning.kept.delete(each);
+}
+
+function showLearning() {
+  const { training, settings } = learning;
+  const loss = state.right.values[root];
+  at("iteration").textContent = training ? `iteration ${training.iteration}` : "";
+  at("update-half").hidden = !training;
+  if (at("learn-panel").hidden) return;
+  const now = settings ?? optimizers[learning.optimizer].settings;
+  at("learn-optimizer").value = learning.optimizer;
+  if (document.activeElement !== at("learn-rate")) at("learn-rate").value = full(now.learning_rate);
+  at("learn-mistake").value = state.mistake ?? "";
+  at("learn-slider").value = Math.log10(now.learning_rate || 10 ** SLOWEST);
+  at("learn-state").textContent = `iteration ${training?.iteration ?? 0}, ${nameOf(graph, root, state.run.values)} = ${number(loss)}`;
+  at("learn-back").disabled = at("learn-reset").disabled = !training?.iteration;
+  const gradients = data.learning.parameters.map((node) => state.run.gradients[node]);
+  at("learn-note").textContent = training ? diagnosis([...learning.losses.slice(0, training.iteration), loss], gradients) : "";
+  showCurve(loss);
+}
+
+const WIDE = 360;
+const HIGH = 170;
+
+/* The loss, iteration by iteration; without the mistake as well, if there is one. */
+function showCurve(loss) {
+  const iteration = learning.training?.iteration ?? 0;
+  const losses = learning.losses.slice();
+  if (losses.length <= iteration) losses[iteration] = loss;
+  const other = learning.right?.losses ?? [];
+  const height = learning.logarithmic ? (x) => Math.log10(Math.max(x, 1e-300)) : (x) => x;
+  const drawn = [...losses, ...other].filter((x) => Number.isFinite(x) && (!learning.logarithmic || x > 0)).map(height);
+  const [low, high] = [Math.min(...drawn, learning.logarithmic ? Infinity : 0), Math.max(...drawn)];
+  const last = Math.max(losses.length, other.length, 2) - 1;
+  const x = (i) => i / last * WIDE;
+  const y = (value) => HIGH - Math.min(Math.max((height(value) - low) / (high - low || 1), 0), 1) * HIGH;
+  const line = (numbers) => thinned(numbers).filter(([, value]) => Number.isFinite(value))
+    .map(([i, value], k) => `${k ? "L" : "M"}${x(i).toFixed(1)} ${y(value).toFixed(1)}`).join("");
+  at("curve-right").setAttribute("d", line(learning.right ? other : losses));
+  at("curve-wrong").setAttribute("d", learning.right ? line(losses) : "");
+  at("curve-now").setAttribute("cx", x(iteration));
+  at("curve-now").setAttribute("cy", Number.isFinite(loss) ? y(loss) : 0);
+  const shown = (value) => number(learning.logarithmic ? 10 ** value : value);
+  at("curve-high").textContent = drawn.length ? shown(high) : "";
+  at("curve-low").textContent = drawn.length ? shown(low) : "";
+  at("curve-last").textContent = String(last);
+  at("curve-legend").hidden = !learning.right;
+}
+
+/* No more points than can be told apart: of each stretch the least and the greatest. */
+function thinned(numbers) {
+  const size = Math.ceil(numbers.length / WIDE);
+  const points = numbers.map((value, i) => [i, value]);
+  if (size === 1) return points;
+  const found = [];
+  for (let i = 0; i < points.length; i += size) {
+    const stretch = points.slice(i, i + size);
+    const by = (choose) => stretch.reduce((a, b) => (choose(a[1], b[1]) === a[1] ? a : b));
+    found.push(...[by(Math.min), by(Math.max)].sort((a, b) => a[0] - b[0]));
+  }
+  return found;
+}
+
+/* To the iteration below the mouse. */
+function goAlongCurve(event) {
+  const { left, width } = at("curve").getBoundingClientRect();
+  const last = Math.max(learning.losses.length, 1) - 1;
+  const iteration = Math.round((event.clientX - left) / width * Math.max(last, 1));
+  if (learning.training) goToIteration(Math.min(Math.max(iteration, 0), last));
+}

@@ -1,0 +1,92 @@
+/* Training: what an optimiser makes of gradients, and one iteration after the other. Pure functions of
+   the graph and of where the training stands: nothing here knows the page. */
+
+/* Where a training begins: the parameters as they are, nothing remembered of them yet.
+
+   recipe: one of `data.optimizers`, with the functions of its rules. */
+function beginning(graph, recipe, settings, parameters, values, memory = {}) {
+  const zeros = () => new Float64Array(parameters.length);
+  return {
+    recipe, settings, parameters,
+    iteration: 0,
+    values: Float64Array.from(parameters, (node) => values[node]),
+    memory: Object.fromEntries(recipe.memory.map((name) => [name, Float64Array.from(memory[name] ?? zeros())])),
+    earlier: null,  // gradients that were not zeroed, from iteration to iteration
+  };
+}
+
+/* What the optimiser does to parameter number i: its new value, what is remembered, and each rule with its numbers. */
+function updateOf({ recipe, settings, values, memory }, i, gradient) {
+  const known = { ...settings, parameter: values[i], gradient };
+  for (const name of recipe.memory) known[name] = memory[name][i];
+  const lines = recipe.rules.map(({ sets, operands }, k) => {
+    const given = operands.map((operand) => known[operand]);
+    known[sets] = recipe.functions[k](...given);
+    return { given, value: known[sets] };
+  });
+  return { after: known.parameter, known, lines };
+}
+
+/* The next iteration, after all parameters have followed their gradients. */
+function followed(training, gradients, earlier = null) {
+  const next = {
+    ...training,
+    iteration: training.iteration + 1,
+    values: new Float64Array(training.values),
+    memory: Object.fromEntries(Object.entries(training.memory).map(([name, x]) => [name, new Float64Array(x)])),
+    earlier,
+  };
+  training.parameters.forEach((_, i) => {
+    const { after, known } = updateOf(training, i, gradients[i]);
+    next.values[i] = after;
+    for (const name of training.recipe.memory) next.memory[name][i] = known[name];
+  });
+  return next;
+}
+
+/* One iteration on the graph: the loss before it, and where the training stands after it. */
+function iterate(graph, changes, mistake, training) {
+  const given = withParameters(changes, training);
+  if (mistake !== null) {
+    const done = run(graph, given, mistake, training);
+    if (done === null) return null;
+    const { values, gradients } = done;
+    return { loss: values[graph.root], gradients, next: followed(training, training.parameters.map((x) => gradients[x]), gradients) };
+  }
+  const { values, partials } = forward(graph, given);
+  const gradients = differentiate(graph, partials);
+  return { loss: values[graph.root], gradients, next: followed(training, training.parameters.map((x) => gradients[x])) };
+}
+
+/* The leaves that were changed, and the parameters as the training has them. */
+function withParameters(changes, { parameters, values }) {
+  return new Map([...changes, ...parameters.map((node, i) => [node, values[i]])]);
+}
+
+/* How an update is written: for each rule, as `sentence` writes a step. */
+function updateLines(graph, training, node, lines) {
+  const name = graph.names[node];
+  return lines.flatMap(({ given, value }, i) => {
+    const { name: sets, formula, numbers } = training.recipe.rules[i];
+    const written = given.map(number);
+    return [
+      ...(i ? [["", "; "]] : []),
+      ["name", filled(sets, [name])], ["", " ← "], ["", filled(formula, [name])], ["", ` ${equals(...given)} `],
+      ["value", filled(fitting(numbers, written, 3), written)], ["", ` ${equals(...given, value)} `],
+      [i === lines.length - 1 ? "result value" : "value", number(value)],
+    ];
+  });
+}
+
+/* What a curve of losses says; the empty text if there is nothing to be said. */
+function diagnosis(losses, gradients) {
+  const [first, last] = [losses[0], losses.at(-1)];
+  if (losses.length < 2) return "";
+  if (!Number.isFinite(last)) return "The loss is no number any more: the learning rate is much too large.";
+  if (last > 10 * Math.abs(first) + 1) return "The loss grows: the learning rate is too large.";
+  if (gradients.every((x) => x === 0)) {
+    return last <= Math.min(...losses) && last === 0 ? "There is nothing left to learn: the loss is 0."
+      : "All gradients are 0: nothing moves. (A minimum, a saddle, or a dead ReLU?)";
+  }
+  return "";
+}
