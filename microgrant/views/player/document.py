@@ -26,6 +26,7 @@ from importlib.resources import files
 from typing import Any
 
 from ...engine.value import Value
+from ...ops.words import lacking_in_javascript
 from ..events import MISTAKES, Contribution, Forward, Given, Record, record_of
 from ..graph import Graph
 from ..latex import latex_name
@@ -45,8 +46,7 @@ PLAYER = (
     *("steps.js", "picture.js", "values.js", "panels.js", "quiz.js", "link.js"),
     *("files.js", "paper.js", "keys.js", "main.js"),
 )
-"""The files of the script, in the order in which they are joined. (Beside them, special.js is for
-operations that JavaScript lacks.)"""
+"""The files of the script, in the order in which they are joined."""
 
 
 class TooLargeError(ValueError):
@@ -92,8 +92,7 @@ def page_of(graph: Graph, step: Record, title: str = "") -> str:
     pictures = [picture(plan, layout, end) for layout in layouts]
     styles = {"look": LOOK, "style": _palette() + _file("player.css")}
     operations = javascript(spelling.functions)
-    if "erf" in operations:
-        operations += _file("special.js")
+    operations += lacking_in_javascript(operations)
     scripts = {"operations": operations, "player": _player()}
     parts = {
         "policy": _policy(styles, scripts),
