@@ -66,7 +66,7 @@ def returned(
 ) -> Callable[[str], Any]:
     """What the body of a function in JavaScript returns, as far as JSON can write it.
 
-    It runs under Node, or else in Chromium, if the test's module has that fixture.
+    It runs under Node, or else in Chromium, which the fixture of that name starts.
     """
     node = shutil.which("node")
     if node is None and (shutil.which("chromium") or shutil.which("google-chrome")) is None:
