@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import gc
+import importlib.util
+import json
 import os
+import shutil
+import subprocess
 from collections.abc import Callable
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import pytest
 from hypothesis import settings
@@ -41,3 +45,46 @@ def lacking() -> Callable[[str], NoReturn]:
         pytest.skip(what)
 
     return lacking
+
+
+@pytest.fixture
+def runs_here(lacking: Callable[[str], NoReturn]) -> Callable[[str], None]:
+    """Skip the test of a compile target that this machine cannot run; in CI, fail."""
+
+    def runs_here(target: str) -> None:
+        if target == "native" and not importlib.util.find_spec("llvmlite"):
+            lacking("llvmlite is not installed")
+        if target == "javascript" and not shutil.which("node"):
+            lacking("Node is not installed")
+
+    return runs_here
+
+
+@pytest.fixture
+def returned(
+    request: pytest.FixtureRequest, lacking: Callable[[str], NoReturn]
+) -> Callable[[str], Any]:
+    """What the body of a function in JavaScript returns, as far as JSON can write it.
+
+    It runs under Node, or else in Chromium, which the fixture of that name starts.
+    """
+    node = shutil.which("node")
+    if node is None and (shutil.which("chromium") or shutil.which("google-chrome")) is None:
+        lacking("neither Node nor Chromium is installed")
+    browser = None if node else request.getfixturevalue("chromium")
+
+    def returned(body: str) -> Any:
+        result = f"JSON.stringify((() => {{{body}\n}})())"
+        if browser is not None:
+            return json.loads(browser.run(f"return {result}"))
+        finished = subprocess.run(
+            [str(node)],
+            input=f"process.stdout.write({result})",
+            capture_output=True,
+            encoding="utf-8",
+            check=False,
+        )
+        assert finished.returncode == 0, finished.stderr[-1000:]
+        return json.loads(finished.stdout)
+
+    return returned

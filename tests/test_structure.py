@@ -47,8 +47,8 @@ ROOMS = {
     "nn": "arguments module activations neurons images noise sequences",
     "compiler": "program source llvm tables machine targets step",
     "views": "formulas naming order graph style statements updates events rendering drawing latex "
-    "player.views player.layout player.svg player.spelling player.document player "
-    "terminal explanation",
+    "player.views player.layout player.svg player.spelling player.optimizers player.document "
+    "player terminal explanation",
     "training": "examples history evaluation runners fitting",
     "saving": "plain blueprint comparison models",
     "export": "kinds onnx_graph onnx_program onnx_layers onnx_file pytorch",

@@ -1,4 +1,4 @@
-"""What runs a program: machine code made by LLVM, or Python.
+"""What runs a program: machine code made by LLVM, Python, or the JavaScript of Node.
 
 With this module you can
 
@@ -13,6 +13,7 @@ not hold it up, as the code runs outside of Python's global lock.
 from __future__ import annotations
 
 import ctypes
+import json
 import os
 import threading
 from array import array
@@ -20,15 +21,16 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from ..ops.table import Operation
 from . import llvm
 from .program import Job
-from .source import PRIMITIVES, PythonSource
+from .source import JavaScriptSource, PythonSource, Source
 from .tables import Buffer, address, as_lists, empty
 
 if TYPE_CHECKING:
     from concurrent.futures import ThreadPoolExecutor
 
-__all__ = ["INSTALL", "Machine", "NativeMachine", "PythonMachine"]
+__all__ = ["INSTALL", "JavaScriptMachine", "Machine", "NativeMachine", "PythonMachine"]
 
 # Many rows are cut into segments, each of which is summed up by itself. How they are cut depends on
 # the work alone, and so the results do not depend on the number of cores.
@@ -46,14 +48,14 @@ class Machine:
 
     target: its name.
     primitives: the operations that it computes by itself; others are made of those.
+    source: what writes its programs for people to read.
     word: what an operation of the table is to have, so that the target knows it.
-    runs_own: whether it knows the operations of a user's own, which are functions of Python.
     """
 
     target: ClassVar[str]
     primitives: ClassVar[frozenset[str]]
+    source: ClassVar[type[Source]] = PythonSource
     word: ClassVar[str] = ""
-    runs_own: ClassVar[bool] = False
 
     def __init__(self, job: Job) -> None:
         self.outputs, self.per_row = len(job.outputs), job.per_row
@@ -61,6 +63,11 @@ class Machine:
     @classmethod
     def prepare(cls) -> None:
         """Import what it needs; an ImportError says how to install what is missing."""
+
+    @classmethod
+    def refusal(cls, operation: Operation) -> str:
+        """Why it cannot run an operation of a user's own; nothing if it can."""
+        return "is written in Python"
 
     def run(self, parameters: Buffer, rows: Buffer, number_of_rows: int) -> Buffer:
         """The outputs; with `per_row` those of each row, one row after the other."""
@@ -71,12 +78,16 @@ class PythonMachine(Machine):
     """Runs the text that `microgrant.compiler.source` writes."""
 
     target = "python"
-    primitives = PRIMITIVES
-    runs_own = True
+    primitives = PythonSource.primitives
 
     def __init__(self, job: Job) -> None:
         super().__init__(job)
         self.function = PythonSource(job).function()
+
+    @classmethod
+    def refusal(cls, operation: Operation) -> str:
+        """None."""
+        return ""
 
     def run(self, parameters: Buffer, rows: Buffer, number_of_rows: int) -> Buffer:
         """The outputs, by Python."""
@@ -84,6 +95,50 @@ class PythonMachine(Machine):
         numbers = [x for row in results for x in row] if self.per_row else results
         out = empty(len(numbers))
         out[:] = array("d", numbers)
+        return out
+
+
+class JavaScriptMachine(Machine):
+    """Has Node run the text that a page will run: to see what comes out of it, not to be fast."""
+
+    target = "javascript"
+    primitives = JavaScriptSource.primitives
+    source = JavaScriptSource
+    word = "javascript= in the spelling in its row of the table"
+
+    def __init__(self, job: Job) -> None:
+        super().__init__(job)
+        self.text = JavaScriptSource(job).text
+
+    @classmethod
+    def refusal(cls, operation: Operation) -> str:
+        """None, where `define` was given a spelling."""
+        known = "javascript" in operation.spelling
+        return "" if known else 'is written in Python, without "javascript" in its spelling'
+
+    def run(self, parameters: Buffer, rows: Buffer, number_of_rows: int) -> Buffer:
+        """The outputs, by a Node of their own."""
+        import shutil
+        import subprocess  # here, as not everybody has use for them
+
+        node = shutil.which("node")
+        if node is None:
+            raise FileNotFoundError(
+                "Node, which runs JavaScript here, is not installed: get it from "
+                'https://nodejs.org, or compile for "python". A page needs only `source`'
+            )
+        # json writes nan, inf and -0.0 as JavaScript does.
+        given = ", ".join(map(json.dumps, (parameters.tolist(), as_lists(rows, number_of_rows))))
+        finished = subprocess.run(
+            [node],
+            input=f"{self.text}process.stdout.write("
+            f"Buffer.from(new Float64Array(run({given}).flat()).buffer));".encode(),
+            stdout=subprocess.PIPE,
+            check=True,
+        )
+        numbers = array("d", finished.stdout)
+        out = empty(len(numbers))
+        out[:] = numbers
         return out
 
 

@@ -1,12 +1,13 @@
-"""A program as readable Python: the unrolled backpropagation that textbooks print by hand.
+"""A program as readable text: the unrolled backpropagation that textbooks print by hand.
 
 With this module you can
 
 - write a program down:      source = PythonSource(job); print(source.text)
 - run what was written:      source.function()(parameters, rows)
+- write it for a page:       print(JavaScriptSource(job).text)
 
-The text needs nothing but `microgrant.ops`, so it can be saved to a file of its own, read and
-changed.
+In Python the text needs nothing but `microgrant.ops`, in JavaScript nothing at all: so it can be
+saved to a file of its own, read and changed.
 """
 
 from __future__ import annotations
@@ -15,41 +16,56 @@ import keyword
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from functools import lru_cache
+from typing import Any, ClassVar
 
 from ..ops.table import CALL, OPERATIONS, Operation
-from ..ops.words import Operand, Term, spell
+from ..ops.words import Operand, Term, forward, lacking_in_javascript, spell
 from .program import Job, Register, needed
 
-__all__ = ["PRIMITIVES", "PythonSource"]
+__all__ = ["JavaScriptSource", "PythonSource", "Source"]
 
-PRIMITIVES = frozenset(OPERATIONS)
-# Python's own signs for these raise errors where IEEE 754 has an answer: here they are calls.
-TOTAL = {
-    name: Operation(name, OPERATIONS[name].forward, OPERATIONS[name].partials, domain=((0, 1),) * 2)
-    for name in ("div", "mod", "pow")
-}
-SIGNS = ("add", "sub", "mul", "neg")  # spelled by Python's own signs
 LONGEST = 6  # operations in a line
-RESERVED = {"parameters", "rows", "results", "number_of_rows", "inf", "nan", "m", "run", "len"}
-RESERVED |= {"_", "where"}  # `where` would be read as the operation by `words.spell`
+RESERVED = {"parameters", "rows", "results", "number_of_rows", "run"}
+RESERVED |= {"where"}  # would be read as the operation by `words.spell`
+KEYWORDS = """
+    arguments await case catch const debugger default delete do enum eval export extends false
+    function implements instanceof interface let new null package private protected public static
+    super switch this throw true typeof undefined var void Infinity NaN
+"""  # of JavaScript, beside those of Python
 
 
-class PythonSource:
-    """A program in Python: names for registers, and the lines that compute them.
+class Source:
+    """A program as text: names for registers, and the lines that compute them.
 
     text: it defines ``run(parameters, rows)``, which returns the outputs; with `per_row` those of
         each row, a list of lists.
+
+    A subclass says what there is to know of its language:
+
+    language: what `words.spell` calls it.
+    primitives: the operations that it has words for.
+    signs: those that its own signs compute as IEEE 754 has them. The others are calls.
+    statements: how it writes each kind of line.
+    reserved: what cannot be the name of a register.
+    unused: what stands for a number that nobody needs, where a list is taken apart.
     """
+
+    language: ClassVar[str]
+    primitives: ClassVar[frozenset[str]]
+    signs: ClassVar[frozenset[str]]
+    statements: ClassVar[Mapping[str, str]]
+    reserved: ClassVar[frozenset[str]]
+    unused: ClassVar[str]
 
     def __init__(self, job: Job) -> None:
         self.job, self.outputs = job, job.outputs
         self.registers = needed(self.outputs)
         self.names: dict[int, str] = {}
         self.terms: dict[int, tuple[Term, int]] = {}
-        self.taken = {*RESERVED, *OPERATIONS}
+        self.taken = {*RESERVED, *self.reserved, *OPERATIONS}
         self.numbered: Counter[str] = Counter()
         own = dict.fromkeys(
             x.operation for x in self.registers if isinstance(x.operation, Operation)
@@ -74,12 +90,6 @@ class PythonSource:
             if register.operation in ("parameter", "input"):
                 self.name(register)
         self.text = self.written()
-
-    def function(self) -> Callable[..., Any]:
-        """What the text defines, where a user's own operations stand for their functions."""
-        names: dict[str, Any] = {name: operation.forward for operation, name in self.own.items()}
-        exec(compile(self.text, "<the source of a compiled step>", "exec"), names)
-        return names["run"]  # type: ignore[no-any-return]
 
     def name(self, register: Register) -> str:
         """The name of a register: its label, ``d_`` and the name of what it is a gradient of, or a
@@ -115,29 +125,30 @@ class PythonSource:
         """The statements that compute registers of one stage."""
         for register in registers:
             if register.operation == "mean":
-                yield f"{self.total(register)} += {self.spelled(register.operands[0])}"
+                yield self.says("add", self.total(register), self.spelled(register.operands[0]))
                 continue
             operands, sizes = zip(*map(self.term, register.operands), strict=True)
             size = 1 + sum(sizes)
             term = Term(self.spelled_as(register.operation), operands)
             if register.index in self.inlined and size < LONGEST:
                 self.terms[register.index] = term, size
-            elif register.operation in ("and", "or", "not"):
-                left, *right = (f"({spell(x, 'python')})" for x in operands)
-                text = f"{left} {register.operation} {right[0]}" if right else f"not {left}"
-                yield f"{self.name(register)} = {text}"
             else:
-                yield f"{self.name(register)} = {spell(term, 'python')}"
+                yield self.says("let", self.name(register), spell(term, self.language))
+
+    def says(self, statement: str, *parts: str) -> str:
+        """A line of the language."""
+        return self.statements[statement].format(*parts)
 
     def spelled_as(self, operation: str | Operation) -> str | Operation:
         """What `words.spell` is to write an operation of a program as."""
-        if isinstance(operation, str):
-            return TOTAL.get(operation) or OPERATIONS.get(operation) or operation
-        return replace(operation, name=self.own[operation], spelling={}, precedence=CALL)
+        entry = OPERATIONS.get(operation) if isinstance(operation, str) else operation
+        if entry is None or operation in self.signs:
+            return entry or operation
+        return as_call(entry, self.own.get(entry, entry.name))
 
     def spelled(self, register: Register) -> str:
         """A register as it stands in a line."""
-        return spell(self.term(register)[0], "python")
+        return spell(self.term(register)[0], self.language)
 
     def total(self, mean: Register) -> str:
         """The name of the sum that a mean is made of."""
@@ -148,60 +159,160 @@ class PythonSource:
     def unpacked(self, kind: str, count: int) -> str:
         """The left side of an assignment that takes a list of inputs or parameters apart."""
         names = {x.operands[0]: self.names[x.index] for x in self.registers if x.operation == kind}
-        listed = [names.get(place, "_") for place in range(count)]
-        return ", ".join(listed) + ("," if count == 1 else "")
+        return ", ".join(names.get(place, self.unused) for place in range(count))
 
     def written(self) -> str:
         """The whole text."""
-        job, per_row = self.job, self.job.per_row
+        job, per_row, says = self.job, self.job.per_row, self.says
         computed = [x for x in self.registers if not x.leaf]
         means = [x for x in computed if x.operation == "mean"]
         once, row, after = job.stages()
+        end = [says("end")] if self.statements["end"] else []
         body: list[str] = []
         if job.parameters:
-            body.append(f"{self.unpacked('parameter', job.parameters)} = parameters")
+            body.append(says("parameters", self.unpacked("parameter", job.parameters)))
         body += self.lines(once)
-        body += ["results = []"] if per_row else [f"{self.total(mean)} = 0.0" for mean in means]
+        body += [says("results")] if per_row else [says("sum", self.total(mean)) for mean in means]
         if row or per_row:
-            body.append(f"for {self.unpacked('input', job.inputs) or '_'} in rows:")
+            body.append(says("rows", self.unpacked("input", job.inputs)))
             body += ["    " + line for line in self.loop(row)]
+            body += end
         if per_row:
-            body.append("return results")
+            body.append(says("return", "results"))
         else:
             if means:
-                body.append("number_of_rows = len(rows)")
-            body += [f"{self.name(x)} = {self.total(x)} / number_of_rows" for x in means]
+                body.append(says("count"))
+            body += [says("let", self.name(x), f"{self.total(x)} / number_of_rows") for x in means]
             body += self.lines(after)
-            body.append(f"return [{', '.join(map(self.spelled, self.outputs))}]")
-        function = ["def run(parameters, rows):", *("    " + line for line in body), ""]
-        return "\n".join([*self.header(computed, "\n".join(body)), *function])
+            body.append(says("return", f"[{', '.join(map(self.spelled, self.outputs))}]"))
+        called = {str(x.operation) for x in computed if x.operation in OPERATIONS} - self.signs
+        header = self.header(sorted(called), "\n".join(body))
+        return "\n".join([*header, says("run"), *("    " + x for x in body), *end, ""])
 
     def loop(self, registers: Sequence[Register]) -> Iterator[str]:
         """What is done with each row: the forward pass, and then the backward pass."""
-        forward = self.job.program.forward
-        backward = [x for x in registers if x.index >= forward]
-        yield from ["# forward"] if backward else []
-        yield from self.lines(x for x in registers if x.index < forward)
-        yield from ["# backward", *self.lines(backward)] if backward else []
+        first = self.job.program.forward
+        backward = [x for x in registers if x.index >= first]
+        yield from [self.says("remark", "forward")] if backward else []
+        yield from self.lines(x for x in registers if x.index < first)
+        yield from [self.says("remark", "backward"), *self.lines(backward)] if backward else []
         if self.job.per_row:
-            yield f"results.append([{', '.join(map(self.spelled, self.outputs))}])"
+            yield self.says("result", ", ".join(map(self.spelled, self.outputs)))
 
-    def header(self, computed: Sequence[Register], body: str) -> Iterator[str]:
-        """What stands before the function: the names that it takes for granted."""
+    def header(self, called: Sequence[str], body: str) -> Iterator[str]:
+        """What stands before the function: the names that it takes for granted.
+
+        called: the operations of the table among them.
+        """
+        raise NotImplementedError
+
+
+class PythonSource(Source):
+    """A program in Python."""
+
+    language = "python"
+    primitives = frozenset(OPERATIONS)
+    signs = frozenset({"add", "sub", "mul", "neg"})  # those for division and powers raise errors
+    reserved = frozenset({"inf", "nan", "m", "len", "_"})
+    unused = "_"
+    statements: ClassVar[Mapping[str, str]] = {
+        "run": "def run(parameters, rows):",
+        "parameters": "{} = parameters",
+        "rows": "for {} in rows:",
+        "count": "number_of_rows = len(rows)",
+        "let": "{} = {}",
+        "sum": "{} = 0.0",
+        "add": "{} += {}",
+        "results": "results = []",
+        "result": "results.append([{}])",
+        "return": "return {}",
+        "remark": "# {}",
+        "end": "",
+    }
+
+    def function(self) -> Callable[..., Any]:
+        """What the text defines, where a user's own operations stand for their functions."""
+        names: dict[str, Any] = {name: operation.forward for operation, name in self.own.items()}
+        exec(compile(self.text, "<the source of a compiled step>", "exec"), names)
+        return names["run"]  # type: ignore[no-any-return]
+
+    def unpacked(self, kind: str, count: int) -> str:
+        """A list of one name ends with a comma, and for a list of none stands a name."""
+        return super().unpacked(kind, count) + ("," if count == 1 else "") or self.unused
+
+    def header(self, called: Sequence[str], body: str) -> Iterator[str]:
+        """Imports, and a line that names functions."""
         special = [name for name in ("inf", "nan") if re.search(rf"\b{name}\b", body)]
         if special:
             yield f"from math import {', '.join(special)}"
             yield ""
-        used = sorted({str(x.operation) for x in computed if x.operation in OPERATIONS})
-        functions = [name for name in used if name not in SIGNS]
-        if functions:
+        if called:
             yield "from microgrant.ops import FLOATS as m"
             yield ""
-            yield f"{', '.join(functions)} = {', '.join(f'm.{name}' for name in functions)}"
+            yield f"{', '.join(called)} = {', '.join(f'm.{name}' for name in called)}"
         if self.own:
             yield f"# {', '.join(self.own.values())}: of your own"
-        if functions or self.own:
+        if called or self.own:
             yield from ("", "")
+
+
+class JavaScriptSource(Source):
+    """A program in JavaScript, as a page can bring it along: it needs nothing, and changes nothing.
+
+    parameters: an array of numbers, or a Float64Array, in the order in which they were compiled.
+    rows: an array of such arrays, with a number for each of the inputs.
+
+    What comes back is an array: of a Step the mean loss, and then the mean gradient of each of the
+    parameters; of a Predictor one array of outputs for each row. So this is a training of one
+    batch after the other::
+
+        const [loss, ...gradients] = run(parameters, rows.slice(start, start + size));
+        gradients.forEach((gradient, i) => { parameters[i] -= rate * gradient; });
+
+    Beside another such text on one page, each needs a scope of its own:
+    ``const step = (() => { …text…; return run; })();``
+    """
+
+    language = "javascript"
+    primitives = frozenset(name for name, x in OPERATIONS.items() if "javascript" in x.spelling)
+    signs = frozenset({"add", "sub", "mul", "neg", "div"})
+    reserved = frozenset(KEYWORDS.split())
+    unused = ""
+    statements: ClassVar[Mapping[str, str]] = {
+        "run": "function run(parameters, rows) {{",
+        "parameters": "const [{}] = parameters;",
+        "rows": "for (const [{}] of rows) {{",
+        "count": "const number_of_rows = rows.length;",
+        "let": "const {} = {};",
+        "sum": "let {} = 0;",
+        "add": "{} += {};",
+        "results": "const results = [];",
+        "result": "results.push([{}]);",
+        "return": "return {};",
+        "remark": "// {}",
+        "end": "}}",
+    }
+
+    def header(self, called: Sequence[str], body: str) -> Iterator[str]:
+        """Functions, as the table spells them; operands are used more than once there."""
+        functions = {name: OPERATIONS[name] for name in called}
+        functions |= {name: operation for operation, name in self.own.items()}
+        lines, lacking = [], ""
+        for name, operation in functions.items():
+            operands = [f"x{place}" for place in range(operation.arity)]
+            listed = ", ".join(operands)
+            value = forward(operation, operands, "javascript")
+            lacking = lacking or lacking_in_javascript(value)
+            if value != f"{name}({listed})":  # as that of erf is, a function that was lacking
+                lines.append(f"const {name} = ({listed}) => {value};")
+        yield from filter(None, [lacking])
+        yield from [*lines, ""] if lines else []
+
+
+@lru_cache(maxsize=256)
+def as_call(operation: Operation, name: str) -> Operation:
+    """The operation, as one that is spelled as a call of this name."""
+    return replace(operation, name=name, spelling={}, precedence=CALL)
 
 
 def identifier(label: str) -> str:

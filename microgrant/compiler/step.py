@@ -6,6 +6,7 @@ With this module you can
 - run the step over many examples:           mean_loss = step(rows)
 - have it as a function of plain arrays:     loss, gradient = step.value_and_grad(numbers, rows)
 - read what was compiled:                    print(step.source)
+- have it in JavaScript, for a page:         compile(…, target="javascript").source
 - compile a predictor:                       predict = compile(score, inputs=x); predict(rows)
 
 With llvmlite (``pip install 'microgrant[native]'``) the program runs as native code, several rows
@@ -27,7 +28,6 @@ from ..engine.value import NO_GRADIENT, Value
 from ..nn import Noise
 from .machine import Machine
 from .program import Job, Program, Register
-from .source import PRIMITIVES, PythonSource
 from .tables import Buffer, as_rows, empty, flat, table
 from .targets import machine_for
 
@@ -69,7 +69,8 @@ def compile(
     inputs: the leaves that differ from row to row, in the order of the columns.
     parameters: the leaves that training changes. Their `.data` is read at each call.
     target: one of `microgrant.compiler.targets`: "native" for machine code by LLVM, "python" for
-        Python; "auto" is native where llvmlite is installed.
+        Python; "auto" is native where llvmlite is installed. With "javascript", `source` is for
+        pages; to call it here takes Node, which starts anew for each call.
 
     All other leaves are constants, with the numbers that they hold now: to call a step after one of
     them was changed is an error.
@@ -143,18 +144,20 @@ class Compiled:
 
     @property
     def target(self) -> str:
-        """What runs: "native" or "python"."""
+        """What runs: "native", "python" or "javascript"."""
         return self._run.target
 
     @cached_property
     def source(self) -> str:
-        """The program in Python: a function ``run(parameters, rows)``.
+        """The program in Python, or in JavaScript if that is the target: ``run(parameters, rows)``.
 
         Of a `Step` it has the forward pass, then the backward pass, and returns the mean loss and
         the mean gradients; of a `Predictor` it returns the outputs for each of the rows.
+        `microgrant.compiler.source` says how a page trains with it.
         """
-        job = self._job(PRIMITIVES, self._outputs)
-        text = PythonSource(job).text
+        source = type(self._run).source
+        job = self._job(source.primitives, self._outputs)
+        text = source(job).text
         job.program.close()
         return text
 

@@ -15,12 +15,14 @@ from typing import TypeAlias
 
 from ..engine.modes import warn
 from ..ops.table import OPERATIONS, Operation
-from .machine import INSTALL, Machine, NativeMachine, PythonMachine
+from .machine import INSTALL, JavaScriptMachine, Machine, NativeMachine, PythonMachine
 from .program import Job, Register, needed
 
 __all__ = ["MACHINES", "TargetWarning", "checked_target", "machine_for"]
 
-MACHINES: dict[str, type[Machine]] = {kind.target: kind for kind in (NativeMachine, PythonMachine)}
+MACHINES: dict[str, type[Machine]] = {
+    kind.target: kind for kind in (NativeMachine, PythonMachine, JavaScriptMachine)
+}
 """The targets by name. Besides there is "auto": native code where that can be had, or Python."""
 
 Build: TypeAlias = Callable[[frozenset[str]], Job]
@@ -37,7 +39,7 @@ def checked_target(target: str, *others: str) -> str:
     >>> checked_target("gpu")
     Traceback (most recent call last):
         ...
-    ValueError: the target is "auto", "native" or "python", but got 'gpu'
+    ValueError: the target is "auto", "native", "python" or "javascript", but got 'gpu'
     """
     names = ["auto", *MACHINES, *others]
     if not isinstance(target, str) or target not in names:
@@ -78,8 +80,8 @@ def unknown(kind: type[Machine], outputs: Sequence[Register]) -> str:
     """Which operation a target does not know, in words; nothing if it knows them all."""
     for operation in (register.operation for register in needed(outputs)):
         if isinstance(operation, Operation):
-            if not kind.runs_own:
-                return f"your own operation {operation.name!r} is written in Python"
+            if refusal := kind.refusal(operation):
+                return f"your own operation {operation.name!r} {refusal}"
         elif operation in OPERATIONS and operation not in kind.primitives:
             return f"the operation {operation!r} has no {kind.word}"
     return ""

@@ -280,7 +280,7 @@ def define(
     domain: for each operand an interval in which it is smooth; by default -3 to 3.
     symbol: its sign in a drawing, if that is not its name.
     spelling: its value in "text", "python", "latex" and "javascript", such as "exp(-{0}²)"; with
-        JavaScript, the page of a step can recompute it.
+        JavaScript, the page of a step can recompute it, and it can be compiled for a page.
 
     `gradcheck` checks it. The chain rule itself is as in Griewank and Walther, "Evaluating
     Derivatives", 2nd edition, SIAM 2008, section 3.2.

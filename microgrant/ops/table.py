@@ -128,6 +128,9 @@ def _called(latex: str, javascript: str, operands: int = 1) -> dict[str, str]:
     return _spelled(latex=rf"{latex}\left({listed}\right)", javascript=f"{javascript}({listed})")
 
 
+# In JavaScript: like `functions.sigmoid`, with the exponential that cannot overflow.
+_SIGMOID = "({0} >= 0 ? 1 / (1 + Math.exp(-{0})) : Math.exp({0}) / (1 + Math.exp({0})))"
+
 _TABLE = (
     Operation(
         name="add",
@@ -425,8 +428,7 @@ _TABLE = (
         further=rules.further_sigmoid,
         spelling=_spelled(
             latex=r"\sigma\left({0}\right)",
-            javascript="({0} >= 0 ? 1 / (1 + Math.exp(-{0}))"
-            " : Math.exp({0}) / (1 + Math.exp({0})))",
+            javascript=_SIGMOID,
         ),
         native=rules.native_sigmoid,
     ),
@@ -488,7 +490,7 @@ _TABLE = (
         textbook=lambda m, out, x: (m.sigmoid(x) * (1.0 + x * (1.0 - m.sigmoid(x))),),
         spelling=_spelled(
             latex=r"\operatorname{{SiLU}}\left({0}\right)",
-            javascript="({0} < -800 ? -0 : {0} / (1 + Math.exp(-{0})))",
+            javascript=f"({{0}} < -800 ? -0 : {{0}} * {_SIGMOID})",
         ),
         native=rules.silu,
     ),

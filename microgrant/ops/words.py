@@ -5,6 +5,7 @@ With this module you can
 - ask for a derivative in words: ``derivative("tanh", "out", ["x"])[0]`` is ``1 − out²``;
 - have the same in LaTeX, Python or JavaScript: ``derivative(..., target="latex")``;
 - spell a forward value: ``forward("mul", ["a", "b"])`` is ``a × b``;
+- have the functions that its JavaScript calls: ``lacking_in_javascript("erf(x)")``;
 - write a number as drawings and tables do: ``number(-0.70710678)`` is ``−0.7071`` (it stands in
   `microgrant.ops.numbers`).
 
@@ -23,7 +24,7 @@ from .numbers import number
 from .operators import Operators
 from .table import CALL, FLOATS, NEGATION, OPERATIONS, POWER, PRODUCT, SUM, Operation, power
 
-__all__ = ["TARGETS", "TERMS", "Term", "derivative", "forward", "number"]
+__all__ = ["TARGETS", "TERMS", "Term", "derivative", "forward", "lacking_in_javascript", "number"]
 __all__ += ["spell", "spelled"]
 
 TARGETS = ("text", "python", "latex", "javascript")
@@ -125,6 +126,21 @@ def derivative_terms(
     return list(rule(TERMS, Term(out), *map(Term, names)))
 
 
+def lacking_in_javascript(text: str) -> str:
+    """The functions that a text in JavaScript calls and JavaScript does not have, written down.
+
+    >>> lacking_in_javascript("Math.tanh(x)")
+    ''
+    >>> "function erfc(x)" in lacking_in_javascript("0.5 * erfc(x)")
+    True
+    """
+    if "erf" not in text:
+        return ""
+    from importlib.resources import files  # here, as it takes a while to load
+
+    return files(__package__).joinpath("special.js").read_text(encoding="utf-8")
+
+
 def spell(term: Operand, target: str = "text") -> str:
     """A term as a string, in one of `TARGETS`.
 
@@ -154,10 +170,11 @@ def spelled(term: Operand, target: str = "text") -> tuple[str, int]:
         places = [f"{{{i}}}" for i in range(len(term.operands))]
         template = f" {SIGNS[target].get(name, name)} ".join(places)
         binding = LOGIC if name in ("and", "or") else COMPARISON
+    call = template.startswith(f"{name}(")  # sets its operands apart by itself
     written = []
     for place, operand in enumerate(term.operands):
         text, tight = spelled(operand, target)
-        if _needs_parentheses(name, place, binding, text, tight, target):
+        if not call and _needs_parentheses(name, place, binding, text, tight, target):
             text = rf"\left({text}\right)" if target == "latex" else f"({text})"
         written.append(text)
     if operation == "not":

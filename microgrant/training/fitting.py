@@ -158,7 +158,8 @@ def fit(
         mode it left the model in. Where the training goes back, epochs come once more.
     seed: of all that is drawn: the order of examples, what is kept apart, what `Dropout` drops.
         (The first weights were drawn when the model was made.)
-    target: "auto", "native", "python" or "eager": what is to run. The numbers are the same.
+    target: what is to run: "eager", or one of those of `compile`, such as "native" or "auto". The
+        numbers are the same.
     progress: a bar on stderr, by tqdm (the extra `lessons`): True for always, False for never;
         by default where tqdm is installed, and not before two seconds have gone by.
     resume: the history of a training that was stopped, or its `state`, to go on from there as if it

@@ -97,10 +97,11 @@ def test_the_rule_that_is_differentiated_is_the_one_that_computes(entry: Operati
 
 @pytest.mark.parametrize("target", MACHINES)
 @every_entry
-def test_compiled_derivatives_are_the_eager_ones(entry: Operation, target: str) -> None:
+def test_compiled_derivatives_are_the_eager_ones(
+    entry: Operation, target: str, runs_here: Callable[[str], None]
+) -> None:
     """All of them at all points in one program, which knows none of the numbers."""
-    if target == "native":
-        pytest.importorskip("llvmlite", reason="llvmlite is not installed")
+    runs_here(target)
     given = [point for kind in KINDS for point in points(entry, kind)]
     # Of a ** b there are many. By chance, since every second one may be the positive one.
     given = random.Random(entry.name).sample(given, min(len(given), 30))
@@ -240,9 +241,8 @@ def test_further_derivatives_are_no_decisions() -> None:
 
 
 @pytest.mark.parametrize("target", MACHINES)
-def test_compiled_zeros_have_the_eager_signs(target: str) -> None:
-    if target == "native":
-        pytest.importorskip("llvmlite", reason="llvmlite is not installed")
+def test_compiled_zeros_have_the_eager_signs(target: str, runs_here: Callable[[str], None]) -> None:
+    runs_here(target)
 
     def results(x: Value, y: Value) -> list[Value]:
         return [x.maximum(y), x.minimum(y), x.relu(), x.clip(-0.0, 1), x.clip(-1, 0.0)]
@@ -256,9 +256,10 @@ def test_compiled_zeros_have_the_eager_signs(target: str) -> None:
 
 @pytest.mark.parametrize("target", MACHINES)
 @pytest.mark.parametrize("exponent", [0.5, -0.5])
-def test_compiled_roots_of_minus_zero_and_minus_inf(exponent: float, target: str) -> None:
-    if target == "native":
-        pytest.importorskip("llvmlite", reason="llvmlite is not installed")
+def test_compiled_roots_of_minus_zero_and_minus_inf(
+    exponent: float, target: str, runs_here: Callable[[str], None]
+) -> None:
+    runs_here(target)
     x = Value(4.0)
     computed = compile(x**exponent, [x], target=target)([[y] for y in (-0.0, 0.0, -inf, inf)])
     eager = [(Value(y) ** exponent).data for y in (-0.0, 0.0, -inf, inf)]
@@ -271,9 +272,10 @@ RELATIONS = [operator.lt, operator.le, operator.gt, operator.ge, operator.eq, op
 
 @pytest.mark.parametrize("target", MACHINES)
 @pytest.mark.parametrize("whole", WHOLE, ids=lambda n: str(n)[:20])
-def test_whole_numbers_beyond_floats_are_compared_as_they_are(whole: int, target: str) -> None:
-    if target == "native":
-        pytest.importorskip("llvmlite", reason="llvmlite is not installed")
+def test_whole_numbers_beyond_floats_are_compared_as_they_are(
+    whole: int, target: str, runs_here: Callable[[str], None]
+) -> None:
+    runs_here(target)
     near = float(max(min(whole, 2**1023), -(2**1023)))
     given = [near, math.nextafter(near, inf), math.nextafter(near, -inf), inf, -inf, nan, 0.0]
     x = Value(0.0)

@@ -106,6 +106,7 @@ def test_a_target_without_a_word_says_which_one(
     needs(lacking, "llvmlite", "onnx")
     program = """
 tried(lambda: compile(y, [x], [w], target="native"))
+tried(lambda: compile(y, [x], [w], target="javascript"))
 with warnings.catch_warnings(record=True) as said:
     step = compile(y, [x], [w])
 print(step.target, *(f"{x.category.__name__}: {x.message}" for x in said))
@@ -115,6 +116,8 @@ tried(lambda: explain(y).save("step.html"))
     assert run("", TRIED + program) == [
         "ValueError: the operation 'angle' has no native= in its row of the table: its target is "
         '"python", or "auto"',
+        "ValueError: the operation 'angle' has no javascript= in the spelling in its row of the "
+        'table: its target is "python", or "auto"',
         "python TargetWarning: the operation 'angle' has no native= in its row of the table, so "
         "this runs as Python",
         "TypeError: ONNX has no word for the operation 'angle': add it to WORDS in "

@@ -17,7 +17,6 @@ import shutil
 import subprocess
 from collections.abc import Callable, Mapping
 from fractions import Fraction
-from importlib.resources import files
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -26,7 +25,16 @@ from hypothesis import given, strategies as st
 
 from microgrant.ops import FLOATS, OPERATIONS, Operation, clip, elu, leaky_relu, of_many, power
 from microgrant.ops.numbers import aligned
-from microgrant.ops.words import TARGETS, TERMS, Term, derivative, forward, number, spell
+from microgrant.ops.words import (
+    TARGETS,
+    TERMS,
+    Term,
+    derivative,
+    forward,
+    lacking_in_javascript,
+    number,
+    spell,
+)
 
 inf, nan = math.inf, math.nan
 
@@ -466,7 +474,7 @@ def in_javascript(
     """What each case gives at each point, its value and its rules: one process for all cases."""
     # JSON in a page must not end the script, and has no way to write inf and nan.
     program = f"const cases = {json.dumps(cases)};".replace("<", r"\u003c") + RUN
-    program = files("microgrant.views.player").joinpath("special.js").read_text("utf-8") + program
+    program = lacking_in_javascript("erf") + program
     chromium = shutil.which("chromium") or shutil.which("chromium-browser")
     if node := shutil.which("node"):
         program += "process.stdout.write(JSON.stringify(results));"

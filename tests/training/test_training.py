@@ -1554,7 +1554,7 @@ MODEL = network()
             ValueError,
             r"^xs\[0\] holds 2 numbers, but validation xs\[0\] holds 1 number$",
         ),
-        ({"target": "gpu"}, ValueError, 'the target is "auto", "native", "python" or "eager"'),
+        ({"target": "gpu"}, ValueError, '"native", "python", "javascript" or "eager"'),
         (
             {"learning_rate": -0.1},
             ValueError,

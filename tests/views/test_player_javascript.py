@@ -6,13 +6,11 @@ import json
 import math
 import random
 import re
-import shutil
 import struct
-import subprocess
 from collections.abc import Callable
 from importlib.resources import files
 from itertools import product
-from typing import Any, NoReturn, TypeAlias
+from typing import Any, TypeAlias
 
 import pytest
 
@@ -21,7 +19,7 @@ from microgrant.ops.numbers import number
 from microgrant.views import MISTAKES, Contribution, Forward, Given, Record, Seed, record
 from microgrant.views.graph import Graph
 from microgrant.views.player import page
-from microgrant.views.player.document import PLAYER
+from microgrant.views.player.document import PLAYER, bare
 from tests.graphs import random_program
 from tests.views.test_player import (
     NUMBERS,
@@ -36,7 +34,7 @@ from tests.views.test_player import (
 )
 
 FOLDER = files("microgrant.views.player")
-PURE = ("numbers.js", "recompute.js", "sentences.js")
+PURE = ("numbers.js", "recompute.js", "training.js", "sentences.js")
 
 Runner: TypeAlias = Callable[..., Any]
 
@@ -46,28 +44,15 @@ def source(name: str) -> str:
 
 
 @pytest.fixture
-def javascript(request: pytest.FixtureRequest, lacking: Callable[[str], NoReturn]) -> Runner:
+def javascript(returned: Callable[[str], Any]) -> Runner:
     """Runs the body of a function after the files that know no page; gives back what it returns.
 
-    It runs under Node, or else in Chromium. What it is given, and returns, is what JSON can write.
+    What it is given, and returns, is what JSON can write.
     """
-    node = shutil.which("node")
-    if node is None and (shutil.which("chromium") or shutil.which("google-chrome")) is None:
-        lacking("neither Node nor Chromium is installed")
-    browser = None if node else request.getfixturevalue("chromium")
     library = "\n".join(map(source, PURE))
 
     def run(body: str, given: Any = None) -> Any:
-        text = f'"use strict";\n{library}\nconst given = {json.dumps(given)};\n{body}'
-        result = f"JSON.stringify((() => {{{text}\n}})())"
-        if browser is not None:
-            return json.loads(browser.run(f"return {result}"))
-        program = f"process.stdout.write({result})"
-        finished = subprocess.run(
-            [str(node)], input=program, capture_output=True, encoding="utf-8", check=False
-        )
-        assert finished.returncode == 0, finished.stderr
-        return json.loads(finished.stdout)
+        return returned(f'"use strict";\n{library}\nconst given = {json.dumps(given)};\n{body}')
 
     return run
 
@@ -113,14 +98,14 @@ def as_javascript(x: float) -> str:
 
 def test_every_file_is_joined_and_says_what_it_is_for() -> None:
     scripts = sorted(x.name for x in FOLDER.iterdir() if x.name.endswith(".js"))
-    assert sorted([*PLAYER, "special.js"]) == scripts
+    assert sorted(PLAYER) == scripts
     assert PLAYER[: len(PURE)] == PURE
     assert all(source(name).startswith("/* ") for name in PLAYER)
 
 
 def test_the_page_holds_one_program() -> None:
     document = page(neuron())
-    assert all(document.count(source(name)) == 1 for name in PLAYER)
+    assert all(document.count(bare(source(name))) == 1 for name in PLAYER)
     assert document.count("<script") == 3  # data, operations, the player
     assert document.count("'sha256-") == 4  # two style sheets, operations, the player
 

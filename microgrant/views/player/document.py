@@ -26,6 +26,7 @@ from importlib.resources import files
 from typing import Any
 
 from ...engine.value import Value
+from ...ops.words import lacking_in_javascript
 from ...optim import Optimizer
 from ..events import MISTAKES, Contribution, Forward, Given, Record, Update, record_of
 from ..graph import Graph
@@ -49,8 +50,7 @@ PLAYER = (
     *("steps.js", "learn.js", "picture.js", "values.js", "panels.js", "quiz.js", "link.js"),
     *("files.js", "paper.js", "keys.js", "main.js"),
 )
-"""The files of the script, in the order in which they are joined. (Beside them, special.js is for
-operations that JavaScript lacks.)"""
+"""The files of the script, in the order in which they are joined."""
 
 
 class TooLargeError(ValueError):
@@ -89,6 +89,8 @@ def page(
 def page_of(graph: Graph, step: Record, title: str = "", optimizer: Optimizer | None = None) -> str:
     """`page`, for a graph whose record is there already."""
     _check_size(graph)
+    if optimizer is not None and rules_of(optimizer) is None:
+        step = record_of(graph, step.mistake)  # the page could not go on
     plan, spelling = Plan(graph, step), spell_operations(graph)
     layouts = lay_out(plan)
     title = clean(title) or f"{title_of(graph)}: one step of backpropagation"
@@ -96,10 +98,9 @@ def page_of(graph: Graph, step: Record, title: str = "", optimizer: Optimizer | 
     pictures = [picture(plan, layout, end) for layout in layouts]
     styles = {"look": LOOK, "style": _palette() + _file("player.css")}
     optimizers = spell_optimizers(optimizer, plan.short[-1])
-    operations = javascript(spelling.functions) + updating(optimizers)
-    if "erf" in operations:
-        operations += _file("special.js")
-    scripts = {"operations": operations, "player": _player()}
+    operations = javascript(spelling.functions)
+    operations += lacking_in_javascript(operations)
+    scripts = {"operations": operations, "player": _player(updating(optimizers))}
     parts = {
         "policy": _policy(styles, scripts),
         "title": html.escape(title),
@@ -155,9 +156,16 @@ def _file(name: str) -> str:
     return files(__package__).joinpath(name).read_text(encoding="utf-8")
 
 
-def _player() -> str:
+def _player(beginning: str) -> str:
     """The files of the script as one program, in a scope of its own."""
-    return '"use strict";\n(() => {\n\n' + "\n".join(map(_file, PLAYER)) + "\n})();\n"
+    files = "".join(bare(_file(name)) for name in PLAYER)
+    return f'"use strict";\n(() => {{\n{beginning}{files}}})();\n'
+
+
+def bare(script: str) -> str:
+    """A script without what it says to those who change it: that stays where it is."""
+    text = re.sub(r"^ *(/\*.*?\*/|// ---.*?)\n+", "", script, flags=re.DOTALL | re.MULTILINE)
+    return re.sub(r"^ +", "", text, flags=re.MULTILINE)
 
 
 def _policy(styles: Mapping[str, str], scripts: Mapping[str, str]) -> str:

@@ -1,7 +1,7 @@
 /* Learning: the third phase of a step, the next iteration, many of them, and the curve of the loss. */
 
 const MOST_KEPT = 1000;  // iterations of which it is kept where the training stood; others are computed again
-const optimizers = data.optimizers.map((recipe, i) => ({ ...recipe, functions: window.optimizers[i] }));
+const optimizers = data.optimizers.map((recipe, i) => ({ ...recipe, functions: RULES[i] }));
 
 const learning = {
   training: null,   // where the training stands, or null if nothing is learned

@@ -58,9 +58,9 @@ def spell_optimizers(optimizer: Optimizer | None, root: str) -> list[SpelledOpti
 
 
 def javascript(optimizers: Sequence[SpelledOptimizer]) -> str:
-    """The functions of the rules, for a script of their own, as those of operations are."""
+    """The functions of the rules, as the player begins."""
     lists = ",\n".join(f"  [{', '.join(each.functions)}]" for each in optimizers)
-    return f"window.optimizers = [\n{lists}\n];\n"
+    return f"const RULES = [\n{lists}\n];\n"
 
 
 def _name(optimizer: Optimizer) -> str:

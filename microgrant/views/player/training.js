@@ -80,7 +80,7 @@ function updateLines(graph, training, node, lines) {
 
 /* What a curve of losses says; the empty text if there is nothing to be said. */
 function diagnosis(losses, gradients) {
-  const [first, last] = [losses[0], losses.at(-1)];
+  const [first, last] = [losses[0], losses[losses.length - 1]];
   if (losses.length < 2) return "";
   if (!Number.isFinite(last)) return "The loss is no number any more: the learning rate is much too large.";
   if (last > 10 * Math.abs(first) + 1) return "The loss grows: the learning rate is too large.";

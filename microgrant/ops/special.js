@@ -15,7 +15,7 @@ function erfc(x) {
   if (x < 0.5) return 1 - erf(x);
   const a = Math.min(x, 40);  // it is 0 from there on
   let rest = a;
-  for (let n = 1000; n > 0; n--) rest = a + n / 2 / rest;
+  for (let n = Math.ceil(200 / a / a) + 10; n > 0; n--) rest = a + n / 2 / rest;
   // exp makes a² times as much of the rounding of a²: this square is exact.
   const near = Math.floor(16 * a + 0.5) / 16;
   return Math.exp(-near * near) * Math.exp((near - a) * (near + a)) / (Math.sqrt(Math.PI) * rest);

@@ -1,0 +1,288 @@
+"""Learning in the page: updates, iterations and the curve of the loss are what Python computes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from browser import Browser
+
+from microgrant import Value, define, explain
+from microgrant.optim import SGD, Adam, AdamW, Optimizer, RMSprop
+from microgrant.views import MISTAKES
+from microgrant.views.player import page
+from microgrant.views.player.document import page_of
+
+Maker = Callable[[list[Value]], Optimizer]
+OPTIMIZERS: dict[str, Maker] = {
+    "SGD": lambda p: SGD(p, 0.1),
+    "weight decay": lambda p: SGD(p, 0.1, weight_decay=0.01),
+    "momentum": lambda p: SGD(p, 0.05, momentum=0.9),
+    "nesterov": lambda p: SGD(p, 0.05, momentum=0.9, nesterov=True),
+    "Adam": lambda p: Adam(p, 0.1),
+    "AdamW": lambda p: AdamW(p, 0.1, weight_decay=0.1),
+}
+HOME, END, LEFT = "\ue011", "\ue010", "\ue012"
+
+
+def neuron(w: float = -3.0, b: float = 0.5, slope: float = 0.2) -> tuple[Value, list[Value]]:
+    """The loss of a neuron on one example, and its parameters."""
+    w_, b_ = Value(w, "w"), Value(b, "b")
+    loss = ((slope * w_ * Value(2.0, "x") + b_).tanh() - Value(1.0, "y")) ** 2
+    loss.label = "L"
+    return loss, [w_, b_]
+
+
+def document(make: Maker, **changes: float) -> str:
+    loss, parameters = neuron(**changes)
+    step = explain(loss, optimizer=make(parameters))
+    return page_of(step.graph, step, "", step.optimizer)
+
+
+def trained(make: Maker, iterations: int) -> tuple[list[float], list[float]]:
+    """The parameters after so many iterations, and the loss before each."""
+    _, parameters = neuron()
+    optimizer, losses = make(parameters), []
+    for _ in range(iterations):
+        loss, fresh = neuron(*(p.data for p in parameters))
+        loss.backward()
+        losses.append(loss.data)
+        for p, x in zip(parameters, fresh, strict=True):
+            p.grad = x.grad
+        optimizer.step()
+    return [p.data for p in parameters], losses
+
+
+STATE = "const l = microgrant.learning; return [[...l.training.values], l.losses]"
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_a_hundred_updates_are_pythons(browser: Browser, name: str) -> None:
+    browser.open(document(OPTIMIZERS[name]))
+    browser.run("microgrant.learn(100)")
+    values, losses = browser.run(STATE)
+    right = trained(OPTIMIZERS[name], 100)
+    assert values == pytest.approx(right[0], rel=1e-12)
+    assert losses == pytest.approx(right[1], rel=1e-12)
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_each_update_is_told_as_in_python(browser: Browser, name: str) -> None:
+    loss, parameters = neuron()
+    step = explain(loss, optimizer=OPTIMIZERS[name](parameters))
+    browser.open(document(OPTIMIZERS[name]))
+    count = browser.run("return microgrant.state.run.events.length")
+    assert count == len(step)
+    for event in (count - 1, count):
+        told = browser.run("return microgrant.sentence(arguments[0])", event)
+        assert told == step.line(event)
+        assert f"<td>{told}</td>" in document(OPTIMIZERS[name])
+    browser.press(END)
+    assert browser.text("#half") == "update"
+    assert browser.formula == step.line(count)
+    w = browser.run("return document.querySelector('[data-node] .data').textContent")
+    assert w  # the new value stands in the picture
+
+
+def test_it_goes_on_to_the_next_iteration_and_back(browser: Browser) -> None:
+    browser.open(document(OPTIMIZERS["SGD"]))
+    steps = browser.run("return microgrant.state.run.events.length")
+    browser.press(END, " ")
+    assert browser.text("#iteration") == "iteration 1"
+    assert browser.step == 1
+    (w, b), _ = trained(OPTIMIZERS["SGD"], 1)
+    shown = "return microgrant.data.learning.parameters.map((i) => microgrant.state.run.values[i])"
+    assert browser.run(shown) == [w, b]
+    browser.press(LEFT)
+    assert browser.text("#iteration") == "iteration 0"
+    assert browser.step == steps
+    assert browser.run(shown) == [-3.0, 0.5]
+
+
+def test_back_and_reset_are_exact(browser: Browser) -> None:
+    browser.open(document(OPTIMIZERS["Adam"]))
+    browser.press("u")
+    states = []
+    for button in ("#learn-1", "#learn-10", "#learn-100"):
+        states.append(browser.run(STATE)[0])
+        browser.click(button)
+    assert browser.text("#iteration") == "iteration 111"
+    for iteration, state in zip((11, 1, 0), reversed(states), strict=True):
+        browser.run("microgrant.goToIteration(arguments[0])", iteration)
+        assert browser.run(STATE)[0] == state
+    browser.click("#learn-100")
+    browser.click("#learn-back")
+    assert browser.text("#iteration") == "iteration 99"
+    browser.click("#learn-reset")
+    assert browser.run(STATE)[0] == states[0] == [-3.0, 0.5]
+
+
+def test_what_was_forgotten_is_computed_again(browser: Browser) -> None:
+    """Of many iterations not all are kept: back to any of them is exact all the same."""
+    browser.open(document(OPTIMIZERS["momentum"]))
+    browser.run("microgrant.learn(777)")
+    state = browser.run(STATE)[0]
+    browser.run("microgrant.learn(2500)")
+    assert browser.run("return microgrant.learning.kept.size") <= 1000
+    assert browser.run("return microgrant.learning.kept.has(777)") is False
+    browser.run("microgrant.goToIteration(777)")
+    assert browser.run(STATE)[0] == state
+
+
+def test_the_rate_is_a_number_and_a_slider(browser: Browser) -> None:
+    browser.open(document(OPTIMIZERS["SGD"]))
+    browser.press("u")
+    browser.set("#learn-rate", "0.25")
+    assert browser.text("#learn-panel .row") is not None
+    browser.click("#learn-1")
+    assert browser.run(STATE)[0] == pytest.approx(trained(lambda p: SGD(p, 0.25), 1)[0], rel=1e-12)
+    browser.click("#learn-reset")
+    browser.set("#learn-slider", "-2")
+    assert browser.find("#learn-rate").get_attribute("value") == "0.01"
+    browser.set("#learn-rate", "fast")
+    assert browser.find("#learn-rate").get_attribute("aria-invalid") == "true"
+    browser.click("#learn-1")
+    assert browser.run(STATE)[0] == pytest.approx(trained(lambda p: SGD(p, 0.01), 1)[0], rel=1e-12)
+
+
+def line_loss(rate: float) -> str:
+    w = Value(1.0, "w")
+    loss = (w * Value(3.0, "x") - Value(1.0, "y")) ** 2
+    loss.label = "L"
+    step = explain(loss, optimizer=SGD([w], rate))
+    return page_of(step.graph, step, "", step.optimizer)
+
+
+def test_too_large_a_rate_is_seen_and_said(browser: Browser) -> None:
+    browser.open(line_loss(0.2))
+    browser.press("u")
+    assert browser.text("#learn-note") == ""
+    browser.click("#learn-10")
+    assert "the learning rate is too large" in browser.text("#learn-note")
+    curve = browser.find("#curve-right").get_attribute("d")
+    heights = [float(point.split()[1]) for point in curve[1:].split("L")]
+    assert heights[-1] < heights[0]  # the axis points down: it grows
+    for _ in range(5):
+        browser.click("#learn-100")
+    assert "much too large" in browser.text("#learn-note")
+    browser.click("#learn-reset")
+    browser.set("#learn-rate", "0.05")
+    browser.click("#learn-10")
+    assert browser.text("#learn-note") == ""
+
+
+def test_a_dead_relu_stands_still(browser: Browser) -> None:
+    w = Value(-1.0, "w")
+    loss = ((w * Value(3.0, "x")).relu() - Value(1.0, "y")) ** 2
+    step = explain(loss, optimizer=SGD([w], 0.1))
+    browser.open(page_of(step.graph, step, "", step.optimizer))
+    browser.press("u")
+    browser.click("#learn-10")
+    assert "All gradients are 0: nothing moves." in browser.text("#learn-note")
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_a_mistake_has_a_curve_beside_the_right_one(browser: Browser, mistake: str) -> None:
+    a = Value(0.3, "a")
+    b = (a * a).tanh()
+    loss = (b * b + a - 2) ** 2
+    step = explain(loss, optimizer=SGD([a], 0.02))
+    browser.open(page_of(step.graph, step, "", step.optimizer))
+    browser.press("u")
+    browser.click("#learn-10")
+    assert not browser.find("#curve-legend").is_displayed()
+    right = browser.run(STATE)[1]
+    browser.run(
+        "const it = document.querySelector('#learn-mistake'); it.value = arguments[0];"
+        "it.dispatchEvent(new Event('change'))",
+        mistake,
+    )
+    assert browser.find("#curve-legend").is_displayed()
+    assert browser.text("#iteration") == "iteration 10"
+    wrong = browser.run(STATE)[1]
+    assert browser.run("return microgrant.learning.right.losses") == right
+    assert wrong[0] == right[0]
+    assert wrong != right
+    assert browser.find("#curve-wrong").get_attribute("d")
+    if mistake == "no_zero_grad":
+        assert wrong == pytest.approx(accumulated(10), rel=1e-12)
+
+
+def accumulated(iterations: int) -> list[float]:
+    """The losses of a training that never zeroes its gradients; an equal step came before it."""
+    a, losses = Value(0.3, "a"), []
+    for iteration in range(iterations):
+        for _ in range(2 if iteration == 0 else 1):
+            b = (a * a).tanh()
+            loss = (b * b + a - 2) ** 2
+            loss.backward()
+        losses.append(loss.data)
+        a.data -= 0.02 * a.grad
+    return losses
+
+
+def test_a_link_carries_what_was_learned(browser: Browser) -> None:
+    browser.open(document(OPTIMIZERS["SGD"]), "#step=3&learn=SGD:0.25:12")
+    assert browser.text("#iteration") == "iteration 12"
+    assert browser.step == 3
+    assert browser.run(STATE)[0] == pytest.approx(trained(lambda p: SGD(p, 0.25), 12)[0], rel=1e-12)
+    browser.wait(400)
+    assert "learn=SGD%3A0.25%3A12" in browser.run("return location.hash")
+
+
+def test_who_changes_a_value_goes_on_from_there(browser: Browser) -> None:
+    browser.open(document(OPTIMIZERS["SGD"]))
+    browser.run("microgrant.learn(5)")
+    (_, b), _ = trained(OPTIMIZERS["SGD"], 5)
+    browser.press("v")
+    browser.set(
+        f"[data-leaf='{browser.run('return microgrant.data.learning.parameters[0]')}']", "2"
+    )
+    assert browser.text("#iteration") == "iteration 0"
+    assert browser.run(STATE)[0] == [2.0, b]
+
+
+def test_without_an_optimizer_the_page_offers_three(browser: Browser) -> None:
+    loss, _ = neuron()
+    browser.open(page(loss))
+    assert browser.text("#iteration") == ""
+    steps = browser.run("return microgrant.state.run.events.length")
+    browser.press("u")
+    assert browser.run("return microgrant.state.run.events.length") == steps + 4  # all leaves
+    names = "return [...document.querySelectorAll('#learn-optimizer option')].map((x) => x.text)"
+    assert browser.run(names) == ["SGD", "SGD with momentum", "Adam"]
+    browser.run(
+        "const it = document.querySelector('#learn-optimizer'); it.value = 2;"
+        "it.dispatchEvent(new Event('change'))"
+    )
+    assert "m ← β₁ × m" in browser.run("return microgrant.sentence(arguments[0])", steps + 1)
+
+
+def test_an_optimizer_of_ones_own_is_told_and_not_run(browser: Browser) -> None:
+    loss, parameters = neuron()
+    step = explain(loss, optimizer=RMSprop(parameters, 0.1))
+    assert step.line(len(step)).startswith("b ← ")
+    browser.open(page_of(step.graph, step, "", step.optimizer))
+    assert browser.text("#iteration") == ""
+
+
+def test_what_cannot_be_computed_cannot_learn(browser: Browser) -> None:
+    cube = define("cube", lambda x: x**3, lambda m, out, x: (3 * x * x,))
+    browser.open(page(cube(Value(2.0, "x"))))
+    live: Any = browser.run("return microgrant.data.operations[0].live")
+    assert browser.find("#show-learn").is_displayed() == live
+
+
+def test_running_can_be_stopped(browser: Browser) -> None:
+    browser.open(document(OPTIMIZERS["SGD"]))
+    browser.press("u")
+    browser.click("#learn-run")
+    browser.wait(500)
+    browser.click("#learn-run")
+    stopped = browser.text("#iteration")
+    assert stopped != "iteration 0"
+    browser.wait(200)
+    assert browser.text("#iteration") == stopped
+    assert json.loads(json.dumps(browser.run(STATE)))
