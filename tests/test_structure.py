@@ -34,7 +34,8 @@ PACKAGES = (
     ("files", "ops"),
     ("engine",),
     ("nn", "losses", "optim", "expression"),
-    ("compiler", "views", "saving"),
+    ("compiler", "saving"),
+    ("views",),  # whose page runs what the compiler writes
     ("training", "export"),
     ("__init__",),
     ("__main__",),
@@ -46,8 +47,8 @@ ROOMS = {
     " derivatives functions jacobians checking pickling",
     "nn": "arguments module activations neurons images noise sequences",
     "compiler": "program source llvm tables machine targets step",
-    "views": "formulas naming order graph style statements updates events rendering drawing latex "
-    "player.views player.layout player.svg player.spelling player.optimizers player.document "
+    "views": "formulas naming order graph style statements updates data events rendering drawing "
+    "latex player.views player.layout player.svg player.spelling player.optimizers player.document "
     "player terminal explanation",
     "training": "examples history evaluation runners fitting",
     "saving": "plain blueprint comparison models",

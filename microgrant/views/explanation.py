@@ -28,6 +28,7 @@ from ..engine.arguments import listed, one_of, unboxed, whole_number
 from ..engine.value import Value
 from ..files import write_file
 from ..optim import Optimizer
+from .data import Data, data_of, trainable
 from .events import Contribution, Event, Node, Record, record_of  # noqa: F401, for types
 from .graph import Graph
 from .latex import align
@@ -44,6 +45,10 @@ def explain(
     *,
     mistake: str | None = None,
     optimizer: Optimizer | None = None,
+    parameters: Iterable[Value] | None = None,
+    inputs: Iterable[Value] | None = None,
+    rows: object = None,
+    output: Value | None = None,
 ) -> Explanation:
     """The record of the step that computed `root`, with the backward pass from it.
 
@@ -52,6 +57,11 @@ def explain(
         (= in place of +=), "no_topological_order" (naive recursion) or "no_zero_grad" (gradients
         of an earlier step left in place).
     optimizer: what comes after the backward pass, the update of its parameters.
+    parameters: what the page offers to train, if there is no optimizer; by default the parameters
+        of modules, or else all leaves that have a name.
+    inputs, rows: a table of examples, and the leaves that its columns are the values of. The page
+        holds it, shows a row at a time, and trains over all.
+    output: what is predicted, a Value; by default what the model returned.
 
     No `.grad` is read or written: the backward pass is replayed from zero, over the local
     derivatives which the graph recorded; and no parameter is changed. A ValueError says so if the
@@ -83,7 +93,21 @@ def explain(
             f"{type(optimizer).__name__}"
         )
     step = record_of(graph, mistake, optimizer)
-    return Explanation(step.nodes, step.events, step.mistake, graph=graph, optimizer=optimizer)
+    trained = trainable(graph, optimizer, parameters, inputs)
+    if (inputs is None) != (rows is None):
+        raise ValueError("inputs and rows belong together: the leaves, and a number for each")
+    data = None
+    if inputs is not None:
+        data = data_of(graph, trained, inputs, rows, output)
+    return Explanation(
+        step.nodes,
+        step.events,
+        step.mistake,
+        graph=graph,
+        optimizer=optimizer,
+        parameters=tuple(trained),
+        data=data,
+    )
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -92,6 +116,8 @@ class Explanation(Record):
 
     graph: Graph = field(kw_only=True)
     optimizer: Optimizer | None = field(kw_only=True, default=None)
+    parameters: tuple[Value, ...] = field(kw_only=True, default=())
+    data: Data | None = field(kw_only=True, default=None)
 
     @property
     def root(self) -> Value:
@@ -220,4 +246,4 @@ class Explanation(Record):
         from .player.document import page_of
 
         self.graph.check_unchanged()
-        return page_of(self.graph, self, title, self.optimizer)
+        return page_of(self.graph, self, title, self.optimizer, self.parameters, self.data)

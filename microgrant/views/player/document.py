@@ -22,12 +22,14 @@ import html
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict
 from importlib.resources import files
 from typing import Any
 
 from ...engine.value import Value
 from ...ops.words import lacking_in_javascript
 from ...optim import Optimizer
+from ..data import Data, trainable
 from ..events import MISTAKES, Contribution, Forward, Given, Record, Update, record_of
 from ..graph import Graph
 from ..latex import latex_name
@@ -47,7 +49,16 @@ LARGEST = 20_000  # values; a page of more would open slowly, and nobody would w
 PLAYER = (
     # These know no page, and run without one.
     *("numbers.js", "recompute.js", "training.js", "sentences.js"),
-    *("steps.js", "learn.js", "picture.js", "values.js", "panels.js", "quiz.js", "link.js"),
+    *(
+        "steps.js",
+        "learn.js",
+        "plane.js",
+        "picture.js",
+        "values.js",
+        "panels.js",
+        "quiz.js",
+        "link.js",
+    ),
     *("files.js", "paper.js", "keys.js", "main.js"),
 )
 """The files of the script, in the order in which they are joined."""
@@ -86,7 +97,14 @@ def page(
     return page_of(graph, record_of(graph, mistake), title)
 
 
-def page_of(graph: Graph, step: Record, title: str = "", optimizer: Optimizer | None = None) -> str:
+def page_of(
+    graph: Graph,
+    step: Record,
+    title: str = "",
+    optimizer: Optimizer | None = None,
+    parameters: Sequence[Value] | None = None,
+    rows: Data | None = None,
+) -> str:
     """`page`, for a graph whose record is there already."""
     _check_size(graph)
     if optimizer is not None and rules_of(optimizer) is None:
@@ -100,7 +118,8 @@ def page_of(graph: Graph, step: Record, title: str = "", optimizer: Optimizer | 
     optimizers = spell_optimizers(optimizer, plan.short[-1])
     operations = javascript(spelling.functions)
     operations += lacking_in_javascript(operations)
-    scripts = {"operations": operations, "player": _player(updating(optimizers))}
+    beginning = updating(optimizers) + _programs(rows)
+    scripts = {"operations": operations, "player": _player(beginning)}
     parts = {
         "policy": _policy(styles, scripts),
         "title": html.escape(title),
@@ -116,7 +135,8 @@ def page_of(graph: Graph, step: Record, title: str = "", optimizer: Optimizer | 
             {"title": title}
             | _data(plan, layouts, spelling)
             | {"optimizers": [each.words for each in optimizers]}
-            | {"learning": _learning(plan, optimizer)}
+            | {"learning": _learning(plan, optimizer, parameters)}
+            | {"rows": None if rows is None else _rows_of(rows)}
         ),
         **styles,
         **scripts,
@@ -243,17 +263,34 @@ def _data(plan: Plan, layouts: Sequence[Layout], spelling: Spelling) -> dict[str
     }
 
 
-def _learning(plan: Plan, optimizer: Optimizer | None) -> dict[str, Any]:
-    """What the page can train: the optimizer's parameters, or those of modules, or else what has a
-    name; and whether it does so from the beginning."""
-    places, nodes = plan.graph.places, plan.step.nodes
-    named = [place for place, node in enumerate(nodes) if not (node.operation or node.constant)]
-    if optimizer is None:
-        return {"on": False, "parameters": sorted(plan.weights) or named}
-    known = [(i, places[x]) for i, x in enumerate(optimizer.parameters) if x in places]
-    memory = {name: [x[i] for i, _ in known] for name, x in optimizer._memory.items()}
-    on = rules_of(optimizer) is not None
-    return {"on": on, "parameters": [place for _, place in known], "memory": memory if on else None}
+def _learning(
+    plan: Plan, optimizer: Optimizer | None, parameters: Sequence[Value] | None
+) -> dict[str, Any]:
+    """What the page can train, and whether it does so from the beginning."""
+    places = plan.graph.places
+    if parameters is None:
+        parameters = trainable(plan.graph, optimizer, None, None)
+    trained = [places[x] for x in parameters if x in places]
+    if optimizer is None or rules_of(optimizer) is None:
+        return {"on": False, "parameters": trained}
+    known = [i for i, x in enumerate(optimizer.parameters) if x in places]
+    memory = {name: [x[i] for i in known] for name, x in optimizer._memory.items()}
+    return {"on": True, "parameters": trained, "memory": memory}
+
+
+def _programs(rows: Data | None) -> str:
+    """What computes the loss, and the prediction, of rows: each text has a scope of its own."""
+    texts = ["", ""] if rows is None else [rows.loss, rows.prediction]
+    return "".join(
+        f"const {name} = {f'(() => {{ {text} return run; }})()' if text else 'null'};\n"
+        for name, text in zip(("LOSS", "PREDICTION"), texts, strict=True)
+    )
+
+
+def _rows_of(rows: Data) -> dict[str, Any]:
+    found = asdict(rows)
+    del found["loss"], found["prediction"]
+    return found
 
 
 def _partials(step: Record) -> list[list[float]]:

@@ -263,6 +263,12 @@ at("learn-rate").addEventListener("input", () => {
   at("learn-rate").setAttribute("aria-invalid", String(!setRateOfLearning(typed(at("learn-rate").value))));
 });
 at("learn-slider").addEventListener("input", () => setRateOfLearning(rateAt(Number(at("learn-slider").value))));
+at("learn-row").addEventListener("input", () => showRow(Number(at("learn-row").value) - 1));
+at("learn-size").addEventListener("change", () => {
+  learning.size = Number(at("learn-size").value);
+  restartLearning();
+  compute();
+});
 at("curve").addEventListener("click", goAlongCurve);
 at("nudge-slider").addEventListener("input", showNudge);
 /* Not by forms: in the frame of a notebook they are not sent. */

@@ -13,7 +13,42 @@ const learning = {
   right: null,      // { training, losses } without the mistake, if there is one
   logarithmic: false,
   running: null,
+  row: 0,           // which of the rows is shown
+  size: 0,          // of a batch of rows; 0 for all
 };
+
+// --- Over data -------------------------------------------------------------------------------------
+
+const { rows = [], inputs: columns = [] } = data.rows ?? {};
+
+/* What was changed, and the numbers of the row that is shown. */
+const rowShown = () => (data.rows ? withRow(state.changes, columns, rows[learning.row]) : state.changes);
+
+/* The rows of an iteration, one batch after the other; null without rows. */
+function batchAt(iteration) {
+  if (!data.rows) return null;
+  const size = learning.size || rows.length;
+  const first = iteration % Math.ceil(rows.length / size) * size;
+  return { rows: rows.slice(first, first + size), inputs: columns, loss: LOSS };
+}
+
+const iterateOnce = (training, mistake) => iterate(graph, state.changes, mistake, training, batchAt(training.iteration));
+
+/* Where the training stands; over rows, with the gradients of its batch, which the update follows. */
+function trainingShown() {
+  const { training } = learning;
+  return training && data.rows ? { ...training, means: iterateOnce(training, state.mistake).gradients } : training;
+}
+
+function showRow(row) {
+  learning.row = Math.min(Math.max(Math.round(row) || 0, 0), rows.length - 1);
+  compute();
+}
+
+/* The loss of all rows with the parameters as they are. */
+const lossNow = () => (data.rows && learning.training ? LOSS(learning.training.values, rows)[0] : state.right.values[root]);
+
+// --- Iterations ------------------------------------------------------------------------------------
 
 /* Begin, with the values as they are. */
 function startLearning(optimizer = learning.optimizer, settings = null) {
@@ -55,20 +90,18 @@ function learn(count) {
   go(1);
 }
 
-/* One iteration, without showing it; false if there is none. */
+/* One iteration, without showing it. */
 function advance() {
   const { training, right } = learning;
-  const done = iterate(graph, state.changes, state.mistake, training);
-  if (done === null) return false;
+  const done = iterateOnce(training, state.mistake);
   learning.losses[training.iteration] = done.loss;
   if (right) {
-    const other = iterate(graph, state.changes, null, right.training);
+    const other = iterateOnce(right.training, null);
     right.losses[right.training.iteration] = other.loss;
     right.training = other.next;
   }
   learning.training = done.next;
   keep();
-  return true;
 }
 
 /* Where the training stands now; if too many are kept, of two one is forgotten. */
@@ -82,7 +115,7 @@ function keep() {
 
 /* So many iterations from the beginning, without showing each. */
 function repeat(iterations) {
-  for (let i = 0; i < iterations && advance(); i++);
+  for (let i = 0; i < iterations; i++) advance();
 }
 
 /* Back or on to an iteration, exactly as it was: what was not kept is computed again. */
@@ -91,7 +124,7 @@ function goToIteration(iteration) {
   const known = Math.max(...Array.from(learning.kept.keys()).filter((each) => each <= iteration));
   learning.training = learning.kept.get(known);
   while (learning.training.iteration < iteration) {
-    learning.training = iterate(graph, state.changes, state.mistake, learning.training).next;
+    learning.training = iterateOnce(learning.training, state.mistake).next;
   }
   compute();
   go(1);
@@ -99,12 +132,16 @@ function goToIteration(iteration) {
 
 /* On and on, as often as the screen is drawn, or no longer. */
 function runFor(on) {
+  if (on && !learning.training) startLearning();
   cancelAnimationFrame(learning.running);
   learning.running = null;
   at("learn-run").setAttribute("aria-pressed", String(on));
   if (!on) return;
   const frame = () => {
-    learn(1);
+    const begun = performance.now();
+    do advance(); while (performance.now() - begun < 8);  // the rest of the time is for showing it
+    compute();
+    if (state.step > 1) go(1);
     if (Number.isFinite(learning.losses.at(-1))) learning.running = requestAnimationFrame(frame);
     else runFor(false);
   };
@@ -117,6 +154,8 @@ const SLOWEST = -5;  // the powers of ten of the learning rates on the slider
 const rateAt = (power) => Number((10 ** power).toPrecision(2));
 
 function makeLearning() {
+  at("learn-rows").hidden = !data.rows;
+  at("learn-count").textContent = rows.length;
   at("learn-optimizer").append(...optimizers.map(({ name }, i) => {
     const option = document.createElement("option");
     option.textContent = name;
@@ -152,7 +191,7 @@ function forgetLater() {
 
 function showLearning() {
   const { training, settings } = learning;
-  const loss = state.right.values[root];
+  const loss = lossNow();
   at("iteration").textContent = training ? `iteration ${training.iteration}` : "";
   at("update-half").hidden = !training;
   if (at("learn-panel").hidden) return;
@@ -163,9 +202,12 @@ function showLearning() {
   at("learn-slider").value = Math.log10(now.learning_rate || 10 ** SLOWEST);
   at("learn-state").textContent = `iteration ${training?.iteration ?? 0}, ${nameOf(graph, root, state.run.values)} = ${number(loss)}`;
   at("learn-back").disabled = at("learn-reset").disabled = !training?.iteration;
-  const gradients = data.learning.parameters.map((node) => state.run.gradients[node]);
+  const gradients = state.run.training ? state.run.events.slice(-state.run.updated.size).map(({ gradient }) => gradient) : [];
+  at("learn-row").value = learning.row + 1;
+  at("learn-size").value = learning.size;
   at("learn-note").textContent = training ? diagnosis([...learning.losses.slice(0, training.iteration), loss], gradients) : "";
   showCurve(loss);
+  showPredictions();
 }
 
 const WIDE = 360;

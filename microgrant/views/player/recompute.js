@@ -100,7 +100,8 @@ const isBackward = (event) => event.kind === "seed" || event.kind === "backward"
    each use of a value passes a contribution on. A mistake changes what the backward pass does; null if that would
    never come to an end.
 
-   training: where a training stands, if the step is one of it; then the update of its parameters comes last. */
+   training: where a training stands, if the step is one of it; then the update of its parameters comes last. With
+   `means`, these are the gradients that it follows. */
 function run(graph, changes, mistake, training = null) {
   const { size, root, operands } = graph;
   const { values, partials } = forward(graph, changes);
@@ -113,7 +114,8 @@ function run(graph, changes, mistake, training = null) {
   let earlier = null;
   if (mistake === "no_zero_grad") {
     // Those of the iteration before; at the first one, of an equal step.
-    earlier = (training?.earlier ?? final).map((x, i) => (graph.isLeaf(i) ? x : 0));
+    earlier = final.map((x, i) => (graph.isLeaf(i) ? x : 0));
+    training?.earlier?.forEach((x, i) => { earlier[training.parameters[i]] = x; });
     earlier.forEach((x, i) => { gradients[i] = x; final[i] += x; });
   }
   // Told in another order than it is added up in, a sum may be rounded otherwise in the last digit.
@@ -150,8 +152,9 @@ function run(graph, changes, mistake, training = null) {
   }
   const updated = new Map();  // for each parameter, when it is changed
   training?.parameters.forEach((node, i) => {
-    const { after, lines } = updateOf(training, i, gradients[node]);
-    events.push({ kind: "update", node, gradient: gradients[node], before: values[node], after, lines });
+    const gradient = training.means?.[i] ?? gradients[node];
+    const { after, lines } = updateOf(training, i, gradient);
+    events.push({ kind: "update", node, gradient, before: values[node], after, lines });
     updated.set(node, events.length);
   });
   return { values, partials, events, history, visited, gradients, earlier, mistake, training, updated };

@@ -31,8 +31,8 @@ const state = {
 
 /* Run the step; false if the mistake would not let it come to an end. */
 function runStep() {
-  const { training } = learning;
-  const given = training ? withParameters(state.changes, training) : state.changes;
+  const training = trainingShown();
+  const given = training ? withParameters(rowShown(), training) : rowShown();
   state.right = run(graph, given, null, training);
   const wrong = state.mistake ? run(graph, given, state.mistake, training) : state.right;
   if (wrong === null) state.mistake = null;

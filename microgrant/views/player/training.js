@@ -11,7 +11,7 @@ function beginning(graph, recipe, settings, parameters, values, memory = {}) {
     iteration: 0,
     values: Float64Array.from(parameters, (node) => values[node]),
     memory: Object.fromEntries(recipe.memory.map((name) => [name, Float64Array.from(memory[name] ?? zeros())])),
-    earlier: null,  // gradients that were not zeroed, from iteration to iteration
+    earlier: null,  // gradients of parameters that were not zeroed, from iteration to iteration
   };
 }
 
@@ -44,19 +44,48 @@ function followed(training, gradients, earlier = null) {
   return next;
 }
 
-/* One iteration on the graph: the loss before it, and where the training stands after it. */
-function iterate(graph, changes, mistake, training) {
+/* One iteration: the loss before it, the gradients, and where the training stands after it.
+
+   batch: { rows, inputs, loss }, to take the mean over rows; null for the graph as it is. */
+function iterate(graph, changes, mistake, training, batch = null) {
+  const { loss, gradients } = batch ? overRows(graph, changes, mistake, training, batch) : onGraph(graph, changes, mistake, training);
+  const earlier = mistake === "no_zero_grad" ? gradients : null;
+  return { loss, gradients, next: followed(training, gradients, earlier) };
+}
+
+/* The loss, and the gradients of the parameters. */
+function onGraph(graph, changes, mistake, training) {
   const given = withParameters(changes, training);
-  if (mistake !== null) {
-    const done = run(graph, given, mistake, training);
-    if (done === null) return null;
-    const { values, gradients } = done;
-    return { loss: values[graph.root], gradients, next: followed(training, training.parameters.map((x) => gradients[x]), gradients) };
+  const ofParameters = (gradients) => training.parameters.map((node) => gradients[node]);
+  if (mistake !== null && mistake !== "no_zero_grad") {
+    const { values, gradients } = run(graph, given, mistake);
+    return { loss: values[graph.root], gradients: ofParameters(gradients) };
   }
   const { values, partials } = forward(graph, given);
-  const gradients = differentiate(graph, partials);
-  return { loss: values[graph.root], gradients, next: followed(training, training.parameters.map((x) => gradients[x])) };
+  return { loss: values[graph.root], gradients: notZeroed(ofParameters(differentiate(graph, partials)), mistake, training) };
 }
+
+/* The same, as means over rows. */
+function overRows(graph, changes, mistake, training, { rows, inputs, loss }) {
+  if (mistake === null || mistake === "no_zero_grad") {
+    const [mean, ...gradients] = loss(training.values, rows);
+    return { loss: mean, gradients: notZeroed(gradients, mistake, training) };
+  }
+  const each = rows.map((row) => onGraph(graph, withRow(changes, inputs, row), mistake, training));
+  const mean = (numbers) => numbers.reduce((sum, x) => sum + x, 0) / rows.length;
+  return {
+    loss: mean(each.map((one) => one.loss)),
+    gradients: training.parameters.map((_, i) => mean(each.map((one) => one.gradients[i]))),
+  };
+}
+
+/* Who forgets to zero gradients has those of all iterations; at the first one, of an equal step before it. */
+function notZeroed(gradients, mistake, { earlier }) {
+  return mistake === "no_zero_grad" ? gradients.map((x, i) => x + (earlier ? earlier[i] : x)) : gradients;
+}
+
+/* A row's numbers in its leaves; who has changed one of them wants it so. */
+const withRow = (changes, inputs, row) => new Map([...inputs.map((node, i) => [node, row[i]]), ...changes]);
 
 /* The leaves that were changed, and the parameters as the training has them. */
 function withParameters(changes, { parameters, values }) {
