@@ -10,6 +10,8 @@ With this package you can
 - train them at native speed:       step = compile(loss, inputs=x, parameters=model.parameters())
 """
 
+from typing import TYPE_CHECKING
+
 from . import losses as losses, nn as nn, optim as optim, saving as saving, training as training
 from .compiler import DecisionWarning, Predictor, Step, TargetWarning, compile
 from .engine import (
@@ -69,6 +71,7 @@ from .engine.functions import (
     tan as tan,
     tanh as tanh,
 )
+from .engine.habits import elsewhere
 from .losses import log_softmax, logsumexp, softmax
 from .views import Explanation, draw, explain
 
@@ -80,3 +83,6 @@ __all__ += ["GradientError", "Predictor", "Step", "TargetWarning", "Value", "app
 __all__ += ["define", "detect_anomaly", "draw", "explain", "grad", "gradcheck", "hessian", "hvp"]
 __all__ += ["jacobian", "log_softmax", "logsumexp", "no_grad", "softmax", "topological_order"]
 __all__ += ["value_and_grad", "where"]
+
+if not TYPE_CHECKING:  # there, it is an error anyway
+    __getattr__ = elsewhere(__name__)

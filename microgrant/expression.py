@@ -98,6 +98,9 @@ MEANT = {
     "acot": "atan(1 / x)", "arccot": "atan(1 / x)", "sigm": "sigmoid(x)", "mod": "a % b",
     "fmod": "a - b * sign(a / b) * floor(abs(a / b))", "remainder": "a % b",
     "trunc": "sign(x) * floor(abs(x))", "int": "sign(x) * floor(abs(x))", "celu": "elu(x)",
+    "selu": "1.0507 * (relu(x) + 1.6733 * elu(min(x, 0)))", "rrelu": "leaky_relu(x)",
+    "erfcx": "exp(x ** 2) * erfc(x)", "amin": "min(a, b)", "amax": "max(a, b)",
+    "powm1": "a ** b - 1",
 }  # fmt: skip
 # The same of what takes a list, written out for two or three numbers.
 OF_LISTS = {
@@ -112,6 +115,9 @@ OF_LISTS = {
     "dot": "a * x + b * y",
     "mse": "((a - x) ** 2 + (b - y) ** 2) / 2",
 }
+# Names of something else, which are near to ours in letters only.
+OTHERS = {"erfi", "exp1", "expi", "expn", "long", "real", "sort"}
+LOGARITHM = re.compile(r"log([3-9]|[1-9][0-9]{1,2})")  # to any base
 
 
 class ExpressionError(ValueError):
@@ -418,13 +424,21 @@ def _no_function(name: str) -> str:
         written = OPERATIONS[name].spelling["python"].format("a", "b")
         return f"{name} is written with its sign: {written}"
     wrong, plain = f"'{_short(name)}' is not a function", _plain(name)
-    if plain in MEANT:
-        return f"{wrong}: write {MEANT[plain]}"
-    if plain in OF_LISTS:
-        return f"{wrong}: an expression has no lists, so write it out, {OF_LISTS[plain]}"
-    near = [word for word in FUNCTIONS if _is_near(plain, _plain(word))]
-    if near:  # MIN is min, and only then near to sin; tahn has the letters of tanh, and not of tan
-        best = min(near, key=lambda word: (_plain(word) != plain, sorted(word) != sorted(plain)))
+    if base := LOGARITHM.fullmatch(plain):
+        return f"{wrong}: write log(x) / log({base[1]})"
+    elsewhere = [word for word in (*MEANT, *OF_LISTS) if word == plain or len(word) > 4]
+    near = [word for word in (*FUNCTIONS, *elsewhere) if _is_near(plain, _plain(word))]
+    # MIN is min, and only then near to sin; tahn has the letters of tanh, and not of tan.
+    best = min(
+        near if plain not in OTHERS else (),
+        key=lambda word: (_plain(word) != plain, word in elsewhere, sorted(word) != sorted(plain)),
+        default="",
+    )
+    if best in MEANT:
+        return f"{wrong}: write {MEANT[best]}"
+    if best in OF_LISTS:
+        return f"{wrong}: an expression has no lists, so write it out, {OF_LISTS[best]}"
+    if best:
         return f"{wrong}: did you mean {best}?"
     return f"{wrong} (to multiply, write *); there are {_listed(CALLED)}"
 

@@ -19,13 +19,14 @@ import math
 import numbers
 import operator
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from functools import reduce
-from typing import Any, SupportsIndex, TypeAlias
+from typing import Any, NoReturn, SupportsIndex, TypeAlias
 
 from .engine.arguments import as_number, listed, shown, unboxed
 from .engine.derivatives import detach
+from .engine.habits import KEYWORDS, refuse
 from .engine.value import Number, Value, as_value
 
 __all__ = ["binary_cross_entropy", "cross_entropy", "half_squared_error", "hinge", "l1", "l2"]
@@ -96,7 +97,7 @@ def cross_entropy(logits: Iterable[Number], target: SupportsIndex | Iterable[Num
     >>> print(f"{loss:.4f}", [z.grad for z in logits])
     0.6931 [-0.5, 0.0, 0.5]
     """
-    values = _values(logits)
+    values = _each("logits", logits, as_value)
     if len(values) < 2:
         raise ValueError(
             f"cross_entropy needs two or more logits, one for each class, but got {len(values)}: "
@@ -136,7 +137,7 @@ def l2(parameters: Iterable[Value]) -> Value:
     >>> l2([Value(3.0), Value(-4.0)])
     Value(data=25.0, grad=0.0)
     """
-    return _sum([as_value(p) ** 2 for p in _listed("parameters", parameters)])
+    return _sum([p**2 for p in _each("parameters", parameters, as_value)])
 
 
 def l1(parameters: Iterable[Value]) -> Value:
@@ -145,7 +146,7 @@ def l1(parameters: Iterable[Value]) -> Value:
     >>> l1([Value(3.0), Value(-4.0)])
     Value(data=7.0, grad=0.0)
     """
-    return _sum([abs(as_value(p)) for p in _listed("parameters", parameters)])
+    return _sum([abs(p) for p in _each("parameters", parameters, as_value)])
 
 
 # --- Softmax ------------------------------------------------------------------------------------
@@ -155,7 +156,7 @@ def l1(parameters: Iterable[Value]) -> Value:
 # quarter fewer operations, and loses every digit of a small probability.)
 
 
-def softmax(logits: Iterable[Number]) -> list[Value]:
+def softmax(logits: Iterable[Number], **habits: NoReturn) -> list[Value]:
     """exp(z)/Σ exp(z) for each logit z: probabilities, which add up to 1 (Bridle 1990).
 
     Of −inf it is 0. All are nan if all logits are −inf, or one is inf or nan, as in PyTorch.
@@ -163,12 +164,13 @@ def softmax(logits: Iterable[Number]) -> list[Value]:
     >>> [p.data for p in softmax([Value(1000.0), 0.0, Value(1000.0)])]
     [0.5, 0.0, 0.5]
     """
+    refuse("softmax", habits, KEYWORDS)
     powers = [z.exp() for z in _shifted(_values(logits))]
     total = _sum(powers)
     return [power / total for power in powers]
 
 
-def log_softmax(logits: Iterable[Number]) -> list[Value]:
+def log_softmax(logits: Iterable[Number], **habits: NoReturn) -> list[Value]:
     """log softmax(z) for each logit z: finite also where the probability is too small for a float.
 
     Of −inf it is −inf. All are nan if all logits are −inf, or one is inf or nan, as in PyTorch.
@@ -176,12 +178,13 @@ def log_softmax(logits: Iterable[Number]) -> list[Value]:
     >>> [x.data for x in log_softmax([Value(1000.0), 0.0])]
     [0.0, -1000.0]
     """
+    refuse("log_softmax", habits, KEYWORDS)
     shifted = _shifted(_values(logits))
     log_total = _log_total(shifted)
     return [z - log_total for z in shifted]
 
 
-def logsumexp(logits: Iterable[Number]) -> Value:
+def logsumexp(logits: Iterable[Number], **habits: NoReturn) -> Value:
     """log Σ exp(z), a maximum with its corners rounded: its derivatives are softmax(logits).
 
     All −inf make −inf, and inf makes inf; its derivative by these is nan, as in PyTorch.
@@ -192,6 +195,7 @@ def logsumexp(logits: Iterable[Number]) -> Value:
     >>> print(f"{total:.4f}", x.grad, y.grad)
     1000.6931 0.5 0.5
     """
+    refuse("logsumexp", habits, KEYWORDS)
     values = _values(logits)
     # Of two infinities, the difference would be nan.
     largest = _largest(values).clip(-sys.float_info.max, sys.float_info.max)
@@ -199,7 +203,10 @@ def logsumexp(logits: Iterable[Number]) -> Value:
 
 
 def _values(logits: Iterable[Number]) -> list[Value]:
-    return [as_value(z) for z in _listed("logits", logits)]
+    wanted = "logits are a list, with a number or a Value for each class, but got"
+    if _is_single(logits):
+        raise TypeError(f"{wanted} {shown(logits)}")
+    return _each("logits", listed(logits, wanted), as_value)
 
 
 def _largest(values: list[Value]) -> Value:
@@ -227,25 +234,36 @@ def _mean(terms: list[Value]) -> Value:
     return total if len(terms) == 1 else total / len(terms)
 
 
-def _listed(name: str, given: Any) -> list[Any]:
-    """What was given as a list that is not empty: of one, if it is a number or a Value."""
-    if isinstance(given, (Value, numbers.Real)) or getattr(given, "ndim", None) == 0:
-        return [unboxed(given)]
+def _is_single(given: Any) -> bool:
+    return isinstance(given, (Value, numbers.Number)) or getattr(given, "ndim", None) == 0
+
+
+def _each(name: str, given: Any, convert: Callable[[Any], Any]) -> list[Any]:
+    """What was given, converted, as a list that is not empty: of one, if it is no list."""
+    if _is_single(given):
+        return [convert(unboxed(given))]
     found = listed(given, f"{name} are numbers, Values or a list, but got")
     if not found:
         raise ValueError(f"there are no {name}: the list is empty")
-    return list(map(unboxed, found))
+    converted: list[Any] = []
+    try:
+        for x in found:
+            converted.append(convert(unboxed(x)))
+    except TypeError as error:
+        raise TypeError(f"{name}[{len(converted)}]: {error}") from None
+    return converted
+
+
+def _value_or_number(x: Any) -> Value | float:
+    return x if isinstance(x, Value) else as_number(x)
 
 
 def _pairs(outputs: Numbers, targets: Numbers) -> list[tuple[Value, Value | float]]:
     """Each output as a Value, with its target."""
-    of, to = _listed("outputs", outputs), _listed("targets", targets)
+    of, to = _each("outputs", outputs, as_value), _each("targets", targets, _value_or_number)
     if len(of) != len(to):
         raise ValueError(f"each output needs one target, but got {len(of)} and {len(to)}")
-    return [
-        (as_value(output), target if isinstance(target, Value) else as_number(target))
-        for output, target in zip(of, to, strict=True)
-    ]
+    return list(zip(of, to, strict=True))
 
 
 def _in_its_place(target: float, place: int, pairs: list[Any]) -> str:
@@ -261,19 +279,19 @@ def _class_or_probabilities(target: Any, classes: int) -> int | list[Value | flo
         if not 0 <= right < classes:
             raise ValueError(f"the classes are numbered 0 to {classes - 1}, but got class {right}")
         return right
-    if isinstance(target, (Value, numbers.Real)):
+    if _is_single(target):
         raise TypeError(
             "the target of cross_entropy is a class, as a whole number, or a list with a "
             f"probability for each class, but got {shown(target)}"
         )
-    weights = [t if isinstance(t, Value) else as_number(t) for t in _listed("targets", target)]
+    weights = _each("targets", target, _value_or_number)
     if len(weights) != classes:
         raise ValueError(
             f"each of the {classes} classes needs one probability, but got {len(weights)}"
         )
     for place, t in enumerate(weights):
         if not isinstance(t, Value) and not 0 <= t <= 1:
-            raise ValueError(f"probabilities are numbers from 0 to 1, but target[{place}] is {t}")
+            raise ValueError(f"probabilities are numbers from 0 to 1, but targets[{place}] is {t}")
     plain = [t for t in weights if not isinstance(t, Value)]
     total = math.fsum(plain)
     if len(plain) == classes and not math.isclose(total, 1, abs_tol=1e-6):

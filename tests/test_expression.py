@@ -459,6 +459,9 @@ ELSEWHERE: dict[str, Callable[..., float]] = {
     "log_softmax": lambda a, b: a - math.log(math.exp(a) + math.exp(b)),
     "mean": lambda *xs: sum(xs) / len(xs),
     "norm": math.hypot,
+    "erfcx": lambda x: math.exp(x * x) * math.erfc(x),
+    "amax": max,
+    "powm1": lambda a, b: a**b - 1,
 }
 
 
@@ -486,7 +489,37 @@ def test_a_slip_of_the_finger(name: str, meant: str) -> None:
     assert refusal(f"{name}(x)").message == f"'{name}' is not a function: did you mean {meant}?"
 
 
-@pytest.mark.parametrize("name", ["foo", "x", "so", "perceptron", "softsomething"])
+def test_selu_is_written_with_elu() -> None:
+    text = written("selu")
+    for x in (-2.0, -0.5, 0.0, 1.5):
+        expected = 1.0507009873554805 * (x if x > 0 else 1.6732632423543772 * math.expm1(x))
+        assert evaluate(text, {"x": x}).data == pytest.approx(expected, rel=1e-4)
+
+
+@pytest.mark.parametrize("base", [3, 5, 16, 100])
+def test_a_logarithm_to_any_base_is_a_quotient(base: int) -> None:
+    message = refusal(f"log{base}(x)").message
+    assert message.endswith(f": write log(x) / log({base})")
+    assert evaluate(message.partition("write ")[2], {"x": base**2}).data == pytest.approx(2)
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        *(("sotfmax", "softmax"), ("softmaxx", "softmax"), ("log_sofmax", "log_softmax")),
+        *(("arctam", "arctan"), ("squre", "square"), ("averge", "average")),
+    ],
+)
+def test_a_slip_in_the_name_of_another_language(name: str, meant: str) -> None:
+    expected = refusal(f"{meant}(x)").message.replace(f"'{meant}'", f"'{name}'")
+    assert refusal(f"{name}(x)").message == expected
+    assert "write" in expected
+
+
+NEAR_TO_NOTHING = "foo x so perceptron softsomething real sort erfi expi long"
+
+
+@pytest.mark.parametrize("name", NEAR_TO_NOTHING.split())
 def test_what_is_near_to_nothing_gets_the_list(name: str) -> None:
     assert "(to multiply, write *); there are exp, " in refusal(f"{name}(x)").message
 

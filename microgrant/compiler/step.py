@@ -37,6 +37,14 @@ Values: TypeAlias = Iterable[Value]
 Outputs: TypeAlias = Callable[[Program], list[Register]]
 
 
+DECIDING = (
+    "relu, maximum, abs, clip, or microgrant.where(condition, a, b) with &, | and ~ in its "
+    "condition instead of and, or, not: these decide for each row (NumPy decides for its arrays: "
+    "give these their elements, and of one without dimensions its .item())"
+)
+"""What to write instead of an `if`."""
+
+
 class DecisionWarning(UserWarning):
     """Python decided something by a number that differs from row to row."""
 
@@ -167,10 +175,15 @@ class Compiled:
             if x in parameters:
                 raise ValueError(f"{which('inputs', place, x)} is among the parameters as well")
             if x not in leaves:
+                # A choice between two Values is noted on what was compared, here or not.
+                noted = (*self._inputs, *self._order)
+                lines = {str(v._decided_at): None for v in noted if hasattr(v, "_decided_at")}
+                decided = f". A decision was made on Values ({'; '.join(lines)}): if it chose "
+                decided += f"another Value in its place, use {DECIDING}"
                 raise ValueError(
                     f"the graph does not contain {which('inputs', place, x)}: is it the very Value "
                     "that the outputs were computed from, outside of no_grad()? If they do not "
-                    "depend on it, leave it out"
+                    f"depend on it, leave it out{decided * bool(lines)}"
                 )
         if any(isinstance(x, Noise) and x not in inputs for x in leaves):
             raise ValueError(
@@ -226,10 +239,8 @@ class Compiled:
         if lines:
             modes.warn(
                 f"a decision was made on Values of this graph ({'; '.join(lines)}). If it shaped "
-                "the graph, it is now the same for every row: use relu, maximum, abs, clip, or "
-                "where(condition, a, b) with &, | and ~ in its condition instead of and, or, not: "
-                "these decide for each row. If it did not, nothing is wrong (compare .data, and "
-                "this will not be said)",
+                f"the graph, it is now the same for every row: use {DECIDING}. If it did not, "
+                "nothing is wrong (compare .data, and this will not be said)",
                 DecisionWarning,
             )
 

@@ -18,12 +18,12 @@ import numbers
 import operator
 from collections.abc import Iterable, Mapping, Sequence, Set
 from contextlib import suppress
-from typing import Any, Protocol, SupportsIndex
+from typing import Any, Protocol, SupportsFloat, SupportsIndex, TypeGuard
 
 from .conditions import Condition, is_node
 
-__all__ = ["RealNumber", "as_label", "as_list", "as_number", "imported", "is_table", "listed"]
-__all__ += ["one_of", "shown", "unboxed", "whole_number"]
+__all__ = ["RealNumber", "as_label", "as_list", "as_number", "checked_column", "imported"]
+__all__ += ["is_decimal", "is_table", "listed", "one_of", "shown", "unboxed", "whole_number"]
 
 
 class RealNumber(Protocol):
@@ -39,7 +39,7 @@ def as_number(x: object, name: str = "") -> float:
 
     name: what it is, for the message, if that does not go without saying.
     """
-    if isinstance(x, (float, int, numbers.Real, Condition)):
+    if isinstance(x, (float, int, numbers.Real, Condition)) or is_decimal(x):
         try:
             return float(x)
         except OverflowError:
@@ -56,16 +56,36 @@ def as_number(x: object, name: str = "") -> float:
         advice = "use the Value itself, or its .data for a number that is cut from the graph"
     elif isinstance(x, (list, tuple)) or hasattr(x, "ndim"):
         advice = "make one Value for each number: [Value(x) for x in data]"
-    elif isinstance(x, str):
-        advice = "float(text) makes a number of a text"
     elif x is None:
         advice = "is an entry missing, or a `return` where it comes from?"
     elif type(x).__name__ in ("NAType", "NaTType"):  # of pandas
         advice = "an entry is missing: fill it in, or leave its row out"
     else:
-        advice = "float(x) may make a number of it"
+        advice = _advice(x)
     wanted = f"{name} is to be one real number" if name else "expected one real number"
     raise TypeError(f"{wanted}, but got {shown(x)}: {advice}")
+
+
+def is_decimal(x: object) -> TypeGuard[SupportsFloat]:
+    """Whether x is a `decimal.Decimal`, as databases have it: a Number, and none of the others."""
+    return isinstance(x, numbers.Number) and not isinstance(x, numbers.Complex)
+
+
+COUNTED = {"total_seconds": "seconds", "timestamp": "seconds", "toordinal": "days"}
+"""Methods of times, and what each of them counts."""
+
+
+def _advice(x: Any) -> str:
+    """How to have a number of what is none."""
+    for method, unit in COUNTED.items():
+        if hasattr(x, method):
+            return f"x.{method}() counts its {unit}"
+    with suppress(Exception):
+        float(x)
+        return f"float({'text' if isinstance(x, str) else 'x'}) makes a number of it"
+    if isinstance(x, str):
+        return "if it names a class, classes.index(text) is a number of it"
+    return "take a number out of it"
 
 
 def unboxed(x: Any) -> Any:
@@ -90,7 +110,9 @@ def as_list(x: Any) -> list[Any] | None:
     if is_table(x):
         # To iterate over a table of pandas gives the names of its columns, over one of polars them.
         columns = getattr(x, "iloc", x)
-        entries = [_column(columns[:, i], name) for i, name in enumerate(x.columns)]
+        entries = [
+            checked_column(columns[:, i].to_list(), name) for i, name in enumerate(x.columns)
+        ]
         return list(zip(*entries, strict=True))
     if hasattr(x, "to_list"):  # a column of one of them
         return list(x.to_list())
@@ -110,9 +132,8 @@ def is_table(x: Any) -> bool:
     return by_place and hasattr(x, "__array__") and hasattr(x, "columns")
 
 
-def _column(column: Any, name: object) -> list[Any]:
+def checked_column(entries: list[Any], name: object) -> list[Any]:
     """The entries of a column of a table, if all of them are numbers."""
-    entries: list[Any] = column.to_list()
     if not {*map(type, entries)} <= {float, int, bool}:
         for place, x in enumerate(entries):
             try:

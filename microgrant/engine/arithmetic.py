@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar
 
 from ..ops.operators import Operators
 from ..ops.table import DETACH, OPERATIONS, Operation, clip, of_many, power
-from .arguments import RealNumber, as_label, as_number, unboxed
+from .arguments import RealNumber, as_label, as_number, is_decimal, unboxed
 from .by_hand import Function, function_of, give_function, hand_on
 from .conditions import Condition, Sameness, compare
 from .copying import copied, deep_copy
@@ -64,7 +64,9 @@ class Arithmetic(Ufuncs, Habits, Operators["V | RealNumber", "V", Condition], Ge
         if isinstance(right, Condition):
             right = float(right)
         elif not isinstance(right, (Arithmetic, float, int, numbers.Real)):
-            return NotImplemented
+            if not is_decimal(right):
+                return NotImplemented
+            right = float(right)
         return compare(relation, left, right)
 
     def __pos__(self: V) -> V:
@@ -201,6 +203,14 @@ class Arithmetic(Ufuncs, Habits, Operators["V | RealNumber", "V", Condition], Ge
                 "parentheses, as in (x > 0) & (y < 1)"
             )
 
+        def __floordiv__(self, other: object = None) -> NoReturn:
+            """An error: it would be an operation of its own, whose derivative is 0."""
+            raise TypeError(
+                "// and divmod are not recorded: write microgrant.floor(a / b), and a % b for the "
+                "remainder"
+            )
+
+        __rfloordiv__ = __divmod__ = __rdivmod__ = __floordiv__
         __rand__ = __or__ = __ror__ = __xor__ = __rxor__ = __invert__ = __and__
 
     def __repr__(self) -> str:

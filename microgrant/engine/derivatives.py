@@ -203,7 +203,8 @@ def where(condition: Condition | Number, if_true: Number, if_false: Number) -> V
     condition: a comparison of Values; or several, combined with ``&``, ``|`` and ``~``. (A Value
         stands for "is not 0".) The choice is recorded: what is compiled from the graph chooses anew
         for other numbers. (Derivatives with `create_graph` follow the branch taken, for good.)
-        Or plain True or False: then the result is one of the two. A TypeError for all else.
+        Or plain True or False, or a number, of which 0 is false: then the result is one of the
+        two. A TypeError for all else, such as a list, a text or an array.
 
     >>> x = Value(0.0)
     >>> y = where(x > 0, x.log(), 0.0)

@@ -14,10 +14,12 @@ PyTorch: ``asin(2.0)`` is nan. Those that are methods too (``x.exp()``) stand he
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import NoReturn
 
 from ..ops.table import OPERATIONS, elu as elu_of, leaky_relu as leaky_relu_of
 from .arguments import RealNumber, as_number
 from .derivatives import apply
+from .habits import KEYWORDS, refuse
 from .value import Number, Value, as_value
 
 __all__ = ["acos", "acosh", "asin", "asinh", "atan", "atan2", "atanh", "cos", "cosh", "elu"]
@@ -174,12 +176,13 @@ def normal_cdf(x: Number) -> Value:
     return apply(OPERATIONS["normal_cdf"], x)
 
 
-def gelu(x: Number) -> Value:
+def gelu(x: Number, **habits: NoReturn) -> Value:
     """x·normal_cdf(x), a ReLU with a soft bend (Hendrycks and Gimpel 2016).
 
     >>> print(f"{gelu(-1.0):.4f} {gelu(2.0):.4f}")
     -0.1587 1.9545
     """
+    refuse("gelu", habits, KEYWORDS)
     return apply(OPERATIONS["gelu"], x)
 
 
@@ -193,10 +196,11 @@ def elu(x: Number, alpha: RealNumber = 1.0) -> Value:
     return apply(elu_of(as_number(alpha)), x)
 
 
-def leaky_relu(x: Number, slope: RealNumber = 0.01) -> Value:
+def leaky_relu(x: Number, slope: RealNumber = 0.01, **habits: NoReturn) -> Value:
     """x above 0, and slope·x below, so that no neuron dies (Maas, Hannun and Ng 2013).
 
     >>> leaky_relu(-3.0), leaky_relu(-3.0, slope=0.5)
     (Value(data=-0.03, grad=0.0), Value(data=-1.5, grad=0.0))
     """
+    refuse("leaky_relu", habits, KEYWORDS)
     return apply(leaky_relu_of(as_number(slope)), x)

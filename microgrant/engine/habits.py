@@ -5,6 +5,7 @@ There is nothing to call here. With this module a class can say
 - what an attribute is called here:     state_dict = Missing("save(model, path) writes it")
 - and that setting it does nothing:     lr = Refused("it is called learning_rate here")
 - what an argument is called here:      refuse("SGD", habits, HABITS)
+- and a module, what it has not:        __getattr__ = elsewhere(__name__)
 
 `hasattr` says that there is no such attribute. A `__getattr__` would do that too, but for a class
 that has one Python looks up every attribute more slowly: a step of a network took half as long
@@ -13,10 +14,11 @@ again.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import sys
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, NoReturn
 
-__all__ = ["Habits", "Missing", "Refused", "refuse"]
+__all__ = ["Habits", "Missing", "Refused", "elsewhere", "refuse"]
 
 
 class Missing:
@@ -54,6 +56,18 @@ def refuse(function: str, given: Mapping[str, object], advice: Mapping[str, str]
     for name in given:
         more = f": {advice[name]}" if name in advice else ""
         raise TypeError(f"{function}() got an unexpected keyword argument {name!r}{more}")
+
+
+def elsewhere(module: str) -> Callable[[str], NoReturn]:
+    """The `__getattr__` of a module, which knows what PyTorch's of that name has."""
+
+    def missing(name: str) -> NoReturn:
+        more = f": {TORCH[name]}" if name in TORCH else ""
+        message = f"module {module!r} has no attribute {name!r}{more}"
+        # With these two, Python proposes what is spelled nearly the same.
+        raise AttributeError(message, name=name, obj=sys.modules[module])
+
+    return missing
 
 
 NUMBER = "it is one number of Python's, v.data, and v.item() is the same"
@@ -127,3 +141,22 @@ GRAD: Mapping[str, str] = {
     "grad_outputs": "multiply y by it, and differentiate the product",
 }
 """Arguments of PyTorch's `backward` and `grad`, with what to do here."""
+
+KEYWORDS: Mapping[str, str] = {
+    "approximate": "it is computed exactly, by erf",
+    "bias": "a neuron has one, neuron.b: to keep it at 0, give the optimiser all other parameters",
+    "dim": "a list of Values has only one dimension",
+    "negative_slope": "it is called slope here",
+}
+"""Arguments of PyTorch's layers and functions, with what to do here."""
+
+LOSS = "losses are functions here: microgrant.losses."
+TORCH: Mapping[str, str] = {
+    "tensor": "one number is Value(2.0), and lists of Values stand for vectors",
+    "BCEWithLogitsLoss": f"{LOSS}binary_cross_entropy",
+    "CrossEntropyLoss": f"{LOSS}cross_entropy",
+    "MSELoss": f"{LOSS}mean_squared_error",
+    "Softmax": "it is a function of a list: microgrant.softmax(values)",
+    "LogSoftmax": "it is a function of a list: microgrant.log_softmax(values)",
+}
+"""What PyTorch has in its modules, with what to write here."""

@@ -60,7 +60,7 @@ def value_and_grad(f: Callable[..., Value]) -> Callable[..., tuple[float, Any]]:
     return at
 
 
-def jacobian(outputs: Many, inputs: Collection[Number]) -> list[list[float]]:
+def jacobian(outputs: Many, inputs: Collection[Number] = ()) -> list[list[float]]:
     """The derivatives of each output, in a row, by each input: one backward pass for each output.
 
     outputs: one Value or several; or a function of as many Values as there are inputs.
@@ -76,7 +76,7 @@ def jacobian(outputs: Many, inputs: Collection[Number]) -> list[list[float]]:
     return [grad(_one("jacobian", y), leaves) for y in _listed(recorded)]
 
 
-def hessian(output: One, inputs: Collection[Number]) -> list[list[float]]:
+def hessian(output: One, inputs: Collection[Number] = ()) -> list[list[float]]:
     """All second derivatives of one output: the Jacobian of its gradient, n backward passes.
 
     output: one Value; or a function of as many Values as there are inputs.
@@ -131,7 +131,10 @@ def _recorded(name: str, outputs: Many, inputs: Collection[Number]) -> tuple[Any
     """The outputs, of a function too, and what they are to be differentiated by."""
     given = as_list(inputs)
     if not given:
-        raise TypeError(f"the inputs of {name} are a list that is not empty, not {shown(inputs)}")
+        raise TypeError(
+            f"the inputs of {name} are a list that is not empty, as in {name}(f, [2.0, 3.0]) or "
+            f"{name}(y, [a, b]), not {shown(inputs)}"
+        )
     if callable(outputs):
         leaves = _leaves(inputs)
         return _call(name, outputs, leaves), leaves

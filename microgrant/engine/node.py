@@ -14,6 +14,7 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from ..ops.table import Operation
+from .habits import Missing
 
 __all__ = ["NO_GRADIENT", "Node"]
 
@@ -26,6 +27,10 @@ class _NoGradient(float):
     def __reduce__(self) -> str:
         return "NO_GRADIENT"  # saved and copied as this very object
 
+    zero_ = Missing("v.zero_grad() sets it back, and model.zero_grad() those of all parameters")
+
+
+_NoGradient.__name__ = "float"  # to users it is one
 
 NO_GRADIENT = _NoGradient(0.0)
 """The gradient of a Value which no backward pass has reached yet. It reads as 0.0."""

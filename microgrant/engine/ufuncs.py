@@ -12,8 +12,8 @@ Where it has no need of one and compares, for ``np.maximum(A, B)``, ``np.clip(A,
 `if` does: for what is to be compiled, go through the arrays, ``[a.maximum(b) for a, b in
 zip(A, B)]``.
 
-Type checkers know the functions of one Value only: of two, write ``a.maximum(b)`` and
-``microgrant.hypot(a, b)``.
+Type checkers know the functions of one Value only. NumPy's stubs refuse those of two, and np.clip:
+there, write ``a.maximum(b)``, ``microgrant.hypot(a, b)`` and ``v.clip(0, 1)``.
 
 An array without dimensions, such as ``np.where(v > 0, v, w)`` returns, is taken for the Value that
 it holds, wherever one is wanted; ``.item()`` takes it out.

@@ -49,7 +49,8 @@ class Value(Arithmetic["Value"]):
 
     Comparisons are by data, and give a `Condition`, which is true or false; but ``a == b`` asks
     whether two Values are one and the same. What was computed by hand is recorded as in micrograd,
-    ``Value(data, (a, b), "+")``, or as in microgpt: see `microgrant.engine.by_hand`.
+    ``Value(data, (a, b), "+")``, or as in microgpt: see `microgrant.engine.by_hand`. NumPy's
+    functions are recorded too, ``np.exp(a)``: see `microgrant.engine.ufuncs`.
     """
 
     # Two operands stand in two slots: a tuple would be one object more for the garbage collector to

@@ -15,7 +15,10 @@ With this package you can
 Signatures, and the random numbers drawn from a given ``random.seed``, are those of micrograd.
 """
 
+from typing import TYPE_CHECKING
+
 from ..engine.derivatives import detach
+from ..engine.habits import elsewhere
 from .activations import (
     ACTIVATIONS,
     ELU,
@@ -38,3 +41,6 @@ __all__ = ["ACTIVATIONS", "ELU", "GELU", "INITS", "MLP", "RNN", "Conv2d", "Dropo
 __all__ += ["Elementwise", "Flatten", "Identity", "Layer", "LeakyReLU", "Linear", "MaxPool2d"]
 __all__ += ["MeanPool2d", "Module", "ModuleCall", "Neuron", "Noise", "RNNCell", "ReLU"]
 __all__ += ["Sequential", "SiLU", "Sigmoid", "Tanh", "detach", "noise_in"]
+
+if not TYPE_CHECKING:  # there, it is an error anyway
+    __getattr__ = elsewhere(__name__)

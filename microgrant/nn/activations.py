@@ -13,11 +13,12 @@ place in `ACTIVATIONS`.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, TypeAlias
+from typing import Any, NoReturn, TypeAlias
 
 from ..engine import functions
 from ..engine.arguments import RealNumber, as_number, one_of, shown
 from ..engine.functions import elu, gelu, leaky_relu, silu
+from ..engine.habits import KEYWORDS, refuse
 from ..engine.value import Value
 from .arguments import each_number
 from .module import Module
@@ -97,7 +98,8 @@ class LeakyReLU(Activation):
     name, word, torch = "leaky_relu", "LeakyReLU", "LeakyReLU"
     _words = "LeakyReLU {self.slope:g}"
 
-    def __init__(self, slope: RealNumber = 0.01) -> None:
+    def __init__(self, slope: RealNumber = 0.01, **habits: NoReturn) -> None:
+        refuse("LeakyReLU", habits, KEYWORDS)
         self.slope = as_number(slope)
 
     def function(self, x: Value) -> Value:

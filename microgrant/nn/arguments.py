@@ -44,7 +44,7 @@ def inputs_of(module: object, x: Any, width: int, what: str = "input") -> list[V
     kind = type(module).__name__
     if isinstance(x, list):
         given = x
-    elif isinstance(x, (Value, numbers.Real)) or getattr(x, "ndim", None) == 0:
+    elif isinstance(x, (Value, numbers.Number)) or getattr(x, "ndim", None) == 0:
         given = [x]  # what a layer of one neuron returns
     else:
         given = listed(x, f"the {kind} takes a list of numbers, but got")

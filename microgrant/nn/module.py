@@ -150,7 +150,9 @@ class Module:
         {'nin': 2, 'nouts': [3, 1], 'activation': 'tanh', 'init': 'uniform'}
         """
         try:
-            return {name: getattr(self, name) for name in inspect.signature(type(self)).parameters}
+            known = inspect.signature(type(self)).parameters.items()
+            # What is a NoReturn takes nothing.
+            return {name: getattr(self, name) for name, x in known if x.annotation != "NoReturn"}
         except AttributeError as error:
             raise TypeError(
                 f"{type(self).__name__} does not tell its setting {error.name!r}: keep that in an "

@@ -16,9 +16,10 @@ import math
 import random
 from collections.abc import Callable, Iterable, Mapping
 from functools import reduce
-from typing import Any
+from typing import Any, NoReturn
 
 from ..engine.arguments import one_of, shown, whole_number
+from ..engine.habits import KEYWORDS, refuse
 from ..engine.value import Number, Value
 from .activations import Activations, Function, activation_for, function_for, kept, one_each
 from .arguments import inputs_of
@@ -133,7 +134,8 @@ class Linear(Layer):
     Layer of [LinearNeuron(3), LinearNeuron(3)]
     """
 
-    def __init__(self, nin: int, nout: int, init: str = "uniform") -> None:
+    def __init__(self, nin: int, nout: int, init: str = "uniform", **habits: NoReturn) -> None:
+        refuse("Linear", habits, KEYWORDS)
         super().__init__(nin, nout, nonlin=False, init=init)
 
 
@@ -198,7 +200,12 @@ class MLP(Module):
             Layer(sizes[i], sizes[i + 1], listed or i != last, x, init) for i, x in enumerate(each)
         ]
         self.nin, self.nouts = self.layers[0].nin, [layer.nout for layer in self.layers]
-        self.activation, self.init = each if listed else each[0], init
+        self._activation, self.init = each if listed else each[0], init
+
+    @property
+    def activation(self) -> Activations:
+        """What it was made with; each neuron has its own."""
+        return self._activation
 
     def forward(self, x: Iterable[Number]) -> OneOrMany:
         """The outputs of the last layer."""

@@ -65,6 +65,11 @@ class RNN(Module):
         self.cell = RNNCell(nin, nhidden, **kwargs)
         self.truncate = None if truncate is None else whole_number("truncate", truncate)
 
+    @property
+    def activation(self) -> Any:
+        """That of its cell."""
+        return self.cell.activation
+
     def settings(self) -> dict[str, Any]:
         """Those of its cell, and `truncate`."""
         return {**self.cell.settings(), "truncate": self.truncate}

@@ -74,7 +74,10 @@ class Operators(Generic[Operand, Result, Truth]):
     def __rmod__(self, other: Operand) -> Result:
         return self._operate("mod", other, self)
 
-    def __pow__(self, other: Operand) -> Result:
+    def __pow__(self, other: Operand, modulus: Operand | None = None) -> Result:
+        if modulus is not None:  # pow(x, 2, 3)
+            power: Any = self**other
+            return power % modulus  # type: ignore[no-any-return]
         return self._operate("pow", self, other)
 
     def __rpow__(self, other: Operand) -> Result:

@@ -16,7 +16,7 @@ import random
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from numbers import Integral, Real
+from numbers import Integral, Number
 from typing import Any
 
 from ..engine.arguments import as_list, as_number, shown, unboxed, whole_number
@@ -188,8 +188,8 @@ def class_of(target: object, name: str) -> int:
     numbers = as_list(target)
     if numbers:
         return int(numbers.index(max(numbers)))
-    if isinstance(target, Real) and float(target).is_integer():
-        return int(float(target))
+    if isinstance(target, Number) and as_number(target, name).is_integer():
+        return int(as_number(target))
     raise TypeError(f"a class is a whole number, but {name} is {shown(target)}")
 
 

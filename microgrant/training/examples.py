@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from numbers import Integral
 from typing import Any, TypeAlias
 
-from ..engine.arguments import as_list, as_number, listed, shown
+from ..engine.arguments import as_list, as_number, checked_column, listed, shown
 
 __all__ = ["Examples", "Form", "Rows", "Shape", "arranged", "examples", "flattened", "pair"]
 __all__ += ["shape_of", "single", "take"]
@@ -93,6 +93,9 @@ def examples(given: object, name: str) -> list[Any]:
     """A list of examples that is not empty."""
     try:
         found = as_list(given)
+        label = getattr(given, "name", None) if hasattr(given, "to_list") else None
+        if found and label not in (None, "") and as_list(found[0]) is None:
+            checked_column(found, label)
     except TypeError as error:
         raise TypeError(f"{name}: {error}") from None
     if found is None:

@@ -15,11 +15,13 @@ from __future__ import annotations
 
 import math
 import random
+import re
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import chain
+from operator import itemgetter
 from typing import Any, TypeAlias
 
 from ..compiler import tables
@@ -88,17 +90,44 @@ def laid_out(
         form = Form.of(xs[0], ys[0], len(as_list(outputs) or [outputs]))
         rows = form.rows(xs, ys)
         held_rows = form.rows(*held, "validation ") if held else []
-        # In a compiled step a target is a Value, which a loss takes as it comes. Let it see some of
-        # the numbers: if there is one that it would not have, the smallest or the largest is.
-        results: list[Any] = []
-        different = sorted({tuple(row[math.prod(form.x) :]) for row in rows + held_rows})
-        for target in different[:FEW] + different[FEW:][-FEW:]:
-            with suppress(AttributeError):  # a loss of one's own may ask for what a Value has
-                results.append(loss(outputs, arranged([*target], form.y or ())))
+        results = seen_by(loss, outputs, form, rows, held_rows)
         for i in sorted(spread(rows)):
             results.append(model(form.arranged(list(map(Value, rows[i])))[0]))
     own = model.parameters() if isinstance(model, Module) else []
     return form, rows, held_rows, own + leaves_of([outputs, results])
+
+
+def seen_by(
+    loss: Loss, outputs: Any, form: Form, rows: list[list[float]], held: list[list[float]]
+) -> list[Any]:
+    """What a loss makes of some of the targets; an error that it raises says of which.
+
+    In a compiled step a target is a Value, which a loss takes as it comes. Let it see some of the
+    numbers: if there is one that it would not have, the smallest or the largest is, or its sum.
+    """
+    targets = [tuple(row[math.prod(form.x) :]) for row in rows + held]
+    different = sorted({*targets})
+    measures: list[Callable[[Sequence[float]], float]] = [sum]
+    measures += map(itemgetter, range(len(targets[0])))
+    extreme = [most(different, key=x) for x in measures for most in (min, max)]
+    results: list[Any] = []
+    refused: list[tuple[int, Exception]] = []
+    for target in dict.fromkeys(different[:FEW] + different[-FEW:] + extreme):
+        try:
+            results.append(loss(outputs, arranged([*target], form.y or ())))
+        except AttributeError:  # a loss of one's own may ask for what a Value has
+            pass
+        except (TypeError, ValueError) as error:
+            refused.append((targets.index(target), error))
+    if refused:
+        place, first = min(refused, key=lambda each: each[0])
+        if results or len({str(error) for _, error in refused}) > 1:  # it is about that target
+            validation = place >= len(rows)
+            name = f"{'validation ' * validation}ys[{place - len(rows) * validation}]"
+            said = re.sub(r"\btargets(?=\[)", name, str(first))
+            first.args = (said if name in said else f"{name}: {said}",)
+        raise first
+    return results
 
 
 def leaves_of(results: Any) -> list[Value]:

@@ -22,6 +22,8 @@ import threading
 import time
 import weakref
 from collections.abc import AsyncGenerator, Callable, Generator
+from datetime import date, datetime, timedelta
+from decimal import Decimal
 from fractions import Fraction
 from itertools import pairwise
 from typing import Any
@@ -40,9 +42,16 @@ from microgrant import (
     detect_anomaly,
     explain,
     expression,
+    gelu,
     grad,
     gradcheck,
+    hessian,
+    jacobian,
+    leaky_relu,
+    log_softmax,
+    logsumexp,
     no_grad,
+    softmax,
     topological_order,
     where,
 )
@@ -956,12 +965,17 @@ def test_what_is_no_number_is_refused_on_both_sides(
 @pytest.mark.parametrize(
     ("wrong", "advice"),
     [
-        ("2.5", "float(text) makes a number of a text"),
+        ("2.5", "float(text) makes a number of it"),
         (None, "is an entry missing, or a `return` where it comes from?"),
         (1j, "take its .real or .imag"),
         ([1.0], "make one Value for each number: [Value(x) for x in data]"),
         (Value(1.0), "use the Value itself"),
-        (object(), "float(x) may make a number of it"),
+        ("a", "if it names a class, classes.index(text) is a number of it"),
+        (date(2020, 1, 1), "x.toordinal() counts its days"),
+        (datetime(2020, 1, 1), "x.timestamp() counts its seconds"),
+        (timedelta(1), "x.total_seconds() counts its seconds"),
+        (b"2.5", "float(x) makes a number of it"),
+        (object(), "take a number out of it"),
     ],
     ids=lambda x: type(x).__name__,
 )
@@ -1106,6 +1120,16 @@ def test_whole_numbers_of_python_are_not_made_of_a_value() -> None:
         (lambda y, x: grad(lambda x: x * x, argnums=0), "value_and_grad(f)(3.0)"),
         (lambda y, x: grad(y, [x], allow_unused=True), "the derivative is 0"),
         (lambda y, x: grad(y), "but xs is NoneType None"),
+        (
+            lambda y, x: softmax([x, y], dim=0),
+            "softmax() got an unexpected keyword argument 'dim': a",
+        ),
+        (lambda y, x: log_softmax([x, y], dim=0), "has only one dimension"),
+        (lambda y, x: logsumexp([x, y], dim=0), "has only one dimension"),
+        (lambda y, x: leaky_relu(x, negative_slope=0.2), "it is called slope here"),
+        (lambda y, x: gelu(x, approximate="tanh"), "computed exactly"),
+        (lambda y, x: hessian(lambda a: a * a)(3.0), "as in hessian(f, [2.0, 3.0])"),
+        (lambda y, x: jacobian(lambda a: a * a)(3.0), "as in jacobian(f, [2.0, 3.0])"),
         (lambda y, x: y.backward(bogus=1), "backward() got an unexpected keyword argument 'bogus'"),
     ],
 )
@@ -1142,6 +1166,58 @@ def test_attributes_of_a_tensor_get_advice(name: str, advice: str) -> None:
     assert not hasattr(v, name)
     assert not hasattr(Value, name)
     assert name not in dir(v)
+
+
+@pytest.mark.parametrize(
+    ("module", "name", "advice"),
+    [
+        (microgrant, "tensor", "Value(2.0)"),
+        (microgrant.nn, "MSELoss", "microgrant.losses.mean_squared_error"),
+        (microgrant.nn, "CrossEntropyLoss", "microgrant.losses.cross_entropy"),
+        (microgrant.nn, "Softmax", "microgrant.softmax(values)"),
+        (microgrant.nn, "bogus", ""),
+    ],
+)
+def test_what_modules_of_pytorch_have_gets_advice(module: Any, name: str, advice: str) -> None:
+    with pytest.raises(AttributeError) as caught:
+        getattr(module, name)
+    expected = f"module {module.__name__!r} has no attribute {name!r}"
+    assert str(caught.value).startswith(expected + ": " * bool(advice))
+    assert advice in str(caught.value)
+    assert not hasattr(module, name)
+
+
+def test_a_gradient_is_a_number_and_no_tensor() -> None:
+    x = Value(3.0)
+    with pytest.raises(AttributeError, match=r"^'float' object .* 'zero_': v\.zero_grad\(\)"):
+        x.grad.zero_()  # type: ignore[attr-defined]
+    assert type(x.grad).__name__ == "float"
+    assert pickle.loads(pickle.dumps(x.grad)) is NO_GRADIENT
+
+
+def test_whole_quotients_are_written_with_floor() -> None:
+    x = Value(7.5)
+    for call in (
+        lambda: x // 2,  # type: ignore[operator]
+        lambda: 2 // x,  # type: ignore[operator]
+        lambda: divmod(x, 2),  # type: ignore[call-overload]
+        lambda: divmod(2, x),  # type: ignore[call-overload]
+    ):
+        with pytest.raises(TypeError, match=r"write microgrant\.floor\(a / b\), and a % b for"):
+            call()
+    y = pow(x, 2, 5.0)
+    assert (y.data, y.operation.symbol, grad(y, x)) == (1.25, "%", 15.0)
+
+
+def test_decimals_are_numbers() -> None:
+    x, half = Value(Decimal("1.5")), Decimal("0.5")
+    assert (x.data, (x * half).data, (half - x).data, (x**half).data) == (1.5, 0.75, -1.0, 1.5**0.5)
+    assert x > half
+    assert half < x
+    assert (x > half).operands == (x, 0.5)
+    assert where(half, 1.0, 2.0).data == 1.0
+    neuron = Neuron(1)
+    assert neuron(half).data == neuron(0.5).data
 
 
 def test_what_is_set_in_vain_is_refused() -> None:

@@ -382,6 +382,39 @@ def test_clip_is_recorded() -> None:
 
 
 @pytest.mark.parametrize(
+    "function",
+    [
+        lambda a, b: np.maximum(np.array([a]), np.array([b])),
+        lambda a, b: np.where(a > 0, a, b),
+        lambda a, b: np.sort(np.array([a, b]))[:1],
+    ],
+    ids=["maximum", "where", "sort"],
+)
+def test_an_input_that_numpy_decided_against_is_not_called_useless(
+    function: Callable[[Value, Value], Any],
+) -> None:
+    a, b = Value(1.0, "a"), Value(2.0, "b")
+    outputs = function(a, b)
+    with pytest.raises(ValueError, match=r"the graph does not contain inputs\[.\]") as caught:
+        compile(outputs, [a, b])
+    assert f"A decision was made on Values ({decided_at(a)})" in str(caught.value)
+    assert f"{__file__}, line " in decided_at(a)
+    with pytest.raises(ValueError, match=r"leave it out$"):
+        compile(Value(1.0) * 2, [Value(1.0)])
+
+
+def test_a_decision_on_an_array_without_dimensions_is_told_with_item() -> None:
+    v = Value(1.0)
+    z = np.squeeze(np.array([v * 1.0]))
+    y = v * 2 if z > 0 else v
+    with pytest.warns(DecisionWarning, match=r"without dimensions its \.item\(\)"):
+        compile(y, [v])
+    v = Value(1.0)
+    z = np.squeeze(np.array([v * 1.0])).item()
+    assert compile(where(z > 0, v * 2, v), [v])([[-1.0], [1.0]]).tolist() == [-1.0, 2.0]
+
+
+@pytest.mark.parametrize(
     ("function", "line"),
     [
         (lambda array: np.clip(array, 0, 1)[0], "np.clip(array, 0, 1)[0]"),

@@ -8,6 +8,7 @@ import gc
 import math
 import random
 import weakref
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -18,10 +19,12 @@ from microgrant.engine import NO_GRADIENT, Value, topological_order
 from microgrant.nn import (
     ACTIVATIONS,
     MLP,
+    RNN,
     Conv2d,
     Elementwise,
     Identity,
     Layer,
+    LeakyReLU,
     Linear,
     Module,
     Neuron,
@@ -80,6 +83,25 @@ def test_what_modules_of_other_libraries_have_gets_advice(name: str, advice: str
     assert not hasattr(model, name)
     setattr(model, name, 1)  # a module of one's own may have it
     assert getattr(model, name) == 1
+
+
+@pytest.mark.parametrize(
+    ("make", "advice"),
+    [
+        (lambda: Linear(2, 3, bias=False), "to keep it at 0, give the optimiser all other"),
+        (lambda: LeakyReLU(negative_slope=0.2), "it is called slope here"),
+        (lambda: Linear(in_features=2, out_features=3), "'nin' and 'nout'"),
+        (lambda: Linear(2, 3, bogus=1), "unexpected keyword argument 'bogus'$"),
+    ],
+)
+def test_arguments_of_pytorchs_layers_get_advice(make: Callable[[], Any], advice: str) -> None:
+    with pytest.raises(TypeError, match=advice):
+        make()
+
+
+def test_advice_on_arguments_is_no_setting() -> None:
+    assert Linear(2, 3).settings() == {"nin": 2, "nout": 3, "init": "uniform"}
+    assert LeakyReLU(0.5).settings() == {"slope": 0.5}
 
 
 @pytest.mark.parametrize("examples", [[[1.0, 2.0], [3.0, 4.0]], [[1.0, 2.0]] * 3])
@@ -358,8 +380,10 @@ def test_one_activation_for_each_layer_or_neuron() -> None:
     layer = Layer(1, 2, activation=("relu", "linear"))
     assert repr(layer) == "Layer of [ReLUNeuron(1), LinearNeuron(1)]"
     assert layer.activation == ["relu", "linear"]
-    with pytest.raises(AttributeError):  # which would change nothing
-        layer.activation = "tanh"  # type: ignore[misc]
+    for made in (layer, model, RNN(1, 2)):
+        with pytest.raises(AttributeError):  # which would change nothing
+            made.activation = "tanh"  # type: ignore[misc]
+    assert RNN(1, 2, activation="relu").activation == "relu"
     with pytest.raises(ValueError, match="of 3 layers each has an activation, but the list has 2"):
         MLP(2, [2, 1, 2], activation=["tanh", "tanh"])
     with pytest.raises(

@@ -198,13 +198,37 @@ def test_a_table_may_hold_probabilities() -> None:
     assert accuracy(CLASSES, table) == 1.0
 
 
+OF_OBJECTS: dict[str, Callable[[dict[str, list[Any]]], Any]] = {
+    "pandas": lambda columns: pandas.DataFrame(columns, dtype=object),
+    "polars": polars.DataFrame,
+}
+
+
+@pytest.mark.parametrize("kind", OF_OBJECTS)
+def test_decimals_as_databases_have_them_are_numbers(kind: str) -> None:
+    columns = {name: [Decimal(str(float(x))) for x in xs] for name, xs in COLUMNS.items()}
+    signs = [1 if bit else -1 for bit in BITS]
+    columns |= {"target": list(map(Decimal, map(str, TARGETS))), "sign": list(map(Decimal, signs))}
+    table = OF_OBJECTS[kind](columns)
+    xs, a, b, c = table[list(COLUMNS)], Value(0.0), Value(0.0), Value(0.0)
+    assert type(table["age"][0]) is Decimal
+    assert trained(xs, table["target"]) == trained(ROWS, TARGETS)
+    assert predict(network(1), xs).tolist() == predict(network(1), ROWS).tolist()
+    predictor = compile(a * b + c, [a, b, c])
+    assert predictor(xs).tolist() == predictor(ROWS).tolist()
+    assert mean_squared_error(table["age"], table["target"]).data == pytest.approx(
+        sum((x - y) ** 2 for x, y in zip(COLUMNS["age"], TARGETS, strict=True)) / 6
+    )
+    assert accuracy(table["sign"], table["sign"]) == 1.0
+
+
 # --- What is no number --------------------------------------------------------------------------
 
 ODD: dict[str, tuple[Any, str]] = {
     "text": ("x", "got str 'x'"),
     "time": (date(2020, 1, 1), r"got (date|Timestamp)"),
     "missing": (None, r"got (NAType|NoneType|NaTType) .*entry (is )?missing"),
-    "decimal": (Decimal("0.5"), "got Decimal"),
+    "complex": (1j, "got complex"),
 }
 
 
@@ -244,6 +268,27 @@ def test_the_missing_entry_of_a_column_is_named(series: str) -> None:
     ):
         with pytest.raises(TypeError, match=message):
             call()
+
+
+@pytest.mark.parametrize("kind", OF_OBJECTS)
+def test_a_column_that_has_a_name_is_named_as_in_a_table(kind: str) -> None:
+    column = OF_OBJECTS[kind]({"kind": [*"abcdef"], "size": [1, 2, None, 4, 5, 6]})
+    model, loss = network(1), mean_squared_error
+    for call, prefix in (
+        (lambda y: fit(model, loss, (ROWS, y)), "ys: "),
+        (lambda y: fit(model, loss, (ROWS, BITS), validation=(ROWS, y)), "validation ys: "),
+        (lambda y: predict(Neuron(1), y), "xs: "),
+        (lambda y: accuracy(CLASSES, y), "targets: "),
+    ):
+        with pytest.raises(TypeError, match=rf"^{prefix}column 'kind', row 0: .* got str 'a'"):
+            call(column["kind"])
+    with pytest.raises(TypeError, match=r"^ys: column 'size', row 2: .* missing"):
+        fit(model, loss, (ROWS, column["size"]))
+
+
+def test_a_column_with_a_name_may_hold_lists() -> None:
+    for column in (pandas.Series(ROWS, name="rows"), polars.Series("rows", ROWS)):
+        assert trained(column, TARGETS) == trained(ROWS, TARGETS)
 
 
 def test_a_number_that_is_not_a_number_is_one() -> None:

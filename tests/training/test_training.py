@@ -1521,6 +1521,53 @@ def test_a_loss_sees_some_of_the_numbers_though_it_is_compiled() -> None:
         fit(network(), binary_cross_entropy, (XS, SIDES), validation=(XS[:1], [2]))
 
 
+@pytest.mark.parametrize("place", [0, 17, 30])
+@pytest.mark.parametrize(
+    ("loss", "right", "wrong"),
+    [(binary_cross_entropy, 0.5, 1.5), (binary_cross_entropy, 1, -1), (hinge, 1, 0)],
+)
+def test_the_one_target_that_a_loss_refuses_is_named(
+    loss: Any, right: float, wrong: float, place: int
+) -> None:
+    ys = [right] * 31
+    ys[place] = wrong
+    xs = [[0.1, 0.2]] * 31
+    with pytest.raises(ValueError, match=rf"^ys\[{place}\]: .* but got {wrong}"):
+        fit(network(), loss, (xs, ys))
+    with pytest.raises(ValueError, match=rf"^validation ys\[{place}\]: .* but got {wrong}"):
+        fit(network(), loss, (xs, [right] * 31), validation=(xs, ys))
+
+
+@pytest.mark.parametrize(
+    ("loss", "wrong", "message"),
+    [
+        (binary_cross_entropy, [0.5, 0, 1.5], r"from 0 to 1, but ys\[250\]\[2\] is 1\.5$"),
+        (cross_entropy, [0.5, -0.5, 1], r"from 0 to 1, but ys\[250\]\[1\] is -0\.5$"),
+        (cross_entropy, [0.5, 0.5, 1], r"^ys\[250\]: .* add up to 2$"),
+    ],
+)
+def test_the_one_number_of_a_target_that_a_loss_refuses_is_named(
+    loss: Any, wrong: list[float], message: str
+) -> None:
+    ys = [[0.5, i / 1000, 0.5 - i / 1000] for i in range(300)]
+    ys[250] = wrong
+    with pytest.raises(ValueError, match=message):
+        fit(network((4, 3)), loss, ([[0.1, 0.2]] * 300, ys))
+
+
+def test_a_target_is_named_for_what_a_loss_says_of_it_and_not_of_all() -> None:
+    with pytest.raises(
+        ValueError, match=r"^ys\[0\]: hinge needs targets of -1 and 1, but got 0\.5"
+    ):
+        fit(network(), hinge, (XS[:2], [0.5, 1.5]))
+
+    def mistaken(outputs: Any, target: Any) -> Any:
+        raise ValueError("a mistake of one's own")
+
+    with pytest.raises(ValueError, match=r"^a mistake of one's own"):
+        fit(network(), mistaken, (XS[:2], [0.5, 1.5]))
+
+
 def no_value(output: Value, y: Value) -> Any:
     return [output]
 

@@ -6,8 +6,9 @@ import math
 
 import numpy as np
 
-from microgrant import Value, compile, grad, where
-from microgrant.nn import MLP, Neuron, Sequential
+import microgrant
+from microgrant import Value, compile, grad, softmax, where
+from microgrant.nn import MLP, Linear, Neuron, Sequential
 from microgrant.optim import SGD
 
 v, w = Value(1.0, "v"), Value(2.0)
@@ -45,6 +46,10 @@ Neuron(2)([1, 2])[0]  # refused
 for _ in Neuron(2)([1, 2]):  # refused
     pass
 Sequential([model])  # refused
+Linear(2, 3, bias=False)  # refused
+softmax([v, w], dim=0)  # refused
+microgrant.tensor(2.0)  # refused
+microgrant.nn.MSELoss()  # refused
 SGD(model, 0.1)  # refused
 SGD(model.parameters(), "0.1")  # refused
 compile(v, inputs=w)  # refused
