@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import math
+import random
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 from browser import Browser
 
-from microgrant import Value, define, explain
+from microgrant import Value, compile, define, explain
+from microgrant.nn import MLP, Module
 from microgrant.optim import SGD, Adam, AdamW, Optimizer, RMSprop
 from microgrant.views import MISTAKES
 from microgrant.views.player import page
@@ -286,3 +289,200 @@ def test_running_can_be_stopped(browser: Browser) -> None:
     browser.wait(200)
     assert browser.text("#iteration") == stopped
     assert json.loads(json.dumps(browser.run(STATE)))
+
+
+# --- Over data ------------------------------------------------------------------------------------
+
+KEPT: list[Module] = []
+XOR = [[0, 0, 0], [0, 1, 1], [1, 0, 1], [1, 1, 0]]
+
+
+def network(hidden: int, seed: int = 3) -> tuple[Module, Value, list[Value], Value]:
+    random.seed(seed)
+    model = MLP(2, [hidden, 1], activation="tanh")
+    KEPT.append(model)
+    x1, x2, y = Value(0.0, "x1"), Value(0.0, "x2"), Value(0.0, "y")
+    score = model([x1, x2])
+    loss = (score - y) ** 2
+    loss.label = "loss"
+    return model, loss, [x1, x2, y], score
+
+
+def moons(count: int = 100) -> list[list[float]]:
+    rng, rows = random.Random(5), []
+    for i in range(count):
+        angle, upper = rng.uniform(0, math.pi), i % 2
+        x, y = math.cos(angle), math.sin(angle)
+        x, y = (x, y) if upper else (1 - x, 0.5 - y)
+        rows.append([x + rng.gauss(0, 0.1), y + rng.gauss(0, 0.1), 2.0 * upper - 1])
+    return rows
+
+
+@pytest.mark.parametrize("name", ["SGD", "momentum", "Adam"])
+@pytest.mark.parametrize(("hidden", "rows"), [(2, XOR), (8, moons())])
+@pytest.mark.parametrize("size", [0, 10])
+def test_over_rows_a_hundred_updates_are_pythons(
+    browser: Browser, name: str, hidden: int, rows: list[list[float]], size: int
+) -> None:
+    model, loss, inputs, _ = network(hidden)
+    parameters = model.parameters()
+    optimizer = OPTIMIZERS[name](parameters)
+    browser.open(explain(loss, optimizer=optimizer, inputs=inputs, rows=rows)._page())
+    browser.run(
+        "const it = document.querySelector('#learn-size'); it.value = arguments[0];"
+        "it.dispatchEvent(new Event('change')); microgrant.learn(100)",
+        size,
+    )
+    values, losses = browser.run(STATE)
+    step = compile(loss, inputs=inputs, parameters=parameters, target="python")
+    expected = []
+    size = size or len(rows)
+    batches = [rows[i : i + size] for i in range(0, len(rows), size)]
+    for iteration in range(100):
+        optimizer.zero_grad()
+        expected.append(step(batches[iteration % len(batches)]))
+        optimizer.step()
+    assert losses == pytest.approx(expected, rel=1e-12)
+    assert values == pytest.approx([p.data for p in parameters], rel=1e-12)
+
+
+def test_the_update_follows_the_mean_over_the_rows(browser: Browser) -> None:
+    model, loss, inputs, _ = network(2)
+    browser.open(
+        explain(loss, optimizer=SGD(model.parameters(), 0.5), inputs=inputs, rows=XOR)._page()
+    )
+    step = compile(loss, inputs=inputs, parameters=model.parameters(), target="python")
+    step(XOR)
+    shown = browser.run(
+        "return microgrant.state.run.events.slice(-9).map(({ gradient }) => gradient)"
+    )
+    assert shown == pytest.approx([p.grad for p in model.parameters()], rel=1e-12)
+    browser.press(END)
+    assert "mean over 4 rows" in browser.text("#aside")
+
+
+def test_the_walk_goes_through_one_of_the_rows(browser: Browser) -> None:
+    model, loss, inputs, _ = network(2)
+    browser.open(
+        explain(loss, optimizer=SGD(model.parameters(), 0.5), inputs=inputs, rows=XOR)._page()
+    )
+    assert browser.find("#learn-panel").is_displayed()
+    assert browser.formula.startswith("x1 = 0, x2 = 0")
+    browser.set("#learn-row", "2")
+    assert browser.formula.startswith("x1 = 0, x2 = 1")
+    for x, number in zip(inputs, XOR[1], strict=True):
+        x.data = number
+    root = browser.run("return microgrant.state.run.values.at(-1)")
+    fresh = network(2)[1:3]
+    for x, number in zip(fresh[1], XOR[1], strict=True):
+        x.data = number
+    KEPT[-1].eval()
+    again = (KEPT[-1](fresh[1][:2]) - fresh[1][2]) ** 2  # type: ignore[operator]
+    assert root == pytest.approx(again.data, rel=1e-12)
+
+
+def test_ten_thousand_epochs_do_not_freeze_the_page(browser: Browser) -> None:
+    model, loss, inputs, _ = network(2)
+    browser.open(
+        explain(loss, optimizer=SGD(model.parameters(), 0.1), inputs=inputs, rows=XOR)._page()
+    )
+    longest, iterations = browser.driver.execute_async_script(
+        "const done = arguments[0]; let longest = 0, last = performance.now();"
+        "document.querySelector('#learn-run').click();"
+        "const look = () => { const now = performance.now();"
+        "longest = Math.max(longest, now - last); last = now;"
+        "const { iteration } = microgrant.learning.training;"
+        "if (iteration < 10000) return requestAnimationFrame(look);"
+        "document.querySelector('#learn-run').click(); done([longest, iteration]) };"
+        "requestAnimationFrame(look)"
+    )
+    assert iterations >= 10_000
+    assert longest < 1_000
+    assert browser.run("return microgrant.learning.losses.length") == iterations
+
+
+def pixels(browser: Browser) -> set[tuple[int, ...]]:
+    """The colours of a canvas, far from one another."""
+    found = browser.run(
+        "const canvas = document.querySelector('#plane');"
+        "const copy = document.createElement('canvas');"
+        "[copy.width, copy.height] = [canvas.width, canvas.height];"
+        "const context = copy.getContext('2d', { willReadFrequently: true });"
+        "context.drawImage(canvas, 0, 0);"
+        "const { data } = context.getImageData(0, 0, canvas.width, canvas.height);"
+        "return Array.from({ length: 400 }, (_, k) => Array.from(data.slice("
+        "4 * (k % 20 * 19 + Math.floor(k / 20) * 19 * canvas.width)).slice(0, 4)))"
+    )
+    return {tuple(each) for each in found}
+
+
+def test_the_plane_shows_what_is_predicted(browser: Browser) -> None:
+    model, loss, inputs, score = network(2)
+    step = explain(loss, optimizer=SGD(model.parameters(), 0.3), inputs=inputs, rows=XOR)
+    assert step.data is not None
+    assert step.data.output == step.graph.places[score]
+    browser.open(step._page())
+    assert browser.find("#plane").is_displayed()
+    before = pixels(browser)
+    assert len(before) > 10
+    browser.run("microgrant.learn(300)")
+    assert pixels(browser) != before
+
+
+def test_one_input_has_a_curve_and_many_a_table(browser: Browser) -> None:
+    w, b, x, y = (Value(0.5, name) for name in "wbxy")
+    out = w * x + b
+    rows = [[i / 5, 2 * i / 5 + 1] for i in range(12)]
+    browser.open(
+        explain(
+            (out - y) ** 2, optimizer=SGD([w, b], 0.1), inputs=[x, y], rows=rows, output=out
+        )._page()
+    )
+    assert browser.find("#plane").is_displayed()
+    assert len(pixels(browser)) > 1
+    z = [Value(1.0, f"z{i}") for i in range(3)]
+    out = z[0] * w + z[1] * b + z[2]
+    step = explain(
+        (out - y) ** 2,
+        parameters=[w, b],
+        inputs=[*z, y],
+        rows=[[1, 2, 3, 4], [5, 6, 7, 8]],
+        output=out,
+    )
+    browser.open(step._page())
+    browser.press("u") if not browser.find("#learn-panel").is_displayed() else None
+    table = browser.run(
+        "return [...document.querySelectorAll('#predictions tbody tr')]"
+        ".map((row) => [...row.cells].map((cell) => cell.textContent))"
+    )
+    assert table == [["1", "4", "4.5"], ["2", "8", "12.5"]]
+
+
+def test_what_is_wrong_with_rows_is_said() -> None:
+    model, loss, inputs, _ = network(2)
+    with pytest.raises(ValueError, match="inputs and rows belong together"):
+        explain(loss, inputs=inputs)
+    with pytest.raises(ValueError, match=r"a row holds 3 numbers .* but row 1 holds 2"):
+        explain(loss, inputs=inputs, rows=[[0, 0, 0], [0, 1]])
+    with pytest.raises(ValueError, match="output is what is predicted"):
+        explain(loss, inputs=inputs, rows=XOR, output=Value(1.0))
+    assert model.parameters()
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_mistakes_meet_learning_over_rows(browser: Browser, mistake: str) -> None:
+    model, loss, inputs, _ = network(2)
+    browser.open(
+        explain(loss, optimizer=SGD(model.parameters(), 0.3), inputs=inputs, rows=XOR)._page()
+    )
+    browser.run("microgrant.learn(30)")
+    right = browser.run(STATE)[1]
+    browser.run(
+        "const it = document.querySelector('#learn-mistake'); it.value = arguments[0];"
+        "it.dispatchEvent(new Event('change'))",
+        mistake,
+    )
+    assert browser.run("return microgrant.learning.right.losses") == right
+    assert browser.run(STATE)[1][0] == right[0]
+    # With one hidden layer, only inputs are used twice: of the mistakes one is seen.
+    assert (browser.run(STATE)[1] != right) == (mistake == "no_zero_grad")

@@ -34,10 +34,18 @@ function batchAt(iteration) {
 
 const iterateOnce = (training, mistake) => iterate(graph, state.changes, mistake, training, batchAt(training.iteration));
 
+/* What comes of the present iteration, computed once. */
+let outcome = null;
+function present() {
+  const { training } = learning;
+  if (outcome?.training !== training) outcome = { training, ...iterateOnce(training, state.mistake) };
+  return outcome;
+}
+
 /* Where the training stands; over rows, with the gradients of its batch, which the update follows. */
 function trainingShown() {
   const { training } = learning;
-  return training && data.rows ? { ...training, means: iterateOnce(training, state.mistake).gradients } : training;
+  return training && data.rows ? { ...training, means: present().gradients } : training;
 }
 
 function showRow(row) {
@@ -46,7 +54,10 @@ function showRow(row) {
 }
 
 /* The loss of all rows with the parameters as they are. */
-const lossNow = () => (data.rows && learning.training ? LOSS(learning.training.values, rows)[0] : state.right.values[root]);
+function lossNow() {
+  if (!data.rows || !learning.training) return state.right.values[root];
+  return learning.size ? LOSS(learning.training.values, rows)[0] : present().loss;
+}
 
 // --- Iterations ------------------------------------------------------------------------------------
 
@@ -93,7 +104,7 @@ function learn(count) {
 /* One iteration, without showing it. */
 function advance() {
   const { training, right } = learning;
-  const done = iterateOnce(training, state.mistake);
+  const done = present();
   learning.losses[training.iteration] = done.loss;
   if (right) {
     const other = iterateOnce(right.training, null);
@@ -124,7 +135,7 @@ function goToIteration(iteration) {
   const known = Math.max(...Array.from(learning.kept.keys()).filter((each) => each <= iteration));
   learning.training = learning.kept.get(known);
   while (learning.training.iteration < iteration) {
-    learning.training = iterateOnce(learning.training, state.mistake).next;
+    learning.training = present().next;
   }
   compute();
   go(1);

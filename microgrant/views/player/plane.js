@@ -61,7 +61,7 @@ function paintPlane() {
   sides.forEach((side, k) => {
     context.globalAlpha = Number.isFinite(side) ? 0.12 + 0.5 * Math.abs(side) / most : 0;
     context.fillStyle = side > 0 ? above : below;
-    context.fillRect(k % FINE * size, Math.floor(k / FINE) * size, size + 0.5, size + 0.5);
+    context.fillRect(k % FINE * size, Math.floor(k / FINE) * size, size, size);
   });
   context.globalAlpha = 1;
   context.strokeStyle = context.fillStyle = ink("text");
