@@ -4,30 +4,39 @@
 
 prints every value of the forward pass and every contribution of the backward pass, in numbers,
 and writes a page to walk through (step.html) and the drawing of the graph (step.svg). Without
-arguments it shows a neuron; ``--open`` opens the page, and ``--play`` walks through the step in the
-terminal.
+arguments it shows a neuron; ``--open`` opens the page, ``--play`` walks through the step in the
+terminal, and ``--steps 20`` repeats it with parameters that follow their gradients.
 """
 
 from __future__ import annotations
 
 import argparse
 import codecs
+import math
 import os
 import re
 import sys
 import webbrowser
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from . import __version__
 from .engine.value import Value
 from .expression import CALLED, MAX_NODES, evaluate
+from .ops.numbers import aligned, number
+from .optim import SGD, Adam, Optimizer
 from .views.drawing import draw
 from .views.events import MISTAKES
 from .views.explanation import PAGES, Explanation, explain
 from .views.rendering import FORMATS, NoGraphvizError
 from .views.style import THEMES
 
+OPTIMIZERS: dict[str, Callable[[list[Value], float], Optimizer]] = {
+    "sgd": SGD,
+    "momentum": lambda parameters, rate: SGD(parameters, rate, momentum=0.9),
+    "adam": Adam,
+}
+MOST_LISTED, MOST_STEPS_LISTED = 6, 20  # parameters, and lines, of the table of what is learned
 NEURON = "tanh(w1*x1 + w2*x2 + b)"
 NEURON_VALUES = ("x1=2", "x2=0", "w1=-3", "w2=1", "b=6.8813735870195432")
 
@@ -45,9 +54,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.expression is None:
         options.expression, options.values = NEURON, NEURON_VALUES
     try:
-        root = _root(options.expression, options.values)
+        root, leaves = _root(options.expression, options.values)
         outputs = [_output(path) for path in options.output or DEFAULT_OUTPUTS]
-        step = explain(root, mistake=options.mistake)
+        optimizer = _optimizer(options, leaves)
+        step = explain(root, mistake=options.mistake, optimizer=optimizer)
     except ValueError as error:  # of the expression, the values, the file's name or the mistake
         print(f"microgrant: {error}", file=sys.stderr)
         return 2
@@ -57,6 +67,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         step.play() if options.play else print(step)
         print()
+        if optimizer is not None and options.steps:
+            print(_learned(options, leaves, optimizer), end="\n\n")
         for written, message in results:
             print(message, file=sys.stdout if written else sys.stderr)
         sys.stdout.flush()
@@ -108,6 +120,25 @@ def _parser() -> argparse.ArgumentParser:
         help="let the backward pass make a classic mistake",
     )
     add(
+        "--optimizer",
+        type=_text,
+        choices=tuple(OPTIMIZERS),
+        help="go on to the update of the parameters",
+    )
+    add(
+        "--learning-rate",
+        type=_text,
+        metavar="RATE",
+        help="of the optimizer, which is sgd if none is named (default: 0.1)",
+    )
+    add("--steps", type=_text, metavar="N", help="repeat the step, and list what is learned")
+    add(
+        "--parameters",
+        type=_text,
+        metavar="NAME,NAME",
+        help="what is learned (default: every name)",
+    )
+    add(
         "--style",
         type=_text,
         choices=("node", "circuit"),
@@ -142,16 +173,59 @@ def _path(argument: str) -> Path:
     return Path(_text(argument))
 
 
-def _root(expression: str, values: Sequence[str]) -> Value:
-    given: dict[str, float] = {}
-    for name, number in map(_assignment, values):
+def _root(expression: str, values: Sequence[str]) -> tuple[Value, dict[str, Value]]:
+    """What the expression computes, and its leaves by name."""
+    given: dict[str, Value] = {}
+    for name, data in map(_assignment, values):
         if name in given:
-            raise ValueError(f"{name} is given twice: {given[name]} and {number}")
-        given[name] = number
+            raise ValueError(f"{name} is given twice: {given[name].data} and {data}")
+        given[name] = Value(data, name)
     root = evaluate(expression, given)
     if not root.label:
         root.label = "out" if "out" not in given else "result"
-    return root
+    return root, given
+
+
+def _optimizer(options: argparse.Namespace, leaves: Mapping[str, Value]) -> Optimizer | None:
+    """The optimizer that was asked for, if one was."""
+    asked = (options.optimizer, options.learning_rate, options.steps, options.parameters)
+    if asked == (None,) * 4:
+        return None
+    names = options.parameters.split(",") if options.parameters else list(leaves)
+    unknown = [name for name in names if name not in leaves]
+    if unknown:
+        known = ", ".join(leaves) or "none"
+        raise ValueError(f"--parameters: there is no {unknown[0]!r}; the names are {known}")
+    rate = _number("--learning-rate", options.learning_rate or "0.1")
+    options.steps = int(_number("--steps", options.steps or "0", whole=True))
+    parameters = [leaves[name] for name in names]
+    return OPTIMIZERS[options.optimizer or "sgd"](parameters, rate)
+
+
+def _number(option: str, text: str, whole: bool = False) -> float:
+    wanted = "a whole number up to 1000000" if whole else "a number"
+    try:
+        given = float(text.replace("−", "-"))
+    except ValueError:
+        given = math.nan
+    if not math.isfinite(given) or (whole and not (given.is_integer() and 0 <= given <= 1e6)):
+        raise ValueError(f"{option} wants {wanted}, not {text!r}")
+    return given
+
+
+def _learned(options: argparse.Namespace, leaves: Mapping[str, Value], optimizer: Optimizer) -> str:
+    """A table of what becomes of the result, and of the first parameters, step after step."""
+    shown = optimizer.parameters[:MOST_LISTED]
+    rows = []
+    for iteration in range(options.steps + 1):
+        root = evaluate(options.expression, leaves)
+        rows.append([str(iteration), *(number(x.data) for x in (root, *shown))])
+        optimizer.zero_grad()
+        root.backward()
+        optimizer.step()
+    every = -(-options.steps // MOST_STEPS_LISTED) or 1
+    listed = [row for i, row in enumerate(rows) if i % every == 0 or i == options.steps]
+    return aligned([["step", "result", *(x.label for x in shown)], *listed])
 
 
 def _assignment(text: str) -> tuple[str, float]:

@@ -14,6 +14,8 @@ import pytest
 from microgrant import Value
 from microgrant.__main__ import main
 from microgrant.expression import MAX_DEPTH, MAX_LENGTH, MAX_NODES
+from microgrant.ops.numbers import number
+from microgrant.optim import SGD, Adam
 from microgrant.views import THEMES, record
 
 # As it stands in the README.
@@ -484,3 +486,58 @@ def test_a_mistake_is_in_the_page_too(folder: Path) -> None:
     main(["a*a", "a=3", "-o", "right.html"])
     main(["a*a", "a=3", "-o", "wrong.html", "--mistake", "overwrite"])
     assert (folder / "right.html").read_text("utf-8") != (folder / "wrong.html").read_text("utf-8")
+
+
+# --- Learning -------------------------------------------------------------------------------------
+
+LINE = ["(w*x + b - y)**2", "w=-3", "x=2", "b=0.5", "y=1"]
+
+
+def test_it_goes_on_to_the_update(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([*LINE, "--learning-rate", "0.01", "--parameters", "w,b"]) == 0
+    told = capsys.readouterr().out
+    assert "update\n  w ← w − η × ∂out/∂w = −3 − 0.01 × −26  = −2.74\n" in told
+    assert "\n  b ← b − η × ∂out/∂b = 0.5 − 0.01 × −13 = 0.63\n" in told
+    assert "x ← " not in told
+    page = (folder / "step.html").read_text(encoding="utf-8")
+    assert "w ← w − η × ∂out/∂w" in page
+    assert '"on":true' in page
+
+
+@pytest.mark.parametrize("name", ["sgd", "momentum", "adam"])
+def test_it_learns_step_after_step(
+    folder: Path, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    options = ["--optimizer", name, "--learning-rate", "0.02", "--steps", "100"]
+    assert main([*LINE, *options, "--parameters", "w,b", "-o", "step.html"]) == 0
+    rows = [line.split() for line in capsys.readouterr().out.split("step  ")[-1].splitlines()]
+    assert rows[0] == ["result", "w", "b"]
+    assert rows[1] == ["0", "42.25", "−3", "0.5"]
+    assert [row[0] for row in rows[2:5]] == ["5", "10", "15"]
+    last = rows[21]
+    assert last[0] == "100"
+    w, b = Value(-3.0), Value(0.5)
+    optimizer = {"sgd": SGD, "adam": Adam}.get(name, lambda p, r: SGD(p, r, momentum=0.9))(
+        [w, b], 0.02
+    )
+    for _ in range(100):
+        optimizer.zero_grad()
+        ((w * 2.0 + b - 1.0) ** 2).backward()
+        optimizer.step()
+    assert last[2:] == [number(w.data), number(b.data)]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--learning-rate", "fast"], "--learning-rate wants a number, not 'fast'"),
+        (["--steps", "1.5"], "--steps wants a whole number up to 1000000, not '1.5'"),
+        (["--parameters", "w,q"], "--parameters: there is no 'q'; the names are w, x, b, y"),
+        (["--learning-rate", "-1"], "learning_rate"),
+    ],
+)
+def test_what_is_wrong_with_learning_is_said(
+    folder: Path, capsys: pytest.CaptureFixture[str], options: list[str], message: str
+) -> None:
+    assert main([*LINE, *options]) == 2
+    assert message in capsys.readouterr().err
