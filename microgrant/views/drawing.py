@@ -15,10 +15,12 @@ times the gradient that came from above.
 
 from __future__ import annotations
 
+import math
 from collections import Counter
-from collections.abc import Iterable, Mapping
-from itertools import pairwise
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import groupby, pairwise
 from numbers import Real
+from operator import attrgetter, itemgetter
 from typing import TYPE_CHECKING, NamedTuple
 
 from ..engine.arguments import one_of, unboxed
@@ -31,6 +33,7 @@ from .graph import (
     COLLAPSE_ABOVE,
     Box,
     Graph,
+    Link,
     Thing,
     counted,
     links,
@@ -155,6 +158,7 @@ class _Picture:
         circuit: bool,
     ) -> None:  # fmt: skip
         self.graph, self.colours, self.circuit, self.rankdir = graph, colours, circuit, rankdir
+        self.upwards = rankdir in ("LR", "RL")  # what is in a box, dot stacks from the bottom
         self.levels = levels = _open_levels(graph, collapse)
         self.things, operands, self.shared, self.sums = _seen(graph, levels, collapse is not False)
         self.hidden = Counter(thing for thing in self.things.values() if isinstance(thing, Box))
@@ -216,9 +220,17 @@ class _Picture:
         if notes:
             picture.attr("graph", label=", ".join(notes), labelloc="b", fontsize="12")
         self._members(picture, None)
-        for link in self.links:
+        for link in self._written():
             self._edge(picture, *link)
         return picture
+
+    def _written(self) -> Iterator[Link]:
+        """The edges, of which dot keeps the left operand on the left; in a box that it stacks from
+        the bottom, the last."""
+        for head, group in groupby(self.links, key=itemgetter(1)):
+            uses = list(group)
+            inside = isinstance(head, int) and self.levels and self.graph.paths[head]
+            yield from reversed(uses) if inside and self.upwards else uses
 
     def _identifier(self, thing: Thing) -> str:
         return self.identifiers[thing] if isinstance(thing, Box) else f"n{thing}"
@@ -232,25 +244,45 @@ class _Picture:
             if not isinstance(member, Box):
                 self._value(picture, member)
         boxes = [member for member in members if isinstance(member, Box)]
-        boxes.sort(key=lambda box: box.identifier)
-        upwards = self.rankdir in ("LR", "RL")  # dot stacks them from the bottom
-        for box in reversed(boxes) if upwards else boxes:
+        met = attrgetter("identifier")
+        boxes.sort(key=met, reverse=self.upwards)
+        for box in boxes:
             self._box(picture, box)
         for row in self._rows(boxes):
-            if upwards and around:  # but not rows that are in no cluster
-                row.reverse()
-            with picture.subgraph() as same:
-                same.attr(rank="same")
-                for left, right in pairwise(map(self._identifier, row)):
-                    same.edge(left, right, style="invis")
+            if row[0] in self.hidden:
+                self._beside(picture, row if around else sorted(row, key=met))
+            elif around:
+                self._under_one(picture, row)
 
     def _rows(self, boxes: Iterable[Box]) -> Iterable[list[Box]]:
-        """Boxes that are folded and stand side by side, such as the neurons of a layer."""
-        rows: dict[int, list[Box]] = {}
+        """Boxes that stand side by side, such as the neurons of a layer."""
+        rows: dict[float, list[Box]] = {}
         for box in boxes:
-            if box in self.hidden:
-                rows.setdefault(self.depths.get(box, 0), []).append(box)
+            rows.setdefault(self._depth(self._first(box)), []).append(box)
         return (row for row in rows.values() if len(row) > 1)
+
+    def _first(self, thing: Thing) -> Thing:
+        """What is computed first in a box that is open, or the thing itself."""
+        inside = self.members.get(thing)
+        return min(map(self._first, inside), key=self._depth) if inside else thing
+
+    def _depth(self, thing: Thing) -> float:
+        return self.depths.get(thing, math.inf)  # leaves may stand anywhere before their users
+
+    def _beside(self, picture: Drawing, row: list[Box]) -> None:
+        """Boxes that are folded are nodes, and stand in the order of edges between them."""
+        with picture.subgraph() as same:
+            same.attr(rank="same")
+            for left, right in pairwise(map(self._identifier, row)):
+                same.edge(left, right, style="invis")
+
+    def _under_one(self, picture: Drawing, row: list[Box]) -> None:
+        """Boxes that are open stand in the order in which they are written; an older dot, such as
+        2.43, turns that around, but for boxes to which one node leads: they are in its order."""
+        above = f"s{self.identifiers[row[0]]}"
+        picture.node(above, shape="point", width="0", height="0", style="invis")
+        for box in row:
+            picture.edge(above, self._identifier(self._first(box)), style="invis")
 
     def _box(self, picture: Drawing, box: Box) -> None:
         """A box that is folded is a node, and one that is open a cluster."""
