@@ -15,12 +15,11 @@ times the gradient that came from above.
 
 from __future__ import annotations
 
-import math
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from itertools import groupby, pairwise
 from numbers import Real
-from operator import attrgetter, itemgetter
+from operator import itemgetter
 from typing import TYPE_CHECKING, NamedTuple
 
 from ..engine.arguments import one_of, unboxed
@@ -36,9 +35,11 @@ from .graph import (
     Link,
     Thing,
     counted,
+    depths,
     links,
     nest,
     open_levels,
+    side_by_side,
     spans,
     thing_at,
 )
@@ -168,9 +169,8 @@ class _Picture:
         self.links = list(links(self.things, operands, self.things))
         reach = spans(self.links)
         ranks = sum(reach) * (2 if circuit else 1)
-        self.depths: dict[Thing, int] = {}
-        for tail, head, _ in self.links:
-            self.depths[head] = max(self.depths.get(head, 0), self.depths.get(tail, 0) + 1)
+        self.depths = depths(self.links)
+        self.rows = side_by_side(self.members, self.depths)
         self.excess = ranks - len(set(self.things.values()))
         self.layered = self._layered(reach)
         self.derivatives: dict[int, list[tuple[float, str]]] = {}
@@ -244,45 +244,32 @@ class _Picture:
             if not isinstance(member, Box):
                 self._value(picture, member)
         boxes = [member for member in members if isinstance(member, Box)]
-        met = attrgetter("identifier")
-        boxes.sort(key=met, reverse=self.upwards)
+        boxes.sort(key=lambda box: box.identifier, reverse=self.upwards)
         for box in boxes:
             self._box(picture, box)
-        for row in self._rows(boxes):
-            if row[0] in self.hidden:
-                self._beside(picture, row if around else sorted(row, key=met))
+        for row in self.rows[around]:
+            firsts = list(map(self._identifier, row.values()))
+            if self.upwards and around:
+                firsts.reverse()
+            if all(box is first for box, first in row.items()):
+                self._beside(picture, firsts)
             elif around:
-                self._under_one(picture, row)
+                self._under_one(picture, firsts)
 
-    def _rows(self, boxes: Iterable[Box]) -> Iterable[list[Box]]:
-        """Boxes that stand side by side, such as the neurons of a layer."""
-        rows: dict[float, list[Box]] = {}
-        for box in boxes:
-            rows.setdefault(self._depth(self._first(box)), []).append(box)
-        return (row for row in rows.values() if len(row) > 1)
-
-    def _first(self, thing: Thing) -> Thing:
-        """What is computed first in a box that is open, or the thing itself."""
-        inside = self.members.get(thing)
-        return min(map(self._first, inside), key=self._depth) if inside else thing
-
-    def _depth(self, thing: Thing) -> float:
-        return self.depths.get(thing, math.inf)  # leaves may stand anywhere before their users
-
-    def _beside(self, picture: Drawing, row: list[Box]) -> None:
+    def _beside(self, picture: Drawing, row: list[str]) -> None:
         """Boxes that are folded are nodes, and stand in the order of edges between them."""
         with picture.subgraph() as same:
             same.attr(rank="same")
-            for left, right in pairwise(map(self._identifier, row)):
+            for left, right in pairwise(row):
                 same.edge(left, right, style="invis")
 
-    def _under_one(self, picture: Drawing, row: list[Box]) -> None:
+    def _under_one(self, picture: Drawing, row: list[str]) -> None:
         """Boxes that are open stand in the order in which they are written; an older dot, such as
         2.43, turns that around, but for boxes to which one node leads: they are in its order."""
-        above = f"s{self.identifiers[row[0]]}"
+        above = f"to_{row[0]}"
         picture.node(above, shape="point", width="0", height="0", style="invis")
-        for box in row:
-            picture.edge(above, self._identifier(self._first(box)), style="invis")
+        for first in row:
+            picture.edge(above, first, style="invis")
 
     def _box(self, picture: Drawing, box: Box) -> None:
         """A box that is folded is a node, and one that is open a cluster."""
