@@ -16,9 +16,10 @@ times the gradient that came from above.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
-from itertools import pairwise
+from collections.abc import Iterator, Mapping
+from itertools import groupby, pairwise
 from numbers import Real
+from operator import itemgetter
 from typing import TYPE_CHECKING, NamedTuple
 
 from ..engine.arguments import one_of, unboxed
@@ -32,12 +33,15 @@ from .graph import (
     FAR,
     Box,
     Graph,
+    Link,
     Thing,
     counted,
+    depths,
     detours,
     links,
     nest,
     open_levels,
+    side_by_side,
     spans,
     thing_at,
 )
@@ -156,6 +160,7 @@ class _Picture:
         circuit: bool,
     ) -> None:  # fmt: skip
         self.graph, self.colours, self.circuit, self.rankdir = graph, colours, circuit, rankdir
+        self.upwards = rankdir in ("LR", "RL")  # what is in a box, dot stacks from the bottom
         self.levels = levels = _open_levels(graph, collapse)
         self.things, operands, self.shared, self.sums = _seen(graph, levels, collapse is not False)
         self.hidden = Counter(thing for thing in self.things.values() if isinstance(thing, Box))
@@ -165,9 +170,8 @@ class _Picture:
         self.links = list(links(self.things, operands, self.things))
         reach = spans(self.links)
         ranks = sum(reach) * (2 if circuit else 1)
-        self.depths: dict[Thing, int] = {}
-        for tail, head, _ in self.links:
-            self.depths[head] = max(self.depths.get(head, 0), self.depths.get(tail, 0) + 1)
+        self.depths = depths(self.links)
+        self.rows = side_by_side(self.members, self.depths)
         self.excess = ranks - len(set(self.things.values()))
         self.layered = self._layered(reach)
         self.derivatives: dict[int, list[tuple[float, str]]] = {}
@@ -217,9 +221,17 @@ class _Picture:
         if notes:
             picture.attr("graph", label=", ".join(notes), labelloc="b", fontsize="12")
         self._members(picture, None)
-        for link in self.links:
+        for link in self._written():
             self._edge(picture, *link)
         return picture
+
+    def _written(self) -> Iterator[Link]:
+        """The edges, of which dot keeps the left operand on the left; in a box that it stacks from
+        the bottom, the last."""
+        for head, group in groupby(self.links, key=itemgetter(1)):
+            uses = list(group)
+            inside = isinstance(head, int) and self.levels and self.graph.paths[head]
+            yield from reversed(uses) if inside and self.upwards else uses
 
     def _identifier(self, thing: Thing) -> str:
         return self.identifiers[thing] if isinstance(thing, Box) else f"n{thing}"
@@ -233,25 +245,32 @@ class _Picture:
             if not isinstance(member, Box):
                 self._value(picture, member)
         boxes = [member for member in members if isinstance(member, Box)]
-        boxes.sort(key=lambda box: box.identifier)
-        upwards = self.rankdir in ("LR", "RL")  # dot stacks them from the bottom
-        for box in reversed(boxes) if upwards else boxes:
-            self._box(picture, box)
-        for row in self._rows(boxes):
-            if upwards and around:  # but not rows that are in no cluster
-                row.reverse()
-            with picture.subgraph() as same:
-                same.attr(rank="same")
-                for left, right in pairwise(map(self._identifier, row)):
-                    same.edge(left, right, style="invis")
-
-    def _rows(self, boxes: Iterable[Box]) -> Iterable[list[Box]]:
-        """Boxes that are folded and stand side by side, such as the neurons of a layer."""
-        rows: dict[int, list[Box]] = {}
+        boxes.sort(key=lambda box: box.identifier, reverse=self.upwards)
         for box in boxes:
-            if box in self.hidden:
-                rows.setdefault(self.depths.get(box, 0), []).append(box)
-        return (row for row in rows.values() if len(row) > 1)
+            self._box(picture, box)
+        for row in self.rows[around]:
+            firsts = list(map(self._identifier, row.values()))
+            if self.upwards and around:
+                firsts.reverse()
+            if all(box is first for box, first in row.items()):
+                self._beside(picture, firsts)
+            elif around:
+                self._under_one(picture, firsts)
+
+    def _beside(self, picture: Drawing, row: list[str]) -> None:
+        """Boxes that are folded are nodes, and stand in the order of edges between them."""
+        with picture.subgraph() as same:
+            same.attr(rank="same")
+            for left, right in pairwise(row):
+                same.edge(left, right, style="invis")
+
+    def _under_one(self, picture: Drawing, row: list[str]) -> None:
+        """Boxes that are open stand in the order in which they are written; an older dot, such as
+        2.43, turns that around, but for boxes to which one node leads: they are in its order."""
+        above = f"to_{row[0]}"
+        picture.node(above, shape="point", width="0", height="0", style="invis")
+        for first in row:
+            picture.edge(above, first, style="invis")
 
     def _box(self, picture: Drawing, box: Box) -> None:
         """A box that is folded is a node, and one that is open a cluster."""

@@ -8,6 +8,8 @@ With this module you can
 - see which modules are around a value:     graph.paths[graph.places[loss]]
 - ask how many boxes fit into a picture:    open_levels(graph.paths, graph.operands)
 - find what stands in each, and the edges:  nest(paths), links(shown, operands, inside)
+- ask how deep in it each thing stands:     depths(edges)
+- find boxes that stand side by side:       side_by_side(nest(paths), depths(edges))
 - ask how far each edge reaches:            spans(edges), detours(shown, operands)
 
 A `Graph` is made once, and then shared by the record, the drawing, the page and all other views.
@@ -15,6 +17,7 @@ A `Graph` is made once, and then shared by the record, the drawing, the page and
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -31,9 +34,9 @@ from .formulas import derivative_in_words, names_of, numbers_of, rule_of, term_o
 from .naming import add_names, given_names, held
 from .order import mentioned_by, order_of
 
-__all__ = ["COLLAPSE_ABOVE", "FAR", "MOST_EDGES", "Box", "Boxes", "Graph", "Link", "Members"]
-__all__ += ["Thing", "common", "counted", "detours", "links", "nest", "numbered", "open_levels"]
-__all__ += ["spans", "thing_at"]
+__all__ = ["COLLAPSE_ABOVE", "FAR", "MOST_EDGES", "Box", "Boxes", "Graph", "Link", "Members", "Row"]
+__all__ += ["Thing", "common", "counted", "depths", "detours", "links", "nest", "numbered"]
+__all__ += ["open_levels", "side_by_side", "spans", "thing_at"]
 
 COLLAPSE_ABOVE = 60  # more things than a picture can show at a readable size
 MOST_EDGES = 2 * COLLAPSE_ABOVE
@@ -66,6 +69,7 @@ Boxes: TypeAlias = tuple[Box, ...]  # those around a value, from the outside in
 Calls: TypeAlias = tuple[ModuleCall, ...]  # likewise
 Thing: TypeAlias = int | Box  # what a picture shows: the place of a value, or a folded box
 Members: TypeAlias = dict[Thing | None, dict[Thing, None]]  # what is in each box, and in none
+Row: TypeAlias = dict[Box, Thing]  # boxes side by side, and what is computed first in each
 # An edge: its tail and its head; between values, which operand of the head the tail is.
 Link: TypeAlias = tuple[Thing, Thing, int | None]
 
@@ -363,6 +367,35 @@ def links(
                 yield tail, head, None
 
 
+def depths(edges: Iterable[Link]) -> dict[Thing, int]:
+    """How many results stand one behind the other before each thing, and with it."""
+    depth: dict[Thing, int] = {}
+    for tail, head, _ in edges:
+        depth[head] = max(depth.get(head, 0), depth.setdefault(tail, 0) + 1)
+    return depth
+
+
+def side_by_side(members: Members, depth: Mapping[Thing, int]) -> dict[Thing | None, list[Row]]:
+    """In each box, and under None in none, what boxes stand side by side, such as the neurons of a
+    layer, in the order in which they are met; and what is computed first in each of them, which is
+    the box itself, if that is folded."""
+
+    def key(thing: Thing) -> float:
+        return depth.get(thing, 0) or math.inf  # leaves may stand anywhere before their users
+
+    def first(thing: Thing) -> Thing:
+        return min(map(first, members[thing]), key=key) if thing in members else thing
+
+    found: dict[Thing | None, list[Row]] = {}
+    for around, things in members.items():
+        boxes = sorted((x for x in things if isinstance(x, Box)), key=lambda x: x.identifier)
+        groups: dict[float, Row] = {}
+        for box in boxes:
+            groups.setdefault(key(first(box)), {})[box] = first(box)
+        found[around] = [row for row in groups.values() if len(row) > 1]
+    return found
+
+
 def spans(edges: Sequence[Link]) -> list[int]:
     """How many ranks each edge reaches over, if results stand behind their operands.
 
@@ -371,10 +404,9 @@ def spans(edges: Sequence[Link]) -> list[int]:
     >>> spans([(0, 1, 0), (0, 2, 0), (1, 2, 1), (3, 2, 2)])  # 3 moves to where it is used
     [1, 2, 1, 1]
     """
-    rank: dict[Thing, int] = {}
+    rank = depths(edges)
     heads: dict[Thing, list[Thing]] = {}
     for tail, head, _ in edges:
-        rank[head] = max(rank.get(head, 0), rank.setdefault(tail, 0) + 1)
         heads.setdefault(tail, []).append(head)
     entering = Counter(head for _, head, _ in edges)
     for thing in sorted(heads, key=rank.__getitem__, reverse=True):

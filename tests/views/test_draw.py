@@ -1453,6 +1453,7 @@ MEASURE = """
 return [...document.querySelectorAll("g.node, g.cluster")].flatMap(group => {
     const box = group.querySelector("polygon, path, ellipse").getBBox();
     return [...group.querySelectorAll("text")]
+        .filter(text => text.textContent.trim())
         .map(text => [text.textContent, text.getBBox()])
         .filter(([_, b]) => b.x < box.x - 1 || b.x + b.width > box.x + box.width + 1
                          || b.y < box.y - 2 || b.y + b.height > box.y + box.height + 2)
@@ -1500,6 +1501,7 @@ const inside = [...svg.querySelectorAll("polygon, path, ellipse, text")].map(x =
     x.tagName, getComputedStyle(x).fill, getComputedStyle(x).stroke, x.textContent]);
 return [svg.getBoundingClientRect().width, svg.getBoundingClientRect().height, inside];
 """
+NO_COLOUR = {"none", "rgba(0, 0, 0, 0)"}
 CELLS = {  # what is around a picture, and whether that is dark
     "JupyterLab": ('<body data-jp-theme-light="true">', False),
     "JupyterLab, dark": ('<body data-jp-theme-light="false">', True),
@@ -1534,7 +1536,7 @@ def test_in_a_notebook_a_drawing_fits_its_cell_and_follows_its_theme(
         width, height, inside = browser.execute_script(LOOKS)
         for tag, fill, _, text in inside:  # text can be told from what is behind it
             assert tag != "text" or fill not in (inside[0][1], "none"), text
-        return width, height, {x for _, *colours, _ in inside for x in colours} - {"none"}
+        return width, height, {x for _, *colours, _ in inside for x in colours} - NO_COLOUR
 
     root = out + out.tanh()
     following = draw(root, style=style)._repr_mimebundle_()["image/svg+xml"]
@@ -1554,7 +1556,7 @@ def test_in_a_notebook_a_drawing_fits_its_cell_and_follows_its_theme(
         browser.execute_cdp_cmd("Emulation.setEmulatedMedia", asked)
         browser.get(alone.as_uri())
         inside = browser.execute_script(LOOKS)[2]
-        assert {x for _, *found, _ in inside for x in found} - {"none"} <= colours
+        assert {x for _, *found, _ in inside for x in found} - NO_COLOUR <= colours
     browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
 
 

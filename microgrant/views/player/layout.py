@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from ..graph import Box, Link, Members, Thing, nest, spans
+from ..graph import Box, Link, Members, Row, Thing, depths, nest, side_by_side, spans
 from .views import MOST_OUTPUTS, Plan, View, key, middle_out, shortened
 
 __all__ = ["Area", "Layout", "lay_out"]
@@ -24,6 +24,8 @@ FEW_RANKS, MOST_RANKS, MOST_RANKS_IN_ALL = 500, 2_000, 3_000
 MOST_CURVES = 1_000  # edges
 NEAR = 3  # ranks: edges that are told where that is too many
 LANE = 16  # between edges above the picture
+# Frames stand in the order that they are told in, where Graphviz betters it in one round only.
+IN_ORDER = "graph [newrank=true, remincross=false, mclimit=0.01]"
 
 Area: TypeAlias = tuple[int, int, int, int]  # left, top, width, height
 
@@ -84,24 +86,39 @@ def _source(plan: Plan, view: View, told: Sequence[Link]) -> str:
         lines.append("graph [splines=line]")
     shown = view.shown.items()
     paths = ((*plan.paths[place][view.depth : view.level], thing) for place, thing in shown)
-    lines += _members(plan, nest(paths), None)
+    members = nest(paths)
+    rows = side_by_side(members, depths(view.edges))
+    if any(rows.values()):
+        lines.append(IN_ORDER)
+    lines += _members(plan, members, rows, None)
     lines += [_node(plan, thing) for thing in sorted(set(view.outside.values()), key=key)]
     lines += [f"{key(tail)} -> {key(head)}" for tail, head, _ in told]
     return "\n".join([*lines, "}"])
 
 
-def _members(plan: Plan, members: Members, around: Box | None) -> Iterator[str]:
+def _members(
+    plan: Plan, members: Members, rows: Mapping[Thing | None, list[Row]], around: Box | None
+) -> Iterator[str]:
     """What stands in a frame: values, folded boxes, and further frames."""
     boxes = [thing for thing in members[around] if isinstance(thing, Box)]
-    boxes.reverse()  # Graphviz stacks them from the bottom
+    boxes.sort(key=lambda box: box.identifier, reverse=True)  # Graphviz stacks from the bottom
     yield from (_node(plan, thing) for thing in members[around] if isinstance(thing, int))
     yield from (_node(plan, box) for box in boxes if box not in members)
     for box in boxes:
         if box in members:
             room = "m" * round(0.7 * len(shortened(box.title, 60)))
             yield f'subgraph cluster_{box.identifier} {{ label="{room}"; fontsize=15; margin=14;'
-            yield from _members(plan, members, box)
+            yield from _members(plan, members, rows, box)
             yield "}"
+    for row in rows[around]:
+        firsts = [key(first) for first in row.values()]
+        if around:
+            firsts.reverse()
+        if all(box is first for box, first in row.items()):
+            yield f"{{rank=same; {' -> '.join(firsts)} [style=invis]}}"
+        elif around:  # an older dot stacks the boxes the other way, but for those that one leads to
+            yield f"to_{firsts[0]} [width=0, height=0, style=invis]"
+            yield from (f"to_{firsts[0]} -> {first} [style=invis]" for first in firsts)
 
 
 def _node(plan: Plan, thing: Thing) -> str:
@@ -150,6 +167,8 @@ def _parsed(plan: Plan, view: View, told: Sequence[Link], found: Mapping[str, An
             width, height = round(72 * float(each["width"])), round(72 * float(each["height"]))
             x, y = map(float, each["pos"].split(","))
             corner = round(x - left - width / 2), round(top - y - height / 2)
+        elif "bb" not in each:  # only a rank
+            continue
         else:  # a frame
             x0, y0, x1, y1 = map(float, each["bb"].split(","))
             width, height = round(x1 - x0), round(y1 - y0)
@@ -165,9 +184,8 @@ def _parsed(plan: Plan, view: View, told: Sequence[Link], found: Mapping[str, An
     ends = [(key(tail), key(head)) for tail, head, _ in told]
     names = {each["_gvid"]: each["name"] for each in found.get("objects", ())}
     asked = sorted(range(len(told)), key=ends.__getitem__)
-    answered = sorted(
-        found.get("edges", ()), key=lambda edge: (names[edge["tail"]], names[edge["head"]])
-    )
+    lines = (edge for edge in found.get("edges", ()) if edge.get("style") != "invis")
+    answered = sorted(lines, key=lambda edge: (names[edge["tail"]], names[edge["head"]]))
     paths = {}
     for place, edge in zip(asked, answered, strict=True):
         points = [tuple(map(float, point.split(","))) for point in edge["pos"].split()]
