@@ -346,6 +346,12 @@ def test_over_rows_a_hundred_updates_are_pythons(
     assert values == pytest.approx([p.data for p in parameters], rel=1e-12)
 
 
+def test_the_rows_take_little_room() -> None:
+    model, loss, inputs, _ = network(8)
+    step = explain(loss, optimizer=SGD(model.parameters(), 0.1), inputs=inputs, rows=moons())
+    assert len(step._page().encode()) < 4_000_000
+
+
 def test_the_update_follows_the_mean_over_the_rows(browser: Browser) -> None:
     model, loss, inputs, _ = network(2)
     browser.open(
