@@ -370,6 +370,18 @@ def test_the_cells_of_a_recurrent_network_stand_side_by_side(browser: Browser) -
     assert weight in browser.text(".view.open")
 
 
+def test_a_long_number_on_an_edge_covers_no_value(browser: Browser) -> None:
+    browser.open(page(Value(-0.00123456, "x") ** 2), "#step=4")
+    assert browser.text(".view.open .flow") == "−0.002469"
+    apart = browser.run(
+        "const sides = (x) => document.querySelector(x).getBoundingClientRect();"
+        "const [label, x, root] = ['.flow', '[data-node=\"0\"]', '[data-node=\"1\"]']"
+        ".map((which) => sides(`.view.open ${which}`));"
+        "return [label.left - x.right, root.left - label.right]"
+    )
+    assert min(apart) > -8  # of its halo, no more
+
+
 # --- Panels, and a phone --------------------------------------------------------------------------
 
 

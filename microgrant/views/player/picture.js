@@ -203,8 +203,11 @@ function label(element, text, edge) {
   const [before, middle, after] = [0.45, 0.5, 0.55].map((part) => edge.getPointAtLength(part * length));
   const slope = Math.abs((after.y - before.y) / (after.x - before.x || 1));
   const steep = slope > 1.5;
-  element.setAttribute("x", middle.x + (steep ? 12 + 5 * text.length : 0));
-  element.setAttribute("y", middle.y + (steep ? 6 : -9 - slope * 5 * text.length));
+  const long = text.length > 6;
+  const half = (long ? 3.7 : 5) * text.length;
+  element.classList.toggle("long", long);
+  element.setAttribute("x", middle.x + (steep ? 12 + half : 0));
+  element.setAttribute("y", middle.y + (steep ? 6 : -9 - slope * half));
   element.textContent = text;
 }
 
