@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import ast
+import html
+import json
+import re
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from microgrant.views import Contribution, Seed
 
 nbformat = pytest.importorskip("nbformat", reason="nbformat is not installed")
 nbclient = pytest.importorskip("nbclient", reason="nbclient is not installed")
@@ -74,3 +79,56 @@ def test_it_runs_and_keeps_its_outputs(path: Path) -> None:
     for old, new in code:
         assert printed(old) == printed(new), f"the stored output differs:\n{old.source}"
         assert len(shown(old)) == len(shown(new)), f"the stored output differs:\n{old.source}"
+
+
+@pytest.fixture
+def lesson(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """What there is when the cells of 02 have run."""
+    pytest.importorskip("numpy")
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, Any] = {}
+    for cell in nbformat.read(DEMOS / "02_chain_rule.ipynb", as_version=4).cells:
+        if cell.cell_type == "code":
+            exec(cell.source, names)
+    return names
+
+
+def told(document: str) -> tuple[str, list[str]]:
+    """The title of a page, and the names in it."""
+    title, data = (
+        re.search(pattern, document)
+        for pattern in ("<title>(.*?)</title>", '<script[^>]*id="step-data">(.*?)</script>')
+    )
+    assert title
+    assert data
+    return title[1], json.loads(data[1])["names"]
+
+
+def test_the_guide_saves_the_page_that_the_notebook_shows(lesson: dict[str, Any]) -> None:
+    cells = nbformat.read(DEMOS / "02_chain_rule.ipynb", as_version=4).cells
+    texts = (DEMOS / "README.md").read_text("utf-8"), "".join(cell.source for cell in cells)
+    (command,) = {*re.findall(r"`([^`]*\.save\(.*?\))`", texts[0])}
+    assert f"`{command}`" in texts[1]
+    exec(command, lesson)
+    outputs = [output for cell in cells for output in cell.get("outputs", ())]
+    (shown,) = [
+        output.data["text/html"] for output in outputs if "text/html" in output.get("data", ())
+    ]
+    saved = Path("chain_rule.html").read_text("utf-8")
+    assert told(saved) == told(html.unescape(shown))
+
+
+def test_the_stops_of_the_guide_are_where_it_says(lesson: dict[str, Any]) -> None:
+    step = lesson["step"]
+    events = list(enumerate(step, 1))
+    seed = next(count for count, event in events if isinstance(event, Seed))
+    found = [(count, event) for count, event in events if isinstance(event, Contribution)]
+    sigmoid = next(count for count, event in found if step.nodes[event.node].symbol == "sigmoid")
+    second = next(count for count, event in found if event.before)
+    guide = (DEMOS / "README.md").read_text("utf-8").split("## The lecture")[0]
+    assert re.findall("`(#step=.*?)`", guide) == [
+        f"#step={seed}",
+        f"#step={sigmoid}&predict",
+        f"#step={second}&predict",
+        f"#step={len(step)}&mistake=overwrite",
+    ]

@@ -327,6 +327,34 @@ def test_the_map_shows_where_one_is_and_leads_elsewhere(browser: Browser) -> Non
     assert not browser.find("#map").is_displayed()
 
 
+COVERED = """
+const [map, ring] = ['#map', '.view.open .ring.active']
+  .map((x) => document.querySelector(x).getBoundingClientRect());
+return map.width > 0 && map.left < ring.right && ring.left < map.right
+  && map.top < ring.bottom && ring.top < map.bottom;
+"""
+
+
+def test_the_map_moves_only_to_cover_nothing(browser: Browser) -> None:
+    browser.open(page(recurrent()))
+    places = set()
+    while browser.step < len(record(recurrent())):
+        browser.click("#next-box")
+        assert not browser.run(COVERED), browser.step
+        if browser.find("#map").is_displayed():
+            places.add(round(box_of(browser, "#map")["right"]))
+    assert len(places) == 1
+    browser.size(960, 720)
+    browser.open(page(network(4, 4, 1)))
+    covered = browser.run(
+        f"const covered = () => {{ {COVERED} }}; const found = [];"
+        "for (let step = 2; step <= microgrant.state.run.events.length; step++) {"
+        "  microgrant.go(step); if (covered()) found.push(step) }"
+        "return found"
+    )
+    assert covered == []
+
+
 def test_the_cells_of_a_recurrent_network_stand_side_by_side(browser: Browser) -> None:
     """In the order of time, and not behind a tangle of what all of them share."""
     browser.open(page(recurrent()))
@@ -340,6 +368,18 @@ def test_the_cells_of_a_recurrent_network_stand_side_by_side(browser: Browser) -
     weight = "cell.neurons[0].w[0]"
     browser.press("/", *weight, "\ue007")
     assert weight in browser.text(".view.open")
+
+
+def test_a_long_number_on_an_edge_covers_no_value(browser: Browser) -> None:
+    browser.open(page(Value(-0.00123456, "x") ** 2), "#step=4")
+    assert browser.text(".view.open .flow") == "−0.002469"
+    apart = browser.run(
+        "const sides = (x) => document.querySelector(x).getBoundingClientRect();"
+        "const [label, x, root] = ['.flow', '[data-node=\"0\"]', '[data-node=\"1\"]']"
+        ".map((which) => sides(`.view.open ${which}`));"
+        "return [label.left - x.right, root.left - label.right]"
+    )
+    assert min(apart) > -8  # of its halo, no more
 
 
 # --- Panels, and a phone --------------------------------------------------------------------------
@@ -401,13 +441,15 @@ def test_on_a_phone_the_thumbs_find_on_and_back(browser: Browser) -> None:
 
 
 def test_on_a_phone_panels_come_from_below(browser: Browser) -> None:
-    phone(browser, page(square()))
+    phone(browser, page(square()), "#step=2")
     for key, panel in (("v", "#values-panel"), ("m", "#mistakes-panel")):
         browser.press(key)
         area, bar = box_of(browser, panel), box_of(browser, "footer")
         assert (area["left"], area["width"]) == (0, 390)
         assert area["bottom"] <= bar["top"]  # it covers no button
-        assert area["top"] > box_of(browser, "#formula-line")["bottom"]
+        picture, ring = (box_of(browser, x) for x in ("#picture", ".view.open .ring.active"))
+        assert picture["bottom"] <= area["top"]  # nor what follows a change
+        assert ring["bottom"] <= picture["bottom"]
         close = box_of(browser, f"{panel} .close")
         assert close["top"] >= area["top"]
         browser.find(f"{panel} .close").click()
@@ -418,6 +460,39 @@ def test_on_a_phone_panels_come_from_below(browser: Browser) -> None:
 def test_on_a_phone_a_formula_has_two_lines(browser: Browser, make: Callable[[], Value]) -> None:
     phone(browser, page(make()))
     assert browser.run(TALL, 2) == []
+
+
+ASKED = """
+const bad = [];
+const [board, chain] = ['board', 'chain'].map((id) => document.getElementById(id));
+for (let step = 2; step <= microgrant.state.run.events.length; step++) {
+  microgrant.go(step, { reveal: false });
+  const size = parseFloat(getComputedStyle(chain).fontSize);
+  const { right, bottom } = board.getBoundingClientRect();
+  const last = chain.lastElementChild?.getBoundingClientRect();
+  if (size < 10 || last?.right > right + 1 || last?.bottom > bottom + 1) bad.push([step, size]);
+}
+return bad;
+"""
+
+
+@pytest.mark.parametrize("make", [square, lambda: network(4, 4, 1)])
+def test_on_a_phone_a_question_is_seen_as_a_whole(
+    browser: Browser, make: Callable[[], Value]
+) -> None:
+    phone(browser, page(make()), "#step=2&predict")
+    assert browser.run(ASKED) == []
+
+
+def test_an_answer_moves_nothing(browser: Browser) -> None:
+    browser.open(page(square()), "#step=9&predict")
+    plus = "const x = document.querySelectorAll('#chain .column')[1].getBoundingClientRect();"
+    place = plus + "return [Math.round(x.left), Math.round(x.top)]"
+    browser.run("microgrant.go(9, { reveal: false })")
+    before = browser.run(place)
+    browser.press("-24", "\ue007")
+    assert browser.text("#verdict") == "Right."
+    assert browser.run(place) == before
 
 
 def test_the_picture_of_a_step_has_its_formula_on_paper(browser: Browser) -> None:

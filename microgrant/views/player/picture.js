@@ -203,8 +203,11 @@ function label(element, text, edge) {
   const [before, middle, after] = [0.45, 0.5, 0.55].map((part) => edge.getPointAtLength(part * length));
   const slope = Math.abs((after.y - before.y) / (after.x - before.x || 1));
   const steep = slope > 1.5;
-  element.setAttribute("x", middle.x + (steep ? 12 + 5 * text.length : 0));
-  element.setAttribute("y", middle.y + (steep ? 6 : -9 - slope * 5 * text.length));
+  const long = text.length > 6;
+  const half = (long ? 3.7 : 5) * text.length;
+  element.classList.toggle("long", long);
+  element.setAttribute("x", middle.x + (steep ? 12 + half : 0));
+  element.setAttribute("y", middle.y + (steep ? 6 : -9 - slope * half));
   element.textContent = text;
 }
 
@@ -354,9 +357,11 @@ function showMap(view, { frames, boxes, nodes }, width, height, target) {
   const place = (which, area) => {
     for (const [name, value] of Object.entries(area)) map.querySelector(which).setAttribute(name, value);
   };
-  // In the other corner where it would cover what it is about.
-  const [x, y] = target ? [target.area.x, target.area.y + target.area.height] : [0, 0];
-  map.classList.toggle("left", x > camera.x && y > camera.y + seenHeight / 8);
+  // In the other corner where it would cover what the step is about.
+  const free = { x: camera.x + seenWidth / 2 - (map.clientWidth + MARGIN) / camera.scale,
+    y: camera.y + seenHeight / 2 - (map.clientHeight + MARGIN) / camera.scale };
+  const covered = target && target.area.x + target.area.width > free.x && target.area.y + target.area.height > free.y;
+  map.classList.toggle("left", Boolean(covered));
   place(".now", target?.area ?? { width: 0, height: 0 });
   place(".window", { x: camera.x - seenWidth / 2, y: camera.y - seenHeight / 2, width: seenWidth, height: seenHeight });
 }

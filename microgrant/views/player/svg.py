@@ -245,10 +245,11 @@ def _label(text: str, path: str) -> str:
     """A text above the middle of an edge: higher, where the edge is steep and would cross it."""
     before, middle, after = (_along(path, part) for part in (0.45, 0.5, 0.55))
     slope = abs((after - before).imag / ((after - before).real or 1))
-    steep = slope > 1.5
-    x = middle.real + (12 + 5 * len(text)) * steep
-    y = middle.imag + (6 if steep else -9 - slope * 5 * len(text))
-    return f'<text class="flow" x="{x:.1f}" y="{y:.1f}">{text}</text>'
+    steep, long = slope > 1.5, len(text) > 6
+    half = (3.7 if long else 5) * len(text)
+    x = middle.real + (12 + half) * steep
+    y = middle.imag + (6 if steep else -9 - slope * half)
+    return f'<text class="flow{" long" * long}" x="{x:.1f}" y="{y:.1f}">{text}</text>'
 
 
 def _along(path: str, part: float) -> complex:
