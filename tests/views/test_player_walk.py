@@ -12,6 +12,7 @@ from browser import Browser
 from microgrant import Value, explain
 from microgrant.nn import MLP, RNN, Module
 from microgrant.ops.numbers import number
+from microgrant.optim import SGD
 from microgrant.views import record
 from microgrant.views.graph import Graph
 from microgrant.views.player import page
@@ -200,6 +201,13 @@ def test_nothing_around_the_picture_moves(browser: Browser, size: tuple[int, int
             "return [...found]"
         )
         assert len(heights) == 1
+
+
+@pytest.mark.parametrize("width", [1280, 960])
+def test_the_bar_above_is_one_line(browser: Browser, width: int) -> None:
+    browser.size(width, 720)
+    browser.open(page(network(4, 4, 1)))
+    assert box_of(browser, "h1")["bottom"] > box_of(browser, "#follow")["top"]
 
 
 VIEWS = """
@@ -508,3 +516,29 @@ def test_what_python_explains_is_what_the_page_shows(browser: Browser) -> None:
     for count in range(1, len(step) + 1):
         browser.run("microgrant.go(arguments[0])", count)
         assert step.line(count).replace("given: ", "") == browser.formula
+
+
+TABLE = """
+return [...document.querySelectorAll('#rows tr')].map((row, i) =>
+  [row.cells[1].textContent, microgrant.sentence(i + 1)]);
+"""
+
+
+@pytest.mark.parametrize("rows", [None, [[1.0, 2.0], [2.0, 4.0]]])
+def test_the_table_follows_what_is_learned(
+    browser: Browser, rows: list[list[float]] | None
+) -> None:
+    w, x, y = (Value(number, name) for name, number in {"w": -3.0, "x": 5.0, "y": 7.0}.items())
+    inputs = None if rows is None else [x, y]
+    step = explain((w * x - y) ** 2, optimizer=SGD([w], 0.01), inputs=inputs, rows=rows)
+    step.save(browser.folder / "learn.html")
+    browser.open((browser.folder / "learn.html").read_text("utf-8"))
+    if not browser.find("#learn-panel").is_displayed():
+        browser.press("u")
+    for button in (None, "#learn-10"):
+        if button:
+            browser.click(button)
+        browser.wait(400)
+        table = browser.run(TABLE)
+        assert len(table) > 10
+        assert [row for row, _ in table] == [line for _, line in table]

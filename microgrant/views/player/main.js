@@ -15,6 +15,7 @@ partsOf(views[0]);
 views[0].element.classList.add("open");
 showTrail();
 if (!restore()) go(1);
+if (data.rows) rewriteTable();  // Python wrote of the numbers that were recorded, and here is a row
 if (innerWidth > NARROW && (state.mistake || data.rows)) togglePanel(data.rows ? "learn" : "mistakes");
 
 /* For tests, and for those who want to look behind the page from the browser's console. */

@@ -225,7 +225,7 @@ function showMistakes() {
 let pristine = true;   // whether the table is the one that Python wrote
 let rewriting = null;
 
-const asWritten = () => state.changes.size === 0 && state.mistake === data.mistake;
+const asWritten = () => state.changes.size === 0 && state.mistake === data.mistake && learning.training === null;
 
 function rewriteTable() {
   if (asWritten() && pristine) return;
