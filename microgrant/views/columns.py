@@ -25,7 +25,8 @@ __all__ = ["Area", "Caption", "Columns", "columns_of", "thickness"]
 
 MOST = 24  # neurons of a layer that are drawn; of more, the first and the last
 MOST_CIRCLES = 8  # in a layer; with more of them, they are lower, and as wide as their numbers
-MOST_THICK = 60  # lines that can be as thick as that
+THICK = ((60, 9.0), (200, 5.0))  # up to so many lines are so thick at most
+THIN = 3.0  # of more of them
 LARGEST = 12  # rows or columns of a grid in which numbers can be written
 
 CIRCLE, PILL, CELL, DOT = (108.0, 108.0), (150.0, 44.0), (70.0, 46.0), (14.0, 14.0)
@@ -82,7 +83,7 @@ class Columns:
     lines: list[Line] = field(default_factory=list)
     links: list[tuple[Area, Area]] = field(default_factory=list)
     captions: list[Caption] = field(default_factory=list)
-    thickest: float = 9
+    thickest: float = THIN
     compact: bool = False
     cells: set[int] = field(default_factory=set)
     tiny: set[int] = field(default_factory=set)
@@ -182,7 +183,7 @@ class _Builder:
         gap = max(150.0, min(0.65 * tallest, 460.0))
         first = columns[0] or [asides[0][0]]
         x = max(0.0, *(LETTER * len(block.title) / 2 - block.size[0] / 2 for block in first))
-        middles = []
+        middles: list[float] = []
         for column, height in zip(columns, heights, strict=True):
             if column and all(block.areas.keys() <= self.columns.cells for block in column):
                 x -= max(0.0, gap - BESIDE) * bool(middles)
@@ -224,7 +225,8 @@ class _Builder:
                 ends.insert(1, _around([areas[x] for x, cell in grid if cell[0] == into]))
             links |= dict.fromkeys(pairwise(ends))
         columns.links = list(links)
-        columns.thickest = 9 if len(columns.lines) <= MOST_THICK else 5
+        count = len(columns.lines)
+        columns.thickest = next((thick for most, thick in THICK if count <= most), THIN)
 
     def _name_steps(self) -> None:
         """In place of the titles of its modules, the step of a recurrence."""
