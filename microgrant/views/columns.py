@@ -34,6 +34,7 @@ CLEAR, NARROW = 26.0, 9.0  # between circles, and between pills
 BESIDE = 90.0  # before images and filters: what goes there needs no room to be told apart
 APART = 64.0  # between layers in one column, with room for a title
 TITLE = 34.0  # above each column
+ABOVE = -6.0  # where lines go that reach over a column
 LETTER = 8.4  # in a title, on average
 
 
@@ -97,7 +98,7 @@ class Columns:
         if self.ranks[line.head] - self.ranks[line.tail] <= 1:
             return [_border(tail, head.middle), _border(head, tail.middle)]
         left, right = tail.x + tail.width + 40, head.x - 40
-        over = [(left, TITLE / 2), (right, TITLE / 2)]
+        over = [(left, ABOVE), (right, ABOVE)]
         return [_border(tail, over[0]), *over, _border(head, over[1])]
 
 

@@ -122,7 +122,11 @@ def page_of(
     columns = columns_of(network) if network else None
     if columns:
         pictures.append(network_picture(plan, columns, end))
-    styles = {"look": LOOK + _file("network.css"), "style": _palette() + _file("player.css")}
+    styles = {
+        "look": LOOK,
+        "network_look": _file("network.css") * bool(columns),
+        "style": _palette() + _file("player.css"),
+    }
     optimizers = spell_optimizers(optimizer, plan.short[-1])
     operations = javascript(spelling.functions)
     operations += lacking_in_javascript(operations)

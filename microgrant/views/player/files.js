@@ -14,7 +14,8 @@ function svgText() {
   const half = body.classList.contains("backward") ? "backward" : "forward";
   const svg = make("svg", { class: half, width: w, height: h, viewBox: `${-AROUND} ${-AROUND} ${w} ${h}`, role: "img" });
   // Not every program that shows SVG knows variables.
-  const style = at("look").textContent.replace(/var\((--\w+)\)/g, (_, name) => colour(name));
+  const look = at("look").textContent + (inNetwork() ? at("network-look").textContent : "");
+  const style = look.replace(/var\((--\w+)\)/g, (_, name) => colour(name));
   const happens = state.revealed ? `: ${plain(sentence(graph, state.run, state.step))}` : "";
   const title = `step ${state.step} of ${lastStep()}${happens}`;
   const shown = element.cloneNode(true);
