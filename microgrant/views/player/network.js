@@ -15,6 +15,9 @@ if (data.network) {
   });
 }
 
+/* While it learns, the network shows the whole pass: its neurons would be empty at the first step. */
+const shownStep = () => (learning.running !== null && inNetwork() ? lastStep() - state.run.updated.size : state.step);
+
 const share = (x) => (Math.abs(x) === Infinity ? 1 : Math.abs(x) / (1 + Math.abs(x)) || 0);
 const thickness = (weight) => 1 + (network.thickest - 1) * share(weight);
 
@@ -37,15 +40,15 @@ function showNetwork(parts, event, active) {
   for (const { element, weight, to } of parts.edges) {
     element.classList.toggle("near", to === `n${source}` && event.kind !== "given");
     if (weight === undefined) continue;
-    const value = valueAt(Number(weight), state.step) ?? 0;
+    const value = valueAt(Number(weight), shownStep()) ?? 0;
     const isActive = element.classList.contains("active");
     element.setAttribute("stroke-width", (thickness(value) + 3 * isActive).toFixed(2));
     element.classList.toggle("negative", value < 0);
   }
-  for (const { text, bias } of parts.biases) text.textContent = `b ${number(valueAt(bias, state.step) ?? 0)}`;
+  for (const { text, bias } of parts.biases) text.textContent = `b ${number(valueAt(bias, shownStep()) ?? 0)}`;
   const seen = parts.nodes.get(source)?.element.classList.contains("cell") && seenFrom.get(source);
   for (const [node, { element, data: text }] of parts.nodes) {
-    const value = text.textContent === "?" ? 0 : valueAt(node, state.step) ?? 0;
+    const value = text.textContent === "?" ? 0 : valueAt(node, shownStep()) ?? 0;
     const shade = element.querySelector(".shade");
     shade.setAttribute("opacity", (0.3 * share(value)).toFixed(3));
     shade.classList.toggle("negative", value < 0);

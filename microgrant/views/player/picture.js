@@ -137,7 +137,7 @@ function show() {
 
 /* A value with its gradient. hidden: which of its numbers is kept back, "value" or "gradient". */
 function showNode(view, node, shown, hidden) {
-  const { step } = state;
+  const step = shownStep();
   const value = valueAt(node, step);
   const gradient = gradientAt(graph, state.run, node, step);
   setText(shown.data, value === null ? "" : hidden === "value" ? "?" : number(value));
@@ -185,9 +185,11 @@ function showEdge({ element, use, uses, from, to, weight }, event, active, sourc
     isActive = use ? node === event.node && place === event.place
       : to === source?.key && (from === active?.key || Number(weight) === event.operand) &&
         uses.some(([head]) => head === event.node);
+  } else if (event.kind === "update") {
+    isActive = Number(weight) === event.node;
   }
   element.classList.toggle("active", isActive);
-  element.classList.toggle("waiting", uses.every(([head]) => valueAt(head, state.step) === null));
+  element.classList.toggle("waiting", uses.every(([head]) => valueAt(head, shownStep()) === null));
   element.classList.toggle("reached", uses.some(([head, i]) => state.step >= state.run.visited.get(head) + i));
   return isActive;
 }
