@@ -14,11 +14,12 @@ it returns.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
-from ..nn import Conv2d, MaxPool2d, MeanPool2d, ModuleCall, Noise
+from ..nn import Conv2d, MaxPool2d, MeanPool2d, ModuleCall, Neuron as NeuronModule, Noise
 from .graph import Graph
 from .style import sign
 
@@ -138,6 +139,8 @@ class _Search:
         for line in self.lines:
             self.tails[line.head].append(line.tail)
             self.heads[line.tail].append(line.head)
+        # In one column of a call, those inside of it.
+        self.beside: defaultdict[tuple[int, ModuleCall], set[ModuleCall]] = defaultdict(set)
         self.pixels: dict[int, Pixel] = {}
         self.padding: set[int] = set()
 
@@ -292,14 +295,17 @@ class _Search:
         return []
 
     def _groups(self, ranks: Mapping[int, int], steps: Sequence[ModuleCall]) -> list[Group]:
+        for place, rank in ranks.items():
+            if (unit := self.unit[place]) and len(self.calls[place]) > 1:
+                self.beside[rank, self.calls[place][-2]].add(unit)
         groups: dict[tuple[Any, ...], Group] = {}
         for place, rank in ranks.items():
-            call, title, aside = self._around(place), "input", False
+            call, title, aside = self._around(place, ranks), "input", False
             key: tuple[Any, ...] = (rank, call)
             if call is None or self.graph.order[place].operation is None:
                 heads = self._near(self.heads, place)
                 constant = self.graph.order[place]._constant
-                first = self._around(heads[0]) if heads else None
+                first = self._around(heads[0], ranks) if heads else None
                 key, call = (rank, first, constant, "given"), None
                 into = self.calls[heads[0]] if heads else ()
                 aside = not constant and any(step in into for step in steps)
@@ -311,11 +317,15 @@ class _Search:
             group.members.append(place)
         return sorted(groups.values(), key=lambda group: (group.rank, group.aside))
 
-    def _around(self, place: int) -> ModuleCall | None:
+    def _around(self, place: int, ranks: Mapping[int, int]) -> ModuleCall | None:
         """The call of the layer that a neuron is in; or its own, if it is in none."""
         path, unit = self.calls[place], self.unit[place]
-        single = unit is not None and len(path) > 1 and getattr(unit.module(), "w", None)
-        return path[-2] if single else path[-1] if path else None
+        if unit is None or len(path) == 1:
+            return path[-1] if path else None
+        module = unit.module()
+        alone = len(self.beside[ranks[place], path[-2]]) == 1
+        neuron = module is None or isinstance(module, NeuronModule)
+        return path[-2] if neuron or not alone else unit
 
     def _title(self, place: int, call: ModuleCall) -> str:
         box = self.graph.paths[place][self.calls[place].index(call)]

@@ -70,7 +70,7 @@ function encircle(ring, thing) {
   ring.classList.toggle("shown", thing !== null);
   if (thing === null) return;
   const { x, y, width, height, round } = thing.area;
-  const place = { x: x - 6, y: y - 6, width: width + 12, height: height + 12, rx: Math.max(13, round + 6) };
+  const place = { x: x - 6, y: y - 6, width: width + 12, height: height + 12, rx: round > 12 ? round + 6 : 13 };
   for (const [name, value] of Object.entries(place)) ring.setAttribute(name, value);
 }
 
