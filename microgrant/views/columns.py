@@ -210,6 +210,7 @@ class _Builder:
         columns, areas = self.columns, self.columns.areas
         images = {x: group for group in self.network.groups if group.pixels for x in group.members}
         links: dict[tuple[Area, Area], None] = {}
+        linked: set[tuple[Group, int, Group, int]] = set()
         for line in self.network.lines:
             if line.head not in images:
                 if {line.tail, line.head} <= areas.keys():
@@ -217,6 +218,9 @@ class _Builder:
                 continue
             image, source = images[line.head], images[line.tail]
             of, into = image.pixels[line.head][0], source.pixels[line.tail][0]
+            if (image, of, source, into) in linked:
+                continue
+            linked.add((image, of, source, into))
             ends = [
                 _around([areas[x] for x, pixel in pixels.items() if pixel[0] == channel])
                 for pixels, channel in ((source.pixels, into), (image.pixels, of))

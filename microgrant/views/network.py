@@ -237,20 +237,19 @@ class _Search:
     def _keep_first(self) -> int:
         """Of several examples the first, and how many there are: calls of the same modules of which
         none needs the other."""
-        parts: dict[int, set[int]] = {}
-        firsts: dict[ModuleCall, int] = {}
+        joined = _Joined()
         for place in self.neurons:
-            if self.graph.order[place].operation is None:
-                continue
-            joined = {place}
-            path = self.calls[place]
-            near = [*self.tails[place], firsts.setdefault(path[0], place) if path else place]
-            for other in near:
-                joined |= parts.get(other, set())
-            for other in joined:
-                parts[other] = joined
+            if self.graph.order[place].operation:
+                joined.join(place, *self.calls[place][:1])
+                for tail in self.tails[place]:
+                    if self.graph.order[tail].operation:
+                        joined.join(place, tail)
+        parts: dict[object, set[int]] = {}
+        for place in self.neurons:
+            if self.graph.order[place].operation:
+                parts.setdefault(joined.first(place), set()).add(place)
         alike: dict[frozenset[int], list[set[int]]] = {}
-        for part in {id(part): part for part in parts.values()}.values():
+        for part in parts.values():
             paths = [self.calls[place] for place in part]
             modules = frozenset(id(path[0].module()) for path in paths if path)
             alike.setdefault(modules, []).append(part)
@@ -411,6 +410,27 @@ class _Search:
             for neuron in module.neurons
         ]
         return Filters(group, grids, [places.get(neuron.b) for neuron in module.neurons])
+
+
+class _Joined:
+    """Which things belong together, as they are joined one by one."""
+
+    def __init__(self) -> None:
+        self.before: dict[object, object] = {}
+
+    def first(self, x: object) -> object:
+        """What stands for all that x belongs to."""
+        while x in self.before:
+            x, before = self.before[x], x
+            self.before[before] = self.before.get(x, x)
+        return x
+
+    def join(self, x: object, *others: object) -> None:
+        """From now on these belong together."""
+        for other in others:
+            a, b = self.first(x), self.first(other)
+            if a is not b and a != b:
+                self.before[b] = a
 
 
 def _cell(count: int, size: int) -> Pixel:

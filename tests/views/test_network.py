@@ -510,14 +510,14 @@ def test_weights_are_drawn_by_their_numbers_and_follow_them(browser: Browser) ->
     assert set(map(int, lines)) == weights
     for place, (width, negative, dashed) in lines.items():
         weight = found.graph.order[int(place)].data
-        assert width == pytest.approx(thickness(weight, 9), abs=0.01)
+        assert width == pytest.approx(thickness(weight, 9), abs=0.06)
         assert negative == dashed == (weight < 0)
     name = "layers[0].neurons[0].w[0]"
     place = found.graph.places[model.layers[0].neurons[0].w[0]]
     for weight in (-4.0, 2.0):
         browser.open(page(loss), f"#step=1&{name}={weight}&network")
         width, negative, _ = browser.run(LINES)[str(place)]
-        assert (width, negative) == (pytest.approx(thickness(weight, 9), abs=0.01), weight < 0)
+        assert (width, negative) == (pytest.approx(thickness(weight, 9), abs=0.06), weight < 0)
 
 
 def test_what_happens_is_marked_in_the_network(browser: Browser) -> None:

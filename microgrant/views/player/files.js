@@ -60,7 +60,7 @@ function paint(context, element) {
   if (style.visibility === "hidden") return;
   const amount = (name) => Number(element.getAttribute(name));
   context.translate(...(element.parentNode.getAttribute("transform") ?? "0 0").match(/-?[\d.]+/g).map(Number));
-  context.globalAlpha = Number(style.opacity);
+  context.globalAlpha = Number(style.opacity) * Number(style.strokeOpacity);
   [context.fillStyle, context.strokeStyle] = [style.fill, style.stroke];
   context.lineWidth = parseFloat(style.strokeWidth);
   [context.lineCap, context.lineJoin] = [style.strokeLinecap, style.strokeLinejoin];

@@ -42,7 +42,7 @@ function showNetwork(parts, event, active) {
     if (weight === undefined) continue;
     const value = valueAt(Number(weight), shownStep()) ?? 0;
     const isActive = element.classList.contains("active");
-    element.setAttribute("stroke-width", (thickness(value) + 3 * isActive).toFixed(2));
+    element.setAttribute("stroke-width", (thickness(value) + 3 * isActive).toFixed(1));
     element.classList.toggle("negative", value < 0);
   }
   for (const { text, bias } of parts.biases) text.textContent = `b ${number(valueAt(bias, shownStep()) ?? 0)}`;
