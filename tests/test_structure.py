@@ -48,9 +48,9 @@ ROOMS = {
     " derivatives functions jacobians checking pickling",
     "nn": "arguments module activations neurons images noise sequences",
     "compiler": "program source llvm tables machine targets step",
-    "views": "formulas naming order graph style statements updates data events rendering drawing "
-    "latex player.views player.layout player.svg player.spelling player.optimizers player.document "
-    "player terminal explanation",
+    "views": "formulas naming order graph style statements updates data events network columns "
+    "rendering network_drawing drawing latex player.views player.layout player.svg player.network "
+    "player.spelling player.optimizers player.document player terminal explanation",
     "training": "examples history evaluation runners fitting",
     "saving": "plain blueprint comparison models",
     "export": "kinds onnx_graph onnx_program onnx_layers onnx_file pytorch",

@@ -6,6 +6,7 @@ With this module you can
 - name values after your variables:              draw(loss, names=locals())
 - write the picture:                             draw(loss).write("step.svg")
 - draw it as the circuit diagrams of CS231n do:  draw(loss, style="circuit")
+- draw the network that it was computed by:      draw(loss, style="network")
 - fold modules into boxes, or open them all:     draw(loss, collapse=True), collapse=False
 
 Blue numbers are values, vermillion numbers gradients; a dash is a gradient that no backward pass
@@ -27,6 +28,7 @@ from ..engine.by_hand import local_derivatives
 from ..engine.conditions import Choice
 from ..engine.value import NO_GRADIENT, Value, topological_order
 from ..ops.numbers import number
+from .columns import columns_of
 from .events import record_of
 from .graph import (
     COLLAPSE_ABOVE,
@@ -45,6 +47,8 @@ from .graph import (
     spans,
     thing_at,
 )
+from .network import network_of
+from .network_drawing import drawing_of
 from .style import THEMES, in_attribute, in_label, sign
 
 if TYPE_CHECKING:
@@ -106,7 +110,10 @@ def draw(
     names: variables and what they hold, such as ``locals()``, for Values without a label.
     style: "node" puts value and gradient into the node of the operation; "circuit" writes values
         above the wires and gradients below them, as the diagrams of Stanford's CS231n do
-        (https://cs231n.github.io/optimization-2/); left and right of them, where they go down.
+        (https://cs231n.github.io/optimization-2/); left and right of them, where they go down;
+        "network" shows the neurons of the modules of `microgrant.nn`, with their values, gradients
+        and biases, and the weights between them: as thick as they are large, dashed where they are
+        negative. It goes from left to right, whatever rankdir and collapse say.
     theme: "light" or "dark"; None is light, and turns dark in a notebook that is dark.
     rankdir: the direction of the forward pass: "LR" (to the right), "TB" (down), "RL" or "BT".
     collapse: how many levels of modules are open: False for all, True for none, a number for so
@@ -126,7 +133,7 @@ def draw(
     root = unboxed(root)
     if not isinstance(root, Value):
         raise TypeError(f"draw needs a Value, but got {type(root).__name__}: draw one output")
-    one_of("style", style, ("node", "circuit"))
+    one_of("style", style, ("node", "circuit", "network"))
     one_of("theme", theme or "light", THEMES)
     one_of("rankdir", rankdir, ("LR", "TB", "RL", "BT"))
     if collapse is not None and not isinstance(collapse, int):
@@ -136,6 +143,8 @@ def draw(
     if not isinstance(limit, Real):
         raise TypeError(f"limit is a number of values, or math.inf, but got {limit!r}")
     graph, colours = Graph(root, names), THEMES[theme or "light"]
+    if style == "network":
+        return _network(graph, theme, limit, format)
     picture = _Picture(graph, colours, collapse, rankdir, circuit=style == "circuit")
     if picture.shown > limit:
         raise ValueError(
@@ -150,6 +159,32 @@ def draw(
     drawing = picture.drawing(format)
     drawing.follows = theme is None
     return drawing
+
+
+def _network(graph: Graph, theme: str | None, limit: int, format: str) -> Drawing:
+    network = network_of(graph)
+    if network is None:
+        raise ValueError(
+            'style="network" draws what modules of microgrant.nn have computed, such as '
+            'draw(MLP(2, [4, 1])([1.0, 2.0]), style="network"), and there is none in this graph: '
+            'draw it with style="node"'
+        )
+    columns = columns_of(network)
+    if len(columns.areas) > limit:
+        raise ValueError(
+            f"the network would show {len(columns.areas):,} values, more than limit={limit:,}"
+        )
+    drawing = drawing_of(columns, THEMES[theme or "light"], format)
+    drawing.table, drawing.follows = _in_words(graph), theme is None
+    return drawing
+
+
+def _in_words(graph: Graph) -> str:
+    """What a notebook shows where nothing can render: the table of the step, or how large it is."""
+    count = len(graph.order)
+    if count <= TABLE_LIMIT:
+        return str(record_of(graph))
+    return f"a graph of {counted(count, 'value')}"
 
 
 class _Picture:
@@ -196,7 +231,7 @@ class _Picture:
 
         picture, count = Drawing("step", format=format), len(self.graph.order)
         size = f"a graph of {counted(count, 'value')}"
-        picture.table = str(record_of(self.graph)) if count <= TABLE_LIMIT else size
+        picture.table = _in_words(self.graph)
         text = {"fontname": "Helvetica", "fontcolor": self.colours["text"]}
         background = self.colours["background"]
         picture.attr("graph", bgcolor=background, tooltip=size, **text, **SPACING)

@@ -124,6 +124,7 @@ def _in_the_dark(picture: str) -> str:
             rules.setdefault(f':not(text)[fill="{light}"]', f"fill: {dark}")
         else:
             rules[f'text[fill="{light}"]'] = f"fill: {dark}"
+            rules.setdefault(f'[stroke="{light}"]', f"stroke: {dark}")
     return " ".join(f"{picture} {selector} {{ {rule} }}" for selector, rule in rules.items())
 
 

@@ -632,7 +632,7 @@ def test_words_can_be_told_from_what_is_behind_them(theme: str) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"style": "round"}, r"style is one of node, circuit, but got 'round'"),
+        ({"style": "round"}, r"style is one of node, circuit, network, but got 'round'"),
         ({"theme": "blue"}, r"theme is one of light, dark, but got 'blue'"),
         ({"rankdir": "left"}, r"rankdir is one of LR, TB, RL, BT, but got 'left'"),
         ({"limit": 3}, r"would show 4 values, more than limit=3: draw one example .*collapse=True"),

@@ -29,14 +29,17 @@ from typing import Any
 from ...engine.value import Value
 from ...ops.words import lacking_in_javascript
 from ...optim import Optimizer
+from ..columns import Columns, columns_of
 from ..data import Data, trainable
 from ..events import MISTAKES, Contribution, Forward, Given, Record, Update, record_of
 from ..graph import Graph
 from ..latex import latex_name
+from ..network import network_of
 from ..statements import statements, title_of
 from ..style import THEMES, clean, speakable
 from ..updates import rules_of
 from .layout import Layout, lay_out
+from .network import network_data, network_picture, size_of
 from .optimizers import javascript as updating, spell_optimizers
 from .spelling import Spelling, javascript, spell_operations
 from .svg import LOOK, MARKERS, escaped, moment, picture, standalone, touched
@@ -54,6 +57,7 @@ PLAYER = (
         "learn.js",
         "plane.js",
         "picture.js",
+        "network.js",
         "values.js",
         "panels.js",
         "quiz.js",
@@ -114,7 +118,15 @@ def page_of(
     title = clean(title) or f"{title_of(graph)}: one step of backpropagation"
     end = moment(step, len(step), over=True)
     pictures = [picture(plan, layout, end) for layout in layouts]
-    styles = {"look": LOOK, "style": _palette() + _file("player.css")}
+    network = network_of(graph)
+    columns = columns_of(network) if network else None
+    if columns:
+        pictures.append(network_picture(plan, columns, end))
+    styles = {
+        "look": LOOK,
+        "network_look": _file("network.css") * bool(columns),
+        "style": _palette() + _file("player.css"),
+    }
     optimizers = spell_optimizers(optimizer, plan.short[-1])
     operations = javascript(spelling.functions)
     operations += lacking_in_javascript(operations)
@@ -133,7 +145,7 @@ def page_of(
         "rows": "".join(_rows(step)),
         "data": _json(
             {"title": title}
-            | _data(plan, layouts, spelling)
+            | _data(plan, layouts, spelling, columns)
             | {"optimizers": [each.words for each in optimizers]}
             | {"learning": _learning(plan, optimizer, parameters)}
             | {"rows": None if rows is None else _rows_of(rows)}
@@ -219,9 +231,23 @@ def _palette() -> str:
 # --- The data of the page, and the table ----------------------------------------------------------
 
 
-def _data(plan: Plan, layouts: Sequence[Layout], spelling: Spelling) -> dict[str, Any]:
+def _data(
+    plan: Plan, layouts: Sequence[Layout], spelling: Spelling, columns: Columns | None
+) -> dict[str, Any]:
     """What the script needs to know of the step."""
     nodes = plan.step.nodes
+    views = [
+        {
+            "box": -1 if layout.view.box is None else layout.view.box.identifier,
+            "level": layout.view.level,
+            "parent": layout.view.parent,
+            "width": layout.width,
+            "height": layout.height,
+        }
+        for layout in layouts
+    ]
+    if columns:
+        views.append({"box": -1, "level": -1, "parent": 0} | size_of(columns))
     return {
         "names": plan.names,
         "short": {
@@ -250,16 +276,8 @@ def _data(plan: Plan, layouts: Sequence[Layout], spelling: Spelling) -> dict[str
         ],
         "paths": [[box.identifier for box in path] for path in plan.paths],
         "home": plan.home,
-        "views": [
-            {
-                "box": -1 if layout.view.box is None else layout.view.box.identifier,
-                "level": layout.view.level,
-                "parent": layout.view.parent,
-                "width": layout.width,
-                "height": layout.height,
-            }
-            for layout in layouts
-        ],
+        "views": views,
+        "network": network_data(columns, len(layouts)) if columns else None,
     }
 
 

@@ -14,7 +14,8 @@ function svgText() {
   const half = body.classList.contains("backward") ? "backward" : "forward";
   const svg = make("svg", { class: half, width: w, height: h, viewBox: `${-AROUND} ${-AROUND} ${w} ${h}`, role: "img" });
   // Not every program that shows SVG knows variables.
-  const style = at("look").textContent.replace(/var\((--\w+)\)/g, (_, name) => colour(name));
+  const look = at("look").textContent + (inNetwork() ? at("network-look").textContent : "");
+  const style = look.replace(/var\((--\w+)\)/g, (_, name) => colour(name));
   const happens = state.revealed ? `: ${plain(sentence(graph, state.run, state.step))}` : "";
   const title = `step ${state.step} of ${lastStep()}${happens}`;
   const shown = element.cloneNode(true);
@@ -59,7 +60,7 @@ function paint(context, element) {
   if (style.visibility === "hidden") return;
   const amount = (name) => Number(element.getAttribute(name));
   context.translate(...(element.parentNode.getAttribute("transform") ?? "0 0").match(/-?[\d.]+/g).map(Number));
-  context.globalAlpha = Number(style.opacity);
+  context.globalAlpha = Number(style.opacity) * Number(style.strokeOpacity);
   [context.fillStyle, context.strokeStyle] = [style.fill, style.stroke];
   context.lineWidth = parseFloat(style.strokeWidth);
   [context.lineCap, context.lineJoin] = [style.strokeLinecap, style.strokeLinejoin];

@@ -15,6 +15,7 @@ const keys = {
   v: () => togglePanel("values"),
   m: () => togglePanel("mistakes"),
   u: () => togglePanel("learn"),
+  n: toggleNetwork,
   f: fullScreen,
   "+": () => zoom(1.25),
   "=": () => zoom(1.25),
@@ -56,7 +57,8 @@ function activate(element) {
   const found = element.closest?.("[data-node], [data-box], [data-fold]");
   if (!found) return false;
   const { node, box, fold } = found.dataset;
-  if (box !== undefined) openBox(Number(box));
+  if (inNetwork()) openNeuron(Number(node));
+  else if (box !== undefined) openBox(Number(box));
   else if (fold !== undefined) foldBox(Number(fold));
   else {
     const reached = state.run.history[node];
@@ -213,6 +215,7 @@ const buttons = {
   check: checkGuess,
   hint: takeHint,
   answered: showAnswer,
+  network: toggleNetwork,
   follow: () => { setFollow(!state.follow); followStep(); show(); },
   "show-values": () => togglePanel("values"),
   "show-mistakes": () => togglePanel("mistakes"),

@@ -1,7 +1,7 @@
 /* A link to what is seen: #step=12&a=-3&mistake=overwrite&predict&view=2&rate=0.5&learn=SGD:0.1:20. It stands in the
    address, so that a page that is loaded again shows the same. What is as the page begins is left out. */
 
-const WORDS = ["step", "mistake", "predict", "view", "follow", "rate", "learn"];
+const WORDS = ["step", "mistake", "predict", "view", "network", "follow", "rate", "learn"];
 
 /* What each leaf is called in a link: its name, and its number behind it where that has another meaning. */
 const linked = new Map();
@@ -17,7 +17,8 @@ function fragment() {
   for (const [leaf, value] of state.changes) parts.set(linkOf.get(leaf), full(value).replaceAll("−", "-"));
   if (state.mistake !== data.mistake) parts.set("mistake", state.mistake ?? "none");
   if (state.predict) parts.set("predict", "");
-  if (state.view > 0) parts.set("view", state.view);
+  if (inNetwork()) parts.set("network", "");
+  else if (state.view > 0) parts.set("view", state.view);
   if (!state.follow) parts.set("follow", "no");
   if (state.rate !== 1) parts.set("rate", state.rate);
   const { training, optimizer, settings } = learning;
@@ -31,7 +32,8 @@ function restore() {
   if (!Array.from(parts.keys()).some((key) => WORDS.includes(key) || linked.has(key))) return false;
   const changes = Array.from(parts, ([key, text]) => [linked.get(key), typed(text)])
     .filter(([leaf, value]) => leaf !== undefined && value !== null);
-  const [view, rate] = ["view", "rate"].map((key) => Number(parts.get(key)));
+  const [chosen, rate] = ["view", "rate"].map((key) => Number(parts.get(key)));
+  const view = parts.has("network") && data.network ? network.view : chosen;
   const mistake = parts.get("mistake");
   if (changes.length && liveProblem) say(liveProblem);
   state.changes = new Map(liveProblem ? [] : changes);
@@ -42,6 +44,7 @@ function restore() {
   compute();
   setFollow(parts.get("follow") !== "no");
   openView(views[view] ? view : 0, false);
+  if (inNetwork()) lookAtNetwork();
   go(Number(parts.get("step")), { reveal: false });
   if (parts.has("view") && views[view] && state.view !== view) {  // a step may have opened another
     openView(view, false);

@@ -8,6 +8,7 @@ runStep();
 makeMistakes();
 at("show-learn").hidden = liveProblem !== "" || data.learning.parameters.length === 0 || optimizers.length === 0;
 at("follow").hidden = at("next-box").hidden = data.boxes.length === 0;
+at("network").hidden = at("network-key").hidden = !data.network;
 if (leaves.length <= 12) at("values-filter").hidden = true;
 document.documentElement.classList.add("scripted");
 picture.removeAttribute("viewBox");  // from here on, the camera looks

@@ -18,7 +18,7 @@ function partsOf(view) {
   const place = (element) => {
     const [x, y] = element.getAttribute("transform").match(/-?[\d.]+/g).map(Number);
     const [width, height] = ["width", "height"].map((side) => Number(element.querySelector("rect").getAttribute(side)));
-    return { x, y, width, height };
+    return { x, y, width, height, round: Number(element.querySelector("rect").getAttribute("rx")) };
   };
   const nodes = new Map();
   for (const element of all("[data-node]")) {
@@ -32,13 +32,14 @@ function partsOf(view) {
     const text = (name) => element.querySelector("." + name);
     boxes.set(Number(element.dataset.box), { element, area: place(element), data: text("data"), grad: text("grad") });
   }
-  const edges = all(".edge").map((element) => ({ element, ...element.dataset }));
+  const edges = all(".edge, .line").map((element) => ({ element, ...element.dataset }));
   const between = new Map(edges.filter((edge) => edge.from).map((edge) => [`${edge.from} ${edge.to}`, edge]));
+  const more = view === views[network.view] ? networkParts(view.element) : {};
   for (const edge of edges) edge.uses = edge.use ? [edge.use.split("-").map(Number)] : [];
-  if (between.size) addUses(between, (node) => thingIn({ nodes, boxes }, node)?.key);
+  if (between.size) addUses(between, (node) => thingIn({ nodes, boxes, ...more }, node)?.key);
   const frames = new Map(all("[data-fold]").map((title) => [Number(title.dataset.fold), place(title.parentNode)]));
   const only = (selector) => view.element.querySelector(selector);
-  view.parts = { nodes, boxes, frames, edges, flow: only(".flow"), active: only(".ring.active"), source: only(".ring.source") };
+  view.parts = { ...more, nodes, boxes, frames, edges, flow: only(".flow"), active: only(".ring.active"), source: only(".ring.source") };
   return view.parts;
 }
 
@@ -68,8 +69,8 @@ function markWrong(view, shown, wrong) {
 function encircle(ring, thing) {
   ring.classList.toggle("shown", thing !== null);
   if (thing === null) return;
-  const { x, y, width, height } = thing.area;
-  const place = { x: x - 6, y: y - 6, width: width + 12, height: height + 12, rx: 13 };
+  const { x, y, width, height, round } = thing.area;
+  const place = { x: x - 6, y: y - 6, width: width + 12, height: height + 12, rx: round > 12 ? round + 6 : 13 };
   for (const [name, value] of Object.entries(place)) ring.setAttribute(name, value);
 }
 
@@ -80,8 +81,10 @@ function setText(element, text) {
 
 /* Where a value is to be seen in a view: itself, or the box that it is in; or nowhere, as what is
    active when all leaves are given. */
-function thingIn(parts, node) {
-  if (parts.nodes.has(node)) return { key: "n" + node, ...parts.nodes.get(node) };
+function thingIn(parts, value) {
+  const node = parts.stands?.[value] ?? value;
+  if (parts.nodes.has(node)) return { key: "n" + node, node, ...parts.nodes.get(node) };
+  if (parts.more?.has(node)) return { key: "n" + node, node, ...parts.more.get(node) };
   for (const box of data.paths[node] ?? []) {
     if (parts.boxes.has(box)) return { key: "b" + box, ...parts.boxes.get(box) };
   }
@@ -121,6 +124,7 @@ function show() {
       label(parts.flow, state.revealed ? number(event.contribution) : "?", edge.element);
     }
   }
+  if (inNetwork()) showNetwork(parts, event, active);
   showFormula(event, step);
   showControls();
   showValues();
@@ -133,7 +137,7 @@ function show() {
 
 /* A value with its gradient. hidden: which of its numbers is kept back, "value" or "gradient". */
 function showNode(view, node, shown, hidden) {
-  const { step } = state;
+  const step = shownStep();
   const value = valueAt(node, step);
   const gradient = gradientAt(graph, state.run, node, step);
   setText(shown.data, value === null ? "" : hidden === "value" ? "?" : number(value));
@@ -144,7 +148,7 @@ function showNode(view, node, shown, hidden) {
   markWrong(view, shown, wrong);
   shown.element.classList.toggle("waiting", value === null);
   shown.element.classList.toggle("reached", gradient !== null);
-  const words = `${nameOf(graph, node, state.run.values)}: ` +
+  const words = `${shown.element.dataset.name ?? nameOf(graph, node, state.run.values)}: ` +
     `value ${shown.data.textContent || "not computed yet"}, ` +
     `gradient ${gradient === null ? "not reached yet" : shown.grad.textContent}` +
     (wrong ? `, which is wrong: it is ${number(right)}` : "");
@@ -171,7 +175,7 @@ function showBox(box, { element, data: values, grad }, hidden, backward) {
 }
 
 /* An edge; whether it is the one along which something flows at this step. */
-function showEdge({ element, use, uses, from, to }, event, active, source) {
+function showEdge({ element, use, uses, from, to, weight }, event, active, source) {
   const [node, place] = use ? uses[0] : [];
   let isActive = false;
   if (event.kind === "forward") {
@@ -179,17 +183,20 @@ function showEdge({ element, use, uses, from, to }, event, active, source) {
       : to === active?.key && uses.some(([head]) => head === event.node);
   } else if (event.kind === "backward") {
     isActive = use ? node === event.node && place === event.place
-      : to === source?.key && from === active?.key;
+      : to === source?.key && (from === active?.key || Number(weight) === event.operand) &&
+        uses.some(([head]) => head === event.node);
+  } else if (event.kind === "update") {
+    isActive = Number(weight) === event.node;
   }
   element.classList.toggle("active", isActive);
-  element.classList.toggle("waiting", uses.every(([head]) => valueAt(head, state.step) === null));
+  element.classList.toggle("waiting", uses.every(([head]) => valueAt(head, shownStep()) === null));
   element.classList.toggle("reached", uses.some(([head, i]) => state.step >= state.run.visited.get(head) + i));
   return isActive;
 }
 
 /* Show where a value is, whatever the step is about. */
 function point(node) {
-  openView(data.home[node], false);
+  if (!inNetwork() || !thingIn(partsOf(views[state.view]), node)) openView(data.home[node], false);
   show();
   const parts = partsOf(views[state.view]);
   const thing = thingIn(parts, node);
@@ -251,6 +258,7 @@ function foldBox(box) {
 }
 
 function leave() {
+  if (leaveNeuron()) return;
   const { box, parent } = data.views[state.view];
   if (box < 0) return;
   openView(parent, true);
@@ -266,7 +274,8 @@ function showTrail() {
     const text = `› ${data.boxes[each].name || data.boxes[each].title.split(",")[0]}`;
     return i === around.length - 1 ? span("", text) : trailButton(text, () => goInto(each));
   });
-  const whole = "whole graph";
+  const whole = inNetwork() ? "network" : "whole graph";
+  at("network").setAttribute("aria-pressed", String(inNetwork()));
   at("trail").replaceChildren(box < 0 ? span("", whole) : trailButton(whole, () => { openView(0, true); show(); }), ...items);
   at("place").hidden = data.boxes.length === 0;
   const shown = partsOf(views[state.view]).nodes.size;

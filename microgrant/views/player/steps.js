@@ -69,7 +69,7 @@ const eventAt = (step) => state.run.events[step - 1];
 function go(step, { reveal = true, whole = false } = {}) {
   state.step = Math.min(Math.max(Math.round(step) || 1, 1), lastStep());
   state.revealed = reveal || !state.predict || state.step === 1;  // what is given cannot be guessed
-  if (whole) openView(0, false); else followStep();
+  if (whole && !inNetwork()) openView(0, false); else followStep();
   lookAtWhole();
   show();
   ask();
@@ -81,7 +81,7 @@ function lookAtWhole() {
 }
 
 function followStep() {
-  if (!state.follow) return;
+  if (!state.follow || inNetwork()) return;
   const event = eventAt(state.step);
   if (event.kind === "given") { openView(0, false); return; }
   const parts = partsOf(views[state.view]);
