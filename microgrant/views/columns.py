@@ -29,7 +29,7 @@ THICK = ((60, 9.0), (200, 5.0))  # up to so many lines are so thick at most
 THIN = 3.0  # of more of them
 LARGEST = 12  # rows or columns of a grid in which numbers can be written
 
-CIRCLE, PILL, CELL, DOT = (108.0, 108.0), (150.0, 44.0), (70.0, 46.0), (14.0, 14.0)
+CIRCLE, PILL, CELL, DOT = (108.0, 108.0), (184.0, 44.0), (70.0, 46.0), (14.0, 14.0)
 CLEAR, NARROW = 26.0, 9.0  # between circles, and between pills
 BESIDE = 90.0  # before images and filters: what goes there needs no room to be told apart
 APART = 64.0  # between layers in one column, with room for a title

@@ -649,6 +649,21 @@ def test_every_number_fits_into_its_neuron(
     assert wide == []
 
 
+def test_the_bias_and_the_gradient_have_room_beside_each_other(browser: Browser) -> None:
+    random.seed(1)
+    model: MLP = kept(MLP(2, [16, 1], activation="tanh"))
+    for neuron in model.layers[0].neurons:
+        neuron.b.data = -random.uniform(0.01, 0.09)
+    browser.open(page(model([Value(1.0), Value(-2.0)]) * 0.01), "#network&step=100000")
+    rooms = browser.run(
+        "return [...document.querySelectorAll('.view.open .unit')].map((unit) => {"
+        "const [a, b] = ['bias', 'grad'].map((x) => unit.querySelector('.' + x));"
+        "return a ? b.getBoundingClientRect().left - a.getBoundingClientRect().right : 1 })"
+    )
+    assert len(rooms) == 2 + 16 + 1
+    assert min(rooms) > 0
+
+
 def test_a_saved_picture_is_the_network_with_its_style(browser: Browser) -> None:
     browser.open(page(layers(2, 1)[1]), "#network&step=9")
     svg = ET.fromstring(browser.run("return microgrant.svgText()"))

@@ -21,7 +21,7 @@ __all__ = ["network_data", "network_picture", "size_of"]
 
 # Where the texts of a circle stand, of one that is compact, and of a cell in a grid.
 CIRCLE = {"name": (54, 28), "data": (54, 56), "grad": (54, 77), "bias": (54, 95)}
-PILL = {"name": (16, 19), "data": (138, 20), "grad": (138, 38), "bias": (16, 36)}
+PILL = {"name": (16, 19), "data": (170, 20), "grad": (170, 38), "bias": (16, 36)}
 CELL = {"data": (35, 21), "grad": (35, 39)}
 LEGEND = 46  # its height, below the network
 LONG = 8  # characters; a longer number is written smaller
