@@ -17,7 +17,7 @@ times the gradient that came from above.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from itertools import groupby, pairwise
 from numbers import Real
 from operator import itemgetter
@@ -35,7 +35,6 @@ from .graph import (
     FAR,
     Box,
     Graph,
-    Link,
     Thing,
     counted,
     depths,
@@ -71,8 +70,7 @@ WORDS, CURVES, RANKS = 500, 2_500, 20
 ADVICE = "draw one example rather than a batch, or fold modules with collapse=True"
 LIMITS = {"nslimit": "0.1", "nslimit1": "1", "mclimit": "0.1"}
 
-# The left operand stays on the left: ordering="in".
-SPACING = {"nodesep": "0.25", "ranksep": "0.5", "pad": "0.2", "ordering": "in"}
+SPACING = {"nodesep": "0.25", "ranksep": "0.5", "pad": "0.2"}
 # Modules stand in the order in which they are written: a second search for crossings would forget
 # it, and so would more than one round of the first one.
 IN_ORDER = {"newrank": "true", "remincross": "false", "mclimit": "0.01"}
@@ -256,17 +254,13 @@ class _Picture:
         if notes:
             picture.attr("graph", label=", ".join(notes), labelloc="b", fontsize="12")
         self._members(picture, None)
-        for link in self._written():
+        for link in self.links:
             self._edge(picture, *link)
+        if len(self.members) > 1:
+            self._operands_in_order(picture)
+        else:
+            picture.attr("graph", ordering="in")
         return picture
-
-    def _written(self) -> Iterator[Link]:
-        """The edges, of which dot keeps the left operand on the left; in a box that it stacks from
-        the bottom, the last."""
-        for head, group in groupby(self.links, key=itemgetter(1)):
-            uses = list(group)
-            inside = isinstance(head, int) and self.levels and self.graph.paths[head]
-            yield from reversed(uses) if inside and self.upwards else uses
 
     def _identifier(self, thing: Thing) -> str:
         return self.identifiers[thing] if isinstance(thing, Box) else f"n{thing}"
@@ -285,15 +279,26 @@ class _Picture:
             self._box(picture, box)
         for row in self.rows[around]:
             firsts = list(map(self._identifier, row.values()))
-            if self.upwards and around:
-                firsts.reverse()
             if all(box is first for box, first in row.items()):
-                self._beside(picture, firsts)
+                self._beside(picture, firsts, around)
             elif around:
                 self._under_one(picture, firsts)
 
-    def _beside(self, picture: Drawing, row: list[str]) -> None:
-        """Boxes that are folded are nodes, and stand in the order of edges between them."""
+    def _operands_in_order(self, picture: Drawing) -> None:
+        """The left operand stays on the left, where nothing else uses them: what ordering="in" does
+        by itself in a picture without boxes, and in these only for edges without words."""
+        uses = Counter(tail for tail, _, _ in self.links)
+        around = {thing: box for box, things in self.members.items() for thing in things}
+        for head, group in groupby(self.links, key=itemgetter(1)):
+            box = around[head]
+            tails = [tail for tail, _, _ in group if uses[tail] == 1 and around[tail] is box]
+            if len(tails) > 1 and not any(isinstance(thing, Box) for thing in (head, *tails)):
+                self._beside(picture, list(map(self._identifier, tails)), box)
+
+    def _beside(self, picture: Drawing, row: list[str], around: Thing | None) -> None:
+        """Nodes stand in the order of edges between them."""
+        if self.upwards and around:
+            row.reverse()
         with picture.subgraph() as same:
             same.attr(rank="same")
             for left, right in pairwise(row):
@@ -304,7 +309,7 @@ class _Picture:
         2.43, turns that around, but for boxes to which one node leads: they are in its order."""
         above = f"to_{row[0]}"
         picture.node(above, shape="point", width="0", height="0", style="invis")
-        for first in row:
+        for first in reversed(row) if self.upwards else row:
             picture.edge(above, first, style="invis")
 
     def _box(self, picture: Drawing, box: Box) -> None:

@@ -24,7 +24,7 @@ import graphviz
 import pytest
 
 from microgrant import Value, define, draw, explain, topological_order
-from microgrant.nn import MLP, RNN, Module, Neuron
+from microgrant.nn import MLP, RNN, Conv2d, Module, Neuron
 from microgrant.views import COLLAPSE_ABOVE, THEMES
 from microgrant.views.graph import Graph
 from microgrant.views.rendering import Drawing, NoGraphvizError
@@ -907,6 +907,12 @@ def a_dot(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setitem(sys.modules, "pygraphviz", None)
 
 
+@pytest.fixture(params=["a_dot", "no_dot"])
+def either_graphviz(request: pytest.FixtureRequest) -> None:
+    """The program dot, which may be an old one, and what pygraphviz brings along."""
+    request.getfixturevalue(request.param)
+
+
 def is_a(format: str, data: bytes) -> bool:
     return data.startswith(MAGIC[format]) and (format != "svg" or len(ET.fromstring(data)) > 0)
 
@@ -1615,6 +1621,9 @@ def stacked(svg: ET.Element, axis: str) -> list[float]:
         ([2, 2, 4], {"collapse": False}),  # in the second layer as well
         ([1, 4, 2], {"collapse": False}),
         ([2, 4, 4, 1], {}),
+        ([2, 3, 1], {"rankdir": "TB"}),
+        ([2, 2, 4], {"collapse": False, "rankdir": "BT"}),
+        ([1, 2, 2, 1], {"collapse": False, "rankdir": "RL"}),
         ([2, 4, 4, 1], {"rankdir": "TB"}),
         ([2, 4, 4, 1], {"rankdir": "RL"}),
         ([2, 5, 4, 3, 1], {}),
@@ -1622,7 +1631,7 @@ def stacked(svg: ET.Element, axis: str) -> list[float]:
     ],
 )
 def test_neurons_stand_in_their_order(
-    sizes: list[int], options: dict[str, Any], style: str
+    sizes: list[int], options: dict[str, Any], style: str, either_graphviz: None
 ) -> None:
     """From the first down, or to the right, in each layer."""
     model = MLP(sizes[0], sizes[1:])
@@ -1636,3 +1645,46 @@ def test_neurons_stand_in_their_order(
         assert len(layer) == size
         assert layer == sorted(layer)
     assert not list(places)
+
+
+@pytest.mark.parametrize("style", STYLES)
+@pytest.mark.parametrize("rankdir", ["LR", "TB", "RL", "BT"])
+def test_the_left_operand_stays_on_the_left_in_a_module(
+    rankdir: str, style: str, either_graphviz: None
+) -> None:
+    model = Neuron(1)
+    out = model([Value(2.0, "x")])
+    out.backward()
+    graph = Graph(out)
+    product = next(value for value in graph.order if value._op == "*")
+    svg = svg_of(draw(out, style=style, rankdir=rankdir))
+    axis = 1 if rankdir in ("LR", "RL") else 0
+    bias, weighted = (position(svg, graph.places[x])[axis] for x in (model.b, product))
+    assert bias < weighted  # b + w·x
+
+
+@pytest.mark.parametrize("style", STYLES)
+@pytest.mark.parametrize("size", [4, 6])
+def test_a_convolution_opens_to_its_outputs_in_their_order(
+    size: int, style: str, either_graphviz: None
+) -> None:
+    """One for each place of the window; 16 with 9 edges each are a tangle, and start folded."""
+    model = Conv2d(1, 1, 3)
+    rows = [[Value(float(x * y), f"x[{y}][{x}]") for x in range(size)] for y in range(size)]
+    seen = [value for row in model([rows])[0] for value in row]
+    squares = [value**2 for value in seen]
+    loss = sum(squares[1:], squares[0])
+    loss.backward()
+    folded = groups(svg_of(draw(loss, style=style)), "collapsed")
+    assert list(folded) == (["m0"] if size == 6 else ["m1", "m2", "m3", "m4"])
+    svg = svg_of(draw(loss, style=style, collapse=1))
+    boxes = groups(svg, "collapsed")
+    assert len(boxes) == len(seen)
+    assert len({extent(box)[0] for box in boxes.values()}) == 1
+    titles = [next(boxes[f"m{i + 1}"].iter(f"{SVG}text")) for i in range(len(seen))]
+    places = Graph(loss).places
+    for heights in (
+        [float(title.get("y", "")) for title in titles],
+        [position(svg, places[value])[1] for value in squares],
+    ):
+        assert heights == sorted(heights)

@@ -139,9 +139,15 @@ def test_long_names_keep_their_index() -> None:
     assert ">layers[0].n…rons[1].w[0]<" in page(a * a)
 
 
-@pytest.mark.parametrize("widths", [(2, 1), (3, 1), (4, 4, 1)])
-def test_siblings_are_stacked_from_the_top(widths: tuple[int, ...]) -> None:
-    """Neurons, open or folded, stand in the order of their indices when the page opens."""
+@pytest.mark.parametrize("dot", [True, False])
+@pytest.mark.parametrize("widths", [(2, 1), (3, 1), (2, 4, 1), (4, 4, 1), (5, 4, 3, 1)])
+def test_siblings_are_stacked_from_the_top(
+    widths: tuple[int, ...], dot: bool, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Neurons, open or folded, stand in the order of their indices when the page opens: with the
+    program dot, which may be an old one, and with what pygraphviz brings along."""
+    if not dot:
+        monkeypatch.setenv("PATH", str(tmp_path))
     first = page(network(*widths)).split("<template>")[0]
     place = r'translate\((\d+) (\d+)\)"><rect[^>]*/><text[^>]*>(neurons\[\d+\])'
     columns: dict[int, list[tuple[int, str]]] = {}
