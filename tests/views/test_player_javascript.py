@@ -107,7 +107,7 @@ def test_the_page_holds_one_program() -> None:
     document = page(neuron())
     assert all(document.count(bare(source(name))) == 1 for name in PLAYER)
     assert document.count("<script") == 3  # data, operations, the player
-    assert document.count("'sha256-") == 4  # two style sheets, operations, the player
+    assert document.count("'sha256-") == 5  # three style sheets, operations, the player
 
 
 @pytest.mark.parametrize("name", PURE)

@@ -158,12 +158,44 @@ def line_loss(rate: float) -> str:
     return page_of(step.graph, step, "", step.optimizer)
 
 
+def test_the_rate_in_the_box_is_the_one_that_is_used(browser: Browser) -> None:
+    """After a reset as well, and whatever rates there were on the way."""
+    browser.open(document(OPTIMIZERS["SGD"]))
+    browser.press("u")
+    browser.set("#learn-rate", "3")
+    browser.click("#learn-10")
+    browser.set("#learn-slider", "-1")
+    assert browser.find("#learn-rate").get_attribute("value") == "0.1"
+    browser.click("#learn-reset")
+    browser.click("#learn-10")
+    values, losses = browser.run(STATE)
+    right = trained(OPTIMIZERS["SGD"], 10)
+    assert values == pytest.approx(right[0], rel=1e-12)
+    assert losses == pytest.approx(right[1], rel=1e-12)
+
+
+@pytest.mark.parametrize("rate", [0.05, 1.0])
+def test_running_ends_where_there_is_nothing_to_be_seen(browser: Browser, rate: float) -> None:
+    """At a loss of 0, or of nan; and it begins slowly."""
+    w = Value(1.0, "w")
+    loss = (w * Value(3.0, "x")) ** 2
+    step = explain(loss, optimizer=SGD([w], rate))
+    browser.open(page_of(step.graph, step, "", step.optimizer))
+    browser.press("u")
+    browser.driver.execute_async_script(
+        "const done = arguments[0]; const run = document.querySelector('#learn-run'); run.click();"
+        "const look = () => (run.ariaPressed === 'false' ? done() : setTimeout(look, 20)); look()"
+    )
+    last = browser.run("return String(microgrant.learning.losses.at(-1))")
+    assert last in ("0", "Infinity", "NaN")
+
+
 def test_too_large_a_rate_is_seen_and_said(browser: Browser) -> None:
     browser.open(line_loss(0.2))
     browser.press("u")
     assert browser.text("#learn-note") == ""
     browser.click("#learn-10")
-    assert "the learning rate is too large" in browser.text("#learn-note")
+    assert "it diverges" in browser.text("#learn-note")
     curve = browser.find("#curve-right").get_attribute("d")
     heights = [float(point.split()[1]) for point in curve[1:].split("L")]
     assert heights[-1] < heights[0]  # the axis points down: it grows
@@ -364,7 +396,7 @@ def test_the_update_follows_the_mean_over_the_rows(browser: Browser) -> None:
     )
     assert shown == pytest.approx([p.grad for p in model.parameters()], rel=1e-12)
     browser.press(END)
-    assert "mean over 4 rows" in browser.text("#aside")
+    assert "the mean over all 4 rows; the picture shows row 1" in browser.text("#aside")
 
 
 def test_the_walk_goes_through_one_of_the_rows(browser: Browser) -> None:

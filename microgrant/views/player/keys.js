@@ -265,7 +265,12 @@ at("learn-mistake").addEventListener("change", () => setMistake(at("learn-mistak
 at("learn-rate").addEventListener("input", () => {
   at("learn-rate").setAttribute("aria-invalid", String(!setRateOfLearning(typed(at("learn-rate").value))));
 });
-at("learn-slider").addEventListener("input", () => setRateOfLearning(rateAt(Number(at("learn-slider").value))));
+at("learn-slider").addEventListener("input", () => {
+  const rate = rateAt(Number(at("learn-slider").value));
+  at("learn-rate").value = full(rate);
+  at("learn-rate").setAttribute("aria-invalid", "false");
+  setRateOfLearning(rate);
+});
 at("learn-row").addEventListener("input", () => showRow(Number(at("learn-row").value) - 1));
 at("learn-size").addEventListener("change", () => {
   learning.size = Number(at("learn-size").value);

@@ -1,5 +1,6 @@
 /* Learning: the third phase of a step, the next iteration, many of them, and the curve of the loss. */
 
+const MOST_REPEATED = 100000;  // iterations in one go
 const MOST_KEPT = 1000;  // iterations of which it is kept where the training stood; others are computed again
 const optimizers = data.optimizers.map((recipe, i) => ({ ...recipe, functions: RULES[i] }));
 
@@ -121,7 +122,7 @@ function keep() {
   if (training.iteration % learning.every === 0) kept.set(training.iteration, training);
   if (kept.size <= MOST_KEPT) return;
   learning.every *= 2;
-  for (const iteration of kept.keys()) if (iteration % learning.every) kept.delete(iteration);
+  for (const [iteration, { turned }] of kept) if (iteration % learning.every && !turned) kept.delete(iteration);
 }
 
 /* So many iterations from the beginning, without showing each. */
@@ -137,24 +138,39 @@ function goToIteration(iteration) {
   while (learning.training.iteration < iteration) {
     learning.training = present().next;
   }
+  if (learning.training.settings !== learning.settings) {  // it goes on with what is set now
+    learning.training = { ...learning.training, settings: learning.settings };
+    forgetLater();
+  }
+  if (learning.right) goBackRight(iteration);
   compute();
   go(1);
 }
 
-/* On and on, as often as the screen is drawn, or no longer. */
+/* Where the right training stood: computed again from its beginning. */
+function goBackRight(iteration) {
+  const { right } = learning;
+  right.training = learning.kept.get(0);
+  for (let i = 0; i < iteration; i++) right.training = iterateOnce(right.training, null).next;
+}
+
+/* On and on, as often as the screen is drawn, or no longer: one by one at first, and then more of them at a time. */
 function runFor(on) {
   if (on && !learning.training) startLearning();
   cancelAnimationFrame(learning.running);
   learning.running = null;
   at("learn-run").setAttribute("aria-pressed", String(on));
   if (!on) return;
+  let pace = 1;
   const frame = () => {
     const begun = performance.now();
-    do advance(); while (performance.now() - begun < 8);  // the rest of the time is for showing it
+    for (let i = 0; i < pace && performance.now() - begun < 8; i++) advance();  // the rest of the time is for showing it
+    pace *= 1.1;
     compute();
     if (state.step > 1) go(1);
-    if (Number.isFinite(learning.losses.at(-1))) learning.running = requestAnimationFrame(frame);
-    else runFor(false);
+    const last = learning.losses.at(-1);
+    const ended = !Number.isFinite(last) || last === 0 || learning.training.iteration >= MOST_REPEATED;
+    if (ended) runFor(false); else learning.running = requestAnimationFrame(frame);
   };
   learning.running = requestAnimationFrame(frame);
 }
@@ -167,6 +183,7 @@ const rateAt = (power) => Number((10 ** power).toPrecision(2));
 function makeLearning() {
   at("learn-rows").hidden = !data.rows;
   at("learn-count").textContent = rows.length;
+  for (const option of at("learn-size").options) option.hidden = Number(option.value) >= rows.length;
   at("learn-optimizer").append(...optimizers.map(({ name }, i) => {
     const option = document.createElement("option");
     option.textContent = name;
@@ -182,10 +199,10 @@ function makeLearning() {
 }
 
 function setRateOfLearning(rate) {
-  if (rate === null || !(rate >= 0) || !Number.isFinite(rate)) return false;
+  if (rate === null || !(rate >= 0) || Object.is(rate, -0) || !Number.isFinite(rate)) return false;
   if (!learning.training) startLearning();
   learning.settings = { ...learning.settings, learning_rate: rate };
-  learning.training = { ...learning.training, settings: learning.settings };
+  learning.training = { ...learning.training, settings: learning.settings, turned: true };
   learning.kept.set(learning.training.iteration, learning.training);
   if (learning.right) learning.right.training = { ...learning.right.training, settings: learning.settings };
   forgetLater();
@@ -211,13 +228,19 @@ function showLearning() {
   if (document.activeElement !== at("learn-rate")) at("learn-rate").value = full(now.learning_rate);
   at("learn-mistake").value = state.mistake ?? "";
   at("learn-slider").value = Math.log10(now.learning_rate || 10 ** SLOWEST);
-  at("learn-state").textContent = `iteration ${training?.iteration ?? 0}, ${nameOf(graph, root, state.run.values)} = ${number(loss)}`;
+  const name = nameOf(graph, root, state.run.values);
+  at("learn-state").textContent = `iteration ${training?.iteration ?? 0}, ${name} = ${number(loss)}` +
+    (data.rows ? ` (mean of ${rows.length} rows)` : "");
+  at("curve-title").textContent = `${name} after each iteration: lower is better`;
   at("learn-back").disabled = at("learn-reset").disabled = !training?.iteration;
   const gradients = state.run.training ? state.run.events.slice(-state.run.updated.size).map(({ gradient }) => gradient) : [];
   at("learn-row").value = learning.row + 1;
   at("learn-size").value = learning.size;
-  at("learn-note").textContent = training ? diagnosis([...learning.losses.slice(0, training.iteration), loss], gradients) : "";
-  showCurve(loss);
+  const walked = training ? [...learning.losses.slice(0, training.iteration), present().loss] : [];
+  const same = learning.right && training.iteration > 1 && walked.every((x, i) => i === training.iteration || x === learning.right.losses[i]);
+  at("learn-note").textContent = same ? "Here the mistake changes nothing: it takes a value that is used twice."
+    : diagnosis(walked, gradients);
+  showCurve(training ? present().loss : loss);
   showPredictions();
 }
 
@@ -229,10 +252,12 @@ function showCurve(loss) {
   const iteration = learning.training?.iteration ?? 0;
   const losses = learning.losses.slice();
   if (losses.length <= iteration) losses[iteration] = loss;
-  const other = learning.right?.losses ?? [];
+  const other = learning.right ? learning.right.losses.slice() : [];
+  if (learning.right) other[iteration] = iterateOnce(learning.right.training, null).loss;
   const height = learning.logarithmic ? (x) => Math.log10(Math.max(x, 1e-300)) : (x) => x;
   const drawn = [...losses, ...other].filter((x) => Number.isFinite(x) && (!learning.logarithmic || x > 0)).map(height);
-  const [low, high] = [Math.min(...drawn, learning.logarithmic ? Infinity : 0), Math.max(...drawn)];
+  const least = drawn.reduce((a, b) => Math.min(a, b), learning.logarithmic ? Infinity : 0);
+  const [low, high] = [least, drawn.reduce((a, b) => Math.max(a, b), -Infinity)];
   const last = Math.max(losses.length, other.length, 2) - 1;
   const x = (i) => i / last * WIDE;
   const y = (value) => HIGH - Math.min(Math.max((height(value) - low) / (high - low || 1), 0), 1) * HIGH;
@@ -245,7 +270,7 @@ function showCurve(loss) {
   const shown = (value) => number(learning.logarithmic ? 10 ** value : value);
   at("curve-high").textContent = drawn.length ? shown(high) : "";
   at("curve-low").textContent = drawn.length ? shown(low) : "";
-  at("curve-last").textContent = String(last);
+  at("curve-last").textContent = `${last} iterations`;
   at("curve-legend").hidden = !learning.right;
 }
 
@@ -269,4 +294,12 @@ function goAlongCurve(event) {
   const last = Math.max(learning.losses.length, 1) - 1;
   const iteration = Math.round((event.clientX - left) / width * Math.max(last, 1));
   if (learning.training) goToIteration(Math.min(Math.max(iteration, 0), last));
+}
+
+/* Which rows the gradients of the present iteration are the mean over. */
+function rowsMeant() {
+  const { rows: meant } = batchAt(learning.training.iteration);
+  const first = rows.indexOf(meant[0]) + 1;
+  if (meant.length === rows.length) return `the mean over all ${rows.length} rows`;
+  return meant.length === 1 ? `that of row ${first}` : `the mean over rows ${first} to ${first + meant.length - 1}`;
 }

@@ -53,8 +53,6 @@ function restore() {
   return true;
 }
 
-const MOST_REPEATED = 100000;
-
 /* SGD:0.1:20 is the optimizer, its learning rate, and how many iterations it has done. */
 function restoreLearning(text) {
   const [name, rate, iterations] = (text ?? "").split(":");

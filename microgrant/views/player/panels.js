@@ -113,7 +113,9 @@ function asideFor(event) {
     return `${steps(forwardSteps - 1)} forward, then ${backward} backward${updates ? `, ${updates} to learn` : ""}. → or Space goes on.`;
   }
   if (state.predict) return "";
-  if (event.kind === "update" && data.rows) return `The gradient is the mean over ${batchAt(learning.training.iteration).rows.length} rows.`;
+  if (event.kind === "update" && data.rows) {
+    return `The gradient is ${rowsMeant()}; the picture shows row ${learning.row + 1}. ← means: becomes.`;
+  }
   if (constants.has(event.operand)) return "A constant has a gradient too, but nobody asks for it.";
   const around = data.paths[event.node].map((box) => data.boxes[box].name).filter(Boolean);
   return around.length ? "in " + around.join(" › ") : "";

@@ -110,7 +110,7 @@ function drawFit() {
   const [left, right] = reach(column(features[0]));
   const places = Array.from({ length: 4 * FINE + 1 }, (_, k) => left + k / (4 * FINE) * (right - left));
   const curve = predicted(places.map((x) => [x]));
-  const [bottom, top] = reach([...curve.filter(Number.isFinite), ...(target === null ? [] : column(target))]);
+  const [bottom, top] = reach(target === null ? curve.filter(Number.isFinite) : column(target));
   const at_ = (x, y) => [(x - left) / (right - left) * canvas.width, (top - y) / (top - bottom) * canvas.height];
   context.strokeStyle = ink("text");
   context.lineWidth = 3;

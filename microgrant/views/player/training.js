@@ -111,10 +111,14 @@ function updateLines(graph, training, node, lines) {
 function diagnosis(losses, gradients) {
   const [first, last] = [losses[0], losses[losses.length - 1]];
   if (losses.length < 2) return "";
-  if (!Number.isFinite(last)) return "The loss is no number any more: the learning rate is much too large.";
-  if (last > 10 * Math.abs(first) + 1) return "The loss grows: the learning rate is too large.";
+  if (!Number.isFinite(last)) return "The loss is no number any more (it diverged): the learning rate is much too large.";
+  const latest = losses.slice(-4);
+  const grows = latest.length === 4 && latest.every((x, i) => i === 0 || x > latest[i - 1]);
+  if (last > 10 * Math.abs(first) + 1 || (grows && last > first)) {
+    return "The loss grows (it diverges): each step jumps too far, the learning rate is too large.";
+  }
   if (gradients.every((x) => x === 0)) {
-    return last <= Math.min(...losses) && last === 0 ? "There is nothing left to learn: the loss is 0."
+    return last === 0 ? "There is nothing left to learn: the loss is 0."
       : "All gradients are 0: nothing moves. (A minimum, a saddle, or a dead ReLU?)";
   }
   return "";
