@@ -147,7 +147,7 @@ CASES: dict[str, tuple[Callable[[], Any], Callable[[Any], Any], Shape, str]] = {
     "of a whole cell": (
         lambda: RNN(2, 1), put("cell.neurons[0].activation", "relu"), (4, 2), "==="
     ),
-    "word of an MLP": (lambda: MLP(2, [3, 1]), put("activation", "tanh"), (2,), "-=="),
+    "word of an MLP": (lambda: MLP(2, [3, 1]), put("_activation", "tanh"), (2,), "-=="),
     "a function as activation": (
         lambda: Layer(3, 2), put("neurons[1].activation", lambda x: x.sin()), (3,), "-=-"
     ),
