@@ -191,7 +191,10 @@ def _optimizer(options: argparse.Namespace, leaves: Mapping[str, Value]) -> Opti
     asked = (options.optimizer, options.learning_rate, options.steps, options.parameters)
     if asked == (None,) * 4:
         return None
-    names = options.parameters.split(",") if options.parameters else list(leaves)
+    if options.mistake and options.steps:
+        raise ValueError("--steps follows the right gradients: leave out --mistake, or --steps")
+    names = [name.strip() for name in options.parameters.split(",")] if options.parameters else []
+    names = names or list(leaves)
     unknown = [name for name in names if name not in leaves]
     if unknown:
         known = ", ".join(leaves) or "none"

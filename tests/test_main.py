@@ -494,7 +494,7 @@ LINE = ["(w*x + b - y)**2", "w=-3", "x=2", "b=0.5", "y=1"]
 
 
 def test_it_goes_on_to_the_update(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main([*LINE, "--learning-rate", "0.01", "--parameters", "w,b"]) == 0
+    assert main([*LINE, "--learning-rate", "0.01", "--parameters", "w, b"]) == 0
     told = capsys.readouterr().out
     assert "update\n  w ← w − η × ∂out/∂w = −3 − 0.01 × −26  = −2.74\n" in told
     assert "\n  b ← b − η × ∂out/∂b = 0.5 − 0.01 × −13 = 0.63\n" in told
@@ -534,6 +534,7 @@ def test_it_learns_step_after_step(
         (["--steps", "1.5"], "--steps wants a whole number up to 1000000, not '1.5'"),
         (["--parameters", "w,q"], "--parameters: there is no 'q'; the names are w, x, b, y"),
         (["--learning-rate", "-1"], "learning_rate"),
+        (["--steps", "3", "--mistake", "overwrite"], "--steps follows the right gradients"),
     ],
 )
 def test_what_is_wrong_with_learning_is_said(

@@ -2,13 +2,15 @@
 
 With this module you can
 
-- give a step its rows:     data = data_of(graph, parameters, inputs, rows)
+- ask what can be trained:  parameters = trainable(graph, optimizer, None, inputs)
+- give a step its rows:     data = data_of(graph, parameters, inputs, rows, None)
 
 The page runs what the compiler writes of the same program, in JavaScript.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -54,11 +56,15 @@ def trainable(
 ) -> list[Value]:
     """What a page offers to train: what is asked for; or else the parameters of modules, or all
     leaves that have a name and are no inputs."""
-    if optimizer is not None:
-        return [x for x in optimizer.parameters if x in graph.places]
-    if parameters is not None:
-        return checked_leaves("parameters", parameters)
-    given = set(map(unboxed, inputs or ()))
+    asked = None if optimizer is None else optimizer.parameters
+    if asked is None and parameters is not None:
+        asked = checked_leaves("parameters", parameters)
+    if asked is not None:
+        found = [x for x in asked if x in graph.places]
+        if not found:
+            raise ValueError("none of the parameters is in the graph: nothing could be learned")
+        return found
+    given = set(inputs or ())
     leaves = [x for x in graph.order if x.operation is None and x not in given]
     of_modules = [x for x in leaves if x in graph.own_names]
     return of_modules or [x for x in leaves if not (x._constant and x not in graph.given)]
@@ -71,9 +77,15 @@ def data_of(
 
     output: what is predicted; None for what the outermost module returned.
     """
-    columns = [unboxed(x) for x in inputs]
+    columns = list(inputs)
     step = compile(graph.root, inputs=columns, parameters=parameters, target="javascript")
     numbers = as_lists(*table(rows, [x.label for x in columns]))
+    for place, row in enumerate(numbers):
+        for x, column in zip(row, columns, strict=True):
+            if not math.isfinite(x):
+                raise ValueError(
+                    f"rows[{place}] has {x} for {column.label or 'an input'}: fill it in"
+                )
     if len(numbers) > MOST_ROWS:
         raise ValueError(f"a page holds {MOST_ROWS:,} rows at most, but got {len(numbers):,}")
     predicted = _returned(graph) if output is None else unboxed(output)

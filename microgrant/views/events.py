@@ -420,7 +420,8 @@ def _updates(graph: Graph, optimizer: Optimizer, gradients: Sequence[float]) -> 
         for value, gradient in zip(graph.order, gradients, strict=True)
         if value.operation is None
     }
-    rules, settings = rules_of(optimizer) or [], settings_of(optimizer)
+    rules = rules_of(optimizer) or []
+    settings = settings_of(optimizer) if rules else {}
     for value, after, memory in moved(optimizer, reached):
         before, gradient = value.data, reached[value]
         numbers = settings | memory | {"parameter": before, "gradient": gradient}

@@ -16,6 +16,7 @@ In a notebook, an explanation shows itself as the page.
 
 from __future__ import annotations
 
+import copy
 import html
 import json
 import os
@@ -24,6 +25,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, SupportsIndex
 
+from ..compiler.step import checked_leaves
 from ..engine.arguments import listed, one_of, unboxed, whole_number
 from ..engine.value import Value
 from ..files import write_file
@@ -93,12 +95,15 @@ def explain(
             f"{type(optimizer).__name__}"
         )
     step = record_of(graph, mistake, optimizer)
-    trained = trainable(graph, optimizer, parameters, inputs)
-    if (inputs is None) != (rows is None):
-        raise ValueError("inputs and rows belong together: the leaves, and a number for each")
+    columns = None if inputs is None else checked_leaves("inputs", inputs)
+    trained = trainable(graph, optimizer, parameters, columns)
+    if (columns is None) != (rows is None) or (rows is None and output is not None):
+        raise ValueError("inputs and rows belong together, and output is for them")
     data = None
-    if inputs is not None:
-        data = data_of(graph, trained, inputs, rows, output)
+    if columns is not None:
+        data = data_of(graph, trained, columns, rows, output)
+    if optimizer is not None:  # as it is now, with the parameters themselves
+        optimizer = copy.deepcopy(optimizer, {id(x): x for x in optimizer.parameters})
     return Explanation(
         step.nodes,
         step.events,

@@ -21,7 +21,7 @@ from .graph import Graph
 from .style import clean
 from .updates import SYMBOLS, rules_of
 
-__all__ = ["align", "factor", "latex_name", "local_derivatives"]
+__all__ = ["LATEX_SYMBOLS", "align", "factor", "latex_name", "local_derivatives"]
 
 MUL = OPERATIONS["mul"]
 SIGNS = {"=": "=", "≈": r"\approx"}

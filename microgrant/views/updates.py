@@ -88,7 +88,7 @@ def _adam(optimizer: Any) -> list[Rule]:
         Rule("steps", ("steps",), lambda m, t: t + 1.0),
         Rule("mean", ("beta1", "mean", "gradient"), lambda m, b, x, g: b * x + (1 - b) * g),
         Rule(
-            "square", ("beta2", "square", "gradient"), lambda m, b, x, g: b * x + (1 - b) * g**2.0
+            "square", ("beta2", "square", "gradient"), lambda m, b, x, g: b * x + (1 - b) * (g * g)
         ),
         Rule("fair_mean", ("mean", "beta1", "steps"), lambda m, x, b, t: x / (1 - b**t)),
         Rule("fair_square", ("square", "beta2", "steps"), lambda m, x, b, t: x / (1 - b**t)),
@@ -125,16 +125,15 @@ def moved(
     >>> after, w.data, memory
     (0.8, 1.0, {'velocity': 0.0})
     """
-    twin = copy.copy(optimizer)
-    twin.parameters = [Value(parameter.data) for parameter in optimizer.parameters]
-    twin._memory = {name: list(numbers) for name, numbers in optimizer._memory.items()}
-    for parameter, stand_in in zip(optimizer.parameters, twin.parameters, strict=True):
+    stand_ins = [Value(parameter.data) for parameter in optimizer.parameters]
+    # An optimizer of the user's own may keep its parameters wherever it likes.
+    memo: dict[int, Any] = {id(x): y for x, y in zip(optimizer.parameters, stand_ins, strict=True)}
+    twin = copy.deepcopy(optimizer, memo)
+    for parameter, stand_in in zip(optimizer.parameters, stand_ins, strict=True):
         stand_in._grad = gradients.get(parameter, NO_GRADIENT)
     twin.step()
     return [
         (parameter, stand_in.data, {key: x[i] for key, x in optimizer._memory.items()})
-        for i, (parameter, stand_in) in enumerate(
-            zip(optimizer.parameters, twin.parameters, strict=True)
-        )
+        for i, (parameter, stand_in) in enumerate(zip(optimizer.parameters, stand_ins, strict=True))
         if parameter in gradients
     ]

@@ -325,7 +325,7 @@ def numbers_of_chain(event: Event, mistake: str | None) -> list[str]:
         return ["1"]
     if not isinstance(event, Contribution):
         return []
-    local = number(event.local)
+    local, share_of = bracketed(number(event.local)), number(event.contribution)
     before = "" if mistake == "overwrite" else f"{number(event.before)} +"
     exact = equals(event.before, event.upstream, event.local, event.after)
     share = equals(event.contribution) if exact == "=" else exact
@@ -334,9 +334,13 @@ def numbers_of_chain(event: Event, mistake: str | None) -> list[str]:
         f"{exact} {before}".strip(),
         number(event.upstream),
         "·",
-        f"({local})" if local.startswith("−") else local,
-        f"{share} {before} {number(event.contribution)}".replace("  ", " "),
+        local,
+        f"{share} {before} {bracketed(share_of)}" if before else f"{share} {share_of}",
     ]
+
+
+def bracketed(text: str) -> str:
+    return f"({text})" if text.startswith("−") else text
 
 
 def check_every_step(browser: Browser, step: Record, scale: float = 0.0) -> None:
@@ -966,7 +970,7 @@ def test_a_quiz(browser: Browser) -> None:
     assert asked(browser) == (5, False, "")
     browser.press("b", "2 / 2", Keys.ESCAPE)
     assert browser.run(FOCUSED) == ""
-    assert asked(browser) == (7, True, "What comes out?")
+    assert asked(browser) == (7, True, "How much is ∂o/∂o now?")
     browser.find("#answer").click()
     browser.find("#check").click()
     assert asked(browser) == (7, False, "Right.")

@@ -303,6 +303,21 @@ def test_an_optimizer_of_ones_own_is_told_and_not_run(browser: Browser) -> None:
     assert browser.text("#iteration") == ""
 
 
+def test_an_update_can_be_predicted(browser: Browser) -> None:
+    browser.open(line_loss(0.1))
+    steps = browser.run("return microgrant.state.run.events.length")
+    browser.press("g")
+    browser.run("microgrant.go(arguments[0], { reveal: false })", steps)
+    assert browser.text("#verdict") == "What becomes of w?"
+    browser.press("h")
+    assert browser.text("#verdict") == (
+        "Against the gradient: 1 − 0.1 × 12 is negative, its size from 0.1 to 1."
+    )
+    browser.set("#answer", "-0.2")
+    browser.find("#check").click()
+    assert browser.text("#verdict").startswith("Right.")
+
+
 def test_what_cannot_be_computed_cannot_learn(browser: Browser) -> None:
     cube = define("cube", lambda x: x**3, lambda m, out, x: (3 * x * x,))
     browser.open(page(cube(Value(2.0, "x"))))
@@ -502,6 +517,15 @@ def test_what_is_wrong_with_rows_is_said() -> None:
         explain(loss, inputs=inputs)
     with pytest.raises(ValueError, match=r"a row holds 3 numbers .* but row 1 holds 2"):
         explain(loss, inputs=inputs, rows=[[0, 0, 0], [0, 1]])
+    with pytest.raises(ValueError, match=r"rows\[1\] has nan for x2: fill it in"):
+        explain(loss, inputs=inputs, rows=[[0, 0, 0], [0, math.nan, 1]])
+    with pytest.raises(ValueError, match="output is for them"):
+        explain(loss, output=loss)
+    with pytest.raises(ValueError, match="none of the parameters is in the graph"):
+        explain(loss, optimizer=SGD([Value(1.0)], 0.1))
+    with pytest.raises(TypeError, match="inputs is a list of Values"):
+        explain(loss, inputs=3, rows=XOR)  # type: ignore[arg-type]
+    assert explain(loss, inputs=(x for x in inputs), rows=XOR).data is not None
     with pytest.raises(ValueError, match="output is what is predicted"):
         explain(loss, inputs=inputs, rows=XOR, output=Value(1.0))
     assert model.parameters()
@@ -524,3 +548,176 @@ def test_mistakes_meet_learning_over_rows(browser: Browser, mistake: str) -> Non
     assert browser.run(STATE)[1][0] == right[0]
     # With one hidden layer, only inputs are used twice: of the mistakes one is seen.
     assert (browser.run(STATE)[1] != right) == (mistake == "no_zero_grad")
+
+
+# --- What went wrong once -------------------------------------------------------------------------
+
+
+def squares(**options: Any) -> str:
+    """(w·x + b − y)² + c·w² over two rows."""
+    w, x, b, c, y = (
+        Value(v, name) for v, name in zip((2.0, 1.0, 0.0, 0.5, 3.0), "wxbcy", strict=True)
+    )
+    prediction = w * x + b
+    loss = (prediction - y) ** 2 + c * w**2
+    loss.label = "MSE/2"  # a name may hold what stands between a fraction's parts
+    data = {"inputs": [x, y], "rows": [[1, 2], [2, 4]], "output": prediction}
+    return explain(loss, optimizer=SGD([w, b], 0.05), **data, **options)._page()
+
+
+def change(browser: Browser, name: str, value: str) -> None:
+    place = browser.run("return microgrant.data.names.indexOf(arguments[0])", name)
+    if not browser.find("#values-panel").is_displayed():
+        browser.press("v")
+    browser.set(f"[data-leaf='{place}']", value)
+
+
+def test_a_leaf_that_was_changed_counts_for_all_rows(browser: Browser) -> None:
+    """In the update, too, though the program that computes it was compiled before."""
+    browser.open(squares())
+    change(browser, "c", "10")
+    shown = browser.run("return microgrant.state.run.events.at(-2).gradient")
+    assert shown == pytest.approx(2 * 10 * 2.0, rel=1e-12)  # both rows are on the line
+
+
+def test_the_nudge_is_about_what_is_seen(browser: Browser) -> None:
+    browser.open(squares(), "#row=2")
+    browser.run("microgrant.learn(20); microgrant.go(9999)")
+    browser.press("v")
+    shown = browser.run(
+        "return [...document.querySelectorAll('#nudge-result dd')].map((x) => x.textContent)"
+    )
+    quotient, gradient, _, before, _ = (float(x.replace("−", "-")) for x in shown)
+    loss = browser.run("return microgrant.state.right.values.at(-1)")
+    assert before == pytest.approx(loss, rel=1e-12)
+    assert quotient == pytest.approx(gradient, rel=0.01, abs=0.01)
+
+
+def test_what_is_set_back_is_set_back_for_learning_too(browser: Browser) -> None:
+    browser.open(document(OPTIMIZERS["SGD"]))
+    change(browser, "w", "5")
+    assert browser.run(STATE)[0] == [5.0, 0.5]
+    browser.find("#values-reset").click()
+    assert browser.run(STATE)[0] == [-3.0, 0.5]
+
+
+def test_back_is_exact_where_the_rate_was_changed(browser: Browser) -> None:
+    browser.open(document(OPTIMIZERS["momentum"], slope=0.3))
+    browser.run(
+        "const it = document.querySelector('#learn-mistake'); it.value = 'no_zero_grad';"
+        "it.dispatchEvent(new Event('change')); microgrant.learn(10)"
+    )
+    right = "return [...microgrant.learning.right.training.values]"
+    browser.press("u")
+    browser.set("#learn-rate", "0.01")
+    browser.run("microgrant.learn(1500)")
+    wrong_state, right_state = browser.run(STATE)[0], browser.run(right)
+    browser.run("microgrant.learn(1700)")
+    assert browser.run("return microgrant.learning.kept.size") <= 1001
+    browser.run("microgrant.goToIteration(1510)")
+    assert browser.run(STATE)[0] == wrong_state
+    assert browser.run(right) == right_state
+
+
+def test_a_mistake_without_end_is_refused(browser: Browser) -> None:
+    w = Value(0.001, "w")
+    v = w
+    for _ in range(22):
+        v = v + v * 0.1
+    step = explain(v * v, optimizer=SGD([w], 0.1))
+    text = page_of(step.graph, step, "", step.optimizer)
+    browser.open(text)
+    browser.run("microgrant.learn(1)")
+    browser.click("[data-mistake=no_topological_order]")
+    assert "takes more than 100,000 visits" in browser.text("#note")
+    assert browser.run("return microgrant.state.mistake") is None
+    browser.open(text, "#mistake=no_topological_order&learn=SGD:0.1:3")
+    assert browser.text("#iteration") == "iteration 3"
+
+
+def test_without_live_values_nothing_is_learned(browser: Browser) -> None:
+    w, x = Value(2.0, "w"), Value(1.0, "x")
+    h = Value(w.data * x.data, (w, x), (x.data, w.data))
+    browser.open(explain((h - 3) ** 2, optimizer=SGD([w], 0.1))._page())
+    assert not browser.find("#show-learn").is_displayed()
+    assert "NaN" not in browser.run("return microgrant.state.run.gradients.map(String)")
+    rows = browser.run("return document.querySelector('#rows').rows.length")
+    assert rows == browser.run("return microgrant.state.run.events.length")
+
+
+@pytest.mark.parametrize("told", ["SGD:1e999:3", "SGD:-1:3", "SGD::3", "SGD:fast:3"])
+def test_a_link_with_a_rate_that_is_none(browser: Browser, told: str) -> None:
+    browser.open(document(OPTIMIZERS["SGD"]), f"#learn={told}")
+    assert browser.text("#iteration") == "iteration 3"
+    assert browser.run(STATE)[0] == pytest.approx(trained(OPTIMIZERS["SGD"], 3)[0], rel=1e-12)
+
+
+def test_a_link_after_another_rate_has_what_was_learned(browser: Browser) -> None:
+    browser.open(document(OPTIMIZERS["SGD"]))
+    browser.run("microgrant.learn(5)")
+    browser.press("u")
+    browser.set("#learn-rate", "0.01")
+    browser.run("microgrant.learn(5)")
+    learned = browser.run(STATE)[0]
+    browser.wait(400)
+    link = browser.run("return location.hash")
+    browser.open(document(OPTIMIZERS["SGD"]), link)
+    assert browser.run(STATE)[0] == learned
+
+
+RUN = """
+const done = arguments[0];
+const run = document.querySelector('#learn-run');
+run.click();
+const look = () => (run.ariaPressed === 'false' ? done() : setTimeout(look, 20));
+look();
+"""
+
+
+def test_running_goes_on_after_a_reset(browser: Browser) -> None:
+    browser.open(line_loss(1.0))  # it diverges
+    browser.press("u")
+    browser.driver.execute_async_script(RUN)
+    first = browser.run("return microgrant.learning.training.iteration")
+    browser.click("#learn-reset")
+    browser.driver.execute_async_script(RUN)
+    assert browser.run("return microgrant.learning.training.iteration") == first > 5
+
+
+def test_logits_are_told_apart_at_nought(browser: Browser) -> None:
+    w, x, z, y = (Value(v, name) for v, name in zip((1.0, 0.0, 0.0, 1.0), "wxzy", strict=True))
+    logit = w * x - z
+    rows = [[0.3, 0.0, 1], [-0.3, 0.0, 0], [0.1, 1.0, 0]]
+    p = logit.sigmoid()
+    cross = -(y * p.log() + (1 - y) * (1 - p).log())
+    for loss, expected in ((cross, "0"), ((logit - y) ** 2, "0.5")):
+        step = explain(loss, parameters=[w], inputs=[x, z, y], rows=rows, output=logit)
+        browser.open(step._page())
+        assert browser.run("return document.querySelector('#plane').dataset.middle") == expected
+
+
+def test_an_optimizer_of_ones_own_is_left_alone() -> None:
+    class Heavy(Optimizer):
+        def __init__(self, parameters: list[Value]) -> None:
+            super().__init__(parameters, 0.1)
+            self.moved = dict.fromkeys(self.parameters, 0.0)
+            self.inner = SGD(self.parameters, 0.1)
+
+        def step(self) -> None:
+            self.inner.step()
+            for p in self.parameters:
+                self.moved[p] += 1.0
+
+    w = Value(2.0, "w")
+    optimizer = Heavy([w])
+    loss = w * w
+    loss.backward()
+    step = explain(loss, optimizer=optimizer)
+    assert step.line(len(step)) == "w ← 1.6"
+    assert (w.data, optimizer.moved) == (2.0, {w: 0.0})
+
+
+def test_a_large_gradient_is_no_error() -> None:
+    x = Value(20.0, "x")
+    step = explain((x * x).exp(), optimizer=Adam([x], 0.1))
+    assert "(∂v2/∂x)²" in step.line(len(step))

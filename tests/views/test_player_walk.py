@@ -97,7 +97,7 @@ def test_the_chain_rule_stands_over_its_numbers(browser: Browser) -> None:
     browser.open(page(square()), "#step=9")
     assert columns(browser) == [
         ["∂L/∂a", "+=", "∂L/∂v1", "·", "∂v1/∂a (= b)", ""],
-        ["−24", "= 0 +", "8", "·", "(−3)", "= 0 + −24"],
+        ["−24", "= 0 +", "8", "·", "(−3)", "= 0 + (−24)"],
     ]
     for kind, colour in (("upstream", "gradient"), ("value", "value"), ("result", "gradient")):
         assert browser.run(

@@ -245,7 +245,7 @@ const buttons = {
   theme: toggleTheme,
   "full-screen": fullScreen,
   help: () => at("help-dialog").showModal(),
-  "values-reset": () => { state.changes.clear(); compute(); },
+  "values-reset": () => { state.changes.clear(); restartLearning(); compute(); },
 };
 for (const [id, action] of Object.entries(buttons)) {
   at(id).addEventListener("click", action);

@@ -8,7 +8,7 @@ const learning = {
   training: null,   // where the training stands, or null if nothing is learned
   optimizer: 0,     // which of the optimizers
   settings: null,
-  kept: new Map(),  // by iteration, where the training stood
+  kept: new Map(),  // by iteration, where the training stood, and the right one, and whether something was set anew
   every: 1,         // of so many iterations one is kept
   losses: [],       // before each iteration
   right: null,      // { training, losses } without the mistake, if there is one
@@ -56,8 +56,9 @@ function showRow(row) {
 
 /* The loss of all rows with the parameters as they are. */
 function lossNow() {
-  if (!data.rows || !learning.training) return state.right.values[root];
-  return learning.size ? LOSS(learning.training.values, rows)[0] : present().loss;
+  const { training, size: batch } = learning;
+  if (!data.rows || !training) return state.right.values[root];
+  return batch ? overRows(graph, state.changes, null, training, { rows, inputs: columns, loss: LOSS }).loss : present().loss;
 }
 
 // --- Iterations ------------------------------------------------------------------------------------
@@ -78,20 +79,15 @@ function restartLearning(on = learning.training !== null) {
   const recipe = optimizers[learning.optimizer];
   const memory = data.learning.memory && learning.optimizer === 0 ? data.learning.memory : {};
   learning.training = beginning(graph, recipe, learning.settings, data.learning.parameters, values, memory);
-  Object.assign(learning, { kept: new Map([[0, learning.training]]), every: 1, losses: [] });
   learning.right = state.mistake === null ? null : { training: learning.training, losses: [] };
+  Object.assign(learning, { kept: new Map(), every: 1, losses: [] });
+  keep();
 }
 
 /* What has been learned is given from now on: who changes a value goes on from here. */
 function startFromHere() {
   if (!learning.training?.iteration) return;
   state.changes = withParameters(state.changes, learning.training);
-}
-
-function stopLearning() {
-  runFor(false);
-  learning.training = null;
-  compute();
 }
 
 /* So many iterations; then the first step of the next one is shown. */
@@ -117,15 +113,17 @@ function advance() {
 }
 
 /* Where the training stands now; if too many are kept, of two one is forgotten. */
-function keep() {
-  const { training, kept } = learning;
-  if (training.iteration % learning.every === 0) kept.set(training.iteration, training);
+function keep(turned = false) {
+  const { training, kept, right } = learning;
+  if (turned || training.iteration % learning.every === 0) {
+    kept.set(training.iteration, { training, right: right?.training, turned });
+  }
   if (kept.size <= MOST_KEPT) return;
   learning.every *= 2;
   for (const [iteration, { turned }] of kept) if (iteration % learning.every && !turned) kept.delete(iteration);
 }
 
-/* So many iterations from the beginning, without showing each. */
+/* So many iterations more, without showing each. */
 function repeat(iterations) {
   for (let i = 0; i < iterations; i++) advance();
 }
@@ -133,25 +131,26 @@ function repeat(iterations) {
 /* Back or on to an iteration, exactly as it was: what was not kept is computed again. */
 function goToIteration(iteration) {
   runFor(false);
-  const known = Math.max(...Array.from(learning.kept.keys()).filter((each) => each <= iteration));
-  learning.training = learning.kept.get(known);
+  const known = learning.kept.get(Math.max(...Array.from(learning.kept.keys()).filter((each) => each <= iteration)));
+  learning.training = known.training;
+  if (learning.right) learning.right.training = known.right;
   while (learning.training.iteration < iteration) {
+    if (learning.right) learning.right.training = iterateOnce(learning.right.training, null).next;
     learning.training = present().next;
   }
-  if (learning.training.settings !== learning.settings) {  // it goes on with what is set now
-    learning.training = { ...learning.training, settings: learning.settings };
-    forgetLater();
-  }
-  if (learning.right) goBackRight(iteration);
+  if (learning.training.settings !== learning.settings) turn();
   compute();
   go(1);
 }
 
-/* Where the right training stood: computed again from its beginning. */
-function goBackRight(iteration) {
-  const { right } = learning;
-  right.training = learning.kept.get(0);
-  for (let i = 0; i < iteration; i++) right.training = iterateOnce(right.training, null).next;
+/* From here on with what is set now: what came later is another thing then, and forgotten. */
+function turn() {
+  const { right, settings, training: { iteration } } = learning;
+  learning.training = { ...learning.training, settings };
+  if (right) right.training = { ...right.training, settings };
+  for (const losses of [learning.losses, right?.losses ?? []]) losses.length = Math.min(losses.length, iteration);
+  for (const each of learning.kept.keys()) if (each > iteration) learning.kept.delete(each);
+  keep(true);
 }
 
 /* On and on, as often as the screen is drawn, or no longer: one by one at first, and then more of them at a time. */
@@ -168,8 +167,8 @@ function runFor(on) {
     pace *= 1.1;
     compute();
     if (state.step > 1) go(1);
-    const last = learning.losses.at(-1);
-    const ended = !Number.isFinite(last) || last === 0 || learning.training.iteration >= MOST_REPEATED;
+    const last = learning.losses[learning.training.iteration - 1];
+    const ended = !Number.isFinite(last) || (last === 0 && !learning.size) || learning.training.iteration >= MOST_REPEATED;
     if (ended) runFor(false); else learning.running = requestAnimationFrame(frame);
   };
   learning.running = requestAnimationFrame(frame);
@@ -202,27 +201,17 @@ function setRateOfLearning(rate) {
   if (rate === null || !(rate >= 0) || Object.is(rate, -0) || !Number.isFinite(rate)) return false;
   if (!learning.training) startLearning();
   learning.settings = { ...learning.settings, learning_rate: rate };
-  learning.training = { ...learning.training, settings: learning.settings, turned: true };
-  learning.kept.set(learning.training.iteration, learning.training);
-  if (learning.right) learning.right.training = { ...learning.right.training, settings: learning.settings };
-  forgetLater();
+  turn();
   compute();
   return true;
 }
 
-/* With another rate, what came later would be another thing. */
-function forgetLater() {
-  const { iteration } = learning.training;
-  learning.losses.length = Math.min(learning.losses.length, iteration);
-  for (const each of learning.kept.keys()) if (each > iteration) learning.kept.delete(each);
-}
-
 function showLearning() {
   const { training, settings } = learning;
-  const loss = lossNow();
   at("iteration").textContent = training ? `iteration ${training.iteration}` : "";
   at("update-half").hidden = !training;
   if (at("learn-panel").hidden) return;
+  const loss = lossNow();
   const now = settings ?? optimizers[learning.optimizer].settings;
   at("learn-optimizer").value = learning.optimizer;
   if (document.activeElement !== at("learn-rate")) at("learn-rate").value = full(now.learning_rate);
@@ -238,8 +227,7 @@ function showLearning() {
   at("learn-size").value = learning.size;
   const walked = training ? [...learning.losses.slice(0, training.iteration), present().loss] : [];
   const same = learning.right && training.iteration > 1 && walked.every((x, i) => i === training.iteration || x === learning.right.losses[i]);
-  at("learn-note").textContent = same ? "Here the mistake changes nothing: it takes a value that is used twice."
-    : diagnosis(walked, gradients);
+  at("learn-note").textContent = same ? mistakeNote(graph, state.mistake, 0, 1) : diagnosis(walked, gradients, learning.size > 0);
   showCurve(training ? present().loss : loss);
   showPredictions();
 }

@@ -1,7 +1,7 @@
 /* A link to what is seen: #step=12&a=-3&mistake=overwrite&predict&view=2&rate=0.5&learn=SGD:0.1:20. It stands in the
    address, so that a page that is loaded again shows the same. What is as the page begins is left out. */
 
-const WORDS = ["step", "mistake", "predict", "view", "network", "follow", "rate", "learn"];
+const WORDS = ["step", "row", "mistake", "predict", "view", "network", "follow", "rate", "learn"];
 
 /* What each leaf is called in a link: its name, and its number behind it where that has another meaning. */
 const linked = new Map();
@@ -21,8 +21,8 @@ function fragment() {
   else if (state.view > 0) parts.set("view", state.view);
   if (!state.follow) parts.set("follow", "no");
   if (state.rate !== 1) parts.set("rate", state.rate);
-  const { training, optimizer, settings } = learning;
-  if (training) parts.set("learn", [optimizers[optimizer].name, settings.learning_rate, training.iteration].join(":"));
+  if (learning.training) writeLearning(parts);
+  if (learning.row > 0) parts.set("row", learning.row + 1);
   return `#${parts}`.replace(/=(?=&|$)/g, "");
 }
 
@@ -38,6 +38,8 @@ function restore() {
   if (changes.length && liveProblem) say(liveProblem);
   state.changes = new Map(liveProblem ? [] : changes);
   state.mistake = mistake === "none" ? null : Object.hasOwn(data.mistakes, mistake) ? mistake : data.mistake;
+  learning.row = Math.min(Math.max(Math.round(Number(parts.get("row"))) - 1 || 0, 0), Math.max(rows.length - 1, 0));
+  if (state.mistake && run(graph, rowShown(), state.mistake) === null) state.mistake = null;
   setRate(rate >= RATES[0] && rate <= RATES.at(-1) ? rate : 1);
   setPredict(parts.has("predict"));
   restoreLearning(parts.get("learn"));
@@ -53,13 +55,36 @@ function restore() {
   return true;
 }
 
-/* SGD:0.1:20 is the optimizer, its learning rate, and how many iterations it has done. */
+/* SGD:0.1:20 is the optimizer, its learning rate, and how many iterations it has done; and after them, how many rows
+   are in a batch. Where the rate was another on the way, what was learned is told as values. */
+function writeLearning(parts) {
+  const { training, optimizer, settings, kept, size: batch } = learning;
+  const turned = Array.from(kept.values()).some((each) => each.turned && each.training.iteration > 0);
+  if (turned) training.parameters.forEach((node, i) => parts.set(linkOf.get(node), full(training.values[i]).replaceAll("−", "-")));
+  const told = [optimizers[optimizer].name, settings.learning_rate, turned ? 0 : training.iteration];
+  parts.set("learn", [...told, ...(batch ? [batch] : [])].join(":"));
+}
+
+const LONGEST = 5000;  // milliseconds
+
 function restoreLearning(text) {
-  const [name, rate, iterations] = (text ?? "").split(":");
+  runFor(false);
+  const [name, rate, iterations, batch] = (text ?? "").split(":");
   const which = optimizers.findIndex((each) => each.name === name);
-  if (which < 0 || liveProblem) { if (!data.learning.on) learning.training = null; else restartLearning(); return; }
-  startLearning(which, Number(rate) >= 0 ? { learning_rate: Number(rate) } : {});
-  repeat(Math.min(Number(iterations) || 0, MOST_REPEATED));
+  learning.size = Math.min(Math.max(Math.round(Number(batch)) || 0, 0), rows.length);
+  if (which < 0 || liveProblem) {
+    if (data.learning.on && !liveProblem) restartLearning(); else learning.training = null;
+    return;
+  }
+  const given = typed(rate ?? "");
+  startLearning(which, given !== null && given >= 0 && Number.isFinite(given) ? { learning_rate: given } : {});
+  const begun = performance.now();
+  for (let left = Math.min(Number(iterations) || 0, MOST_REPEATED); left > 0; left--) {
+    advance();
+    if (performance.now() - begun < LONGEST) continue;
+    say(`The link asks for more iterations than ${LONGEST / 1000} seconds are enough for.`);
+    break;
+  }
 }
 
 /* Not more often than browsers let us. A frame in a notebook may have no address of its own. */

@@ -3,7 +3,7 @@
 try { document.documentElement.dataset.theme = localStorage.getItem("microgrant-theme") || ""; } catch { /* a frame has none */ }
 if (!document.documentElement.dataset.theme) delete document.documentElement.dataset.theme;
 makeLearning();
-if (data.learning.on) startLearning();
+if (data.learning.on && !liveProblem) startLearning();
 runStep();
 makeMistakes();
 at("show-learn").hidden = liveProblem !== "" || data.learning.parameters.length === 0 || optimizers.length === 0;
@@ -16,14 +16,14 @@ partsOf(views[0]);
 views[0].element.classList.add("open");
 showTrail();
 if (!restore()) go(1);
-if (data.rows) rewriteTable();  // Python wrote of the numbers that were recorded, and here is a row
+if (data.rows || at("rows").rows.length !== lastStep()) writeTable();  // Python wrote of what was recorded
 if (innerWidth > NARROW && (state.mistake || data.rows)) togglePanel(data.rows ? "learn" : "mistakes");
 
 /* For tests, and for those who want to look behind the page from the browser's console. */
 window.microgrant = {
   data, state, go, number, valueAt,
   run: (changes, mistake) => run(graph, changes, mistake),
-  nudge: (leaf, h) => nudge(graph, state.changes, state.right, leaf, h),
+  nudge: (leaf, h) => nudge(graph, state.given, state.right, leaf, h),
   gradientAt: (node, step) => gradientAt(graph, state.run, node, step),
   learning, learn, goToIteration, svgText,
   latex: (step) => latex(graph, state.run, step),

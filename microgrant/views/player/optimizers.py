@@ -19,7 +19,7 @@ from ...ops.table import PRODUCT
 from ...ops.words import TERMS, Term, spell
 from ...optim import SGD, Adam, Optimizer
 from ..formulas import worded
-from ..latex import LATEX_SYMBOLS
+from ..latex import LATEX_SYMBOLS, latex_name
 from ..style import clean
 from ..updates import SYMBOLS, Rule, rules_of, settings_of
 from .spelling import NUMBERS, templates
@@ -107,8 +107,9 @@ def _words(rule: Rule, names: dict[str, str]) -> dict[str, Any]:
 
 def _in_latex(name: str) -> Term:
     if name.startswith("∂"):
-        over, under = name.split("/")
-        return Term(rf"\frac{{\partial {over[1:]}}}{{\partial {under[1:]}}}", (), PRODUCT)
+        root, _, _ = name.rpartition("/")
+        over = latex_name(root.removeprefix("∂"))
+        return Term(rf"\frac{{\partial {over}}}{{\partial {NAME}}}", (), PRODUCT)
     return Term(LATEX_SYMBOLS.get(name, name))
 
 

@@ -167,6 +167,7 @@ const isComplete = (node) => state.step >= (state.run.history[node].at(-1) ?? la
 // --- What goes wrong if… ---------------------------------------------------------------------------
 
 function setMistake(mistake) {
+  if (mistake && run(graph, state.given, mistake) === null) { say(ENDLESS); return; }
   state.mistake = mistake;
   const iterations = learning.training?.iteration ?? 0;
   restartLearning();
@@ -227,7 +228,7 @@ function showMistakes() {
 let pristine = true;   // whether the table is the one that Python wrote
 let rewriting = null;
 
-const asWritten = () => state.changes.size === 0 && state.mistake === data.mistake && learning.training === null;
+const asWritten = () => state.changes.size === 0 && state.mistake === data.mistake && learning.training === null && !data.rows;
 
 function rewriteTable() {
   if (asWritten() && pristine) return;

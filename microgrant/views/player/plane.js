@@ -15,6 +15,12 @@ const usedParameters = (() => {
 
 function predicted(given) {
   const values = learning.training?.values ?? data.learning.parameters.map((node) => state.right.values[node]);
+  if (Array.from(state.changes.keys()).some((node) => !columns.includes(node) && !data.learning.parameters.includes(node))) {
+    // What is compiled has the numbers that were recorded.
+    const parameters = data.learning.parameters.map((node, i) => [node, values[i]]);
+    return given.map((row) => forward(graph, new Map([...state.changes, ...parameters,
+      ...features.map((column, i) => [columns[column], row[i]])])).values[output]);
+  }
   return PREDICTION(usedParameters.map((i) => values[i]), given).map(([x]) => x);
 }
 
@@ -27,11 +33,26 @@ function reach(numbers) {
 
 const column = (i) => rows.map((row) => row[i]);
 const target = targets.length === 1 ? targets[0] : null;
-const middle = target === null ? 0 : (Math.min(...column(target)) + Math.max(...column(target))) / 2;
+const middle = target === null || saysLogits() ? 0 : (Math.min(...column(target)) + Math.max(...column(target))) / 2;
+
+/* Whether what is predicted is squashed, or its logarithm taken, only on the way to the loss. */
+function saysLogits() {
+  if (output === null || symbolOf(output) === "sigmoid") return false;
+  const after = new Set([output]);
+  for (let node = output + 1; node < size; node++) if (data.operands[node].some((x) => after.has(x))) after.add(node);
+  after.delete(output);
+  return Array.from(after).some((node) => ["sigmoid", "log", "log1p", "exp", "expm1"].includes(symbolOf(node)));
+}
+
+function symbolOf(node) {
+  return graph.isLeaf(node) ? "" : graph.operations[graph.operation[node]].symbol;
+}
 
 function showPredictions() {
-  at("plane").hidden = output === null || features.length > 2;
-  at("predictions").hidden = output === null || features.length <= 2;
+  const drawn = [1, 2].includes(features.length);
+  at("plane").dataset.middle = middle;
+  at("plane").hidden = output === null || !drawn;
+  at("predictions").hidden = output === null || drawn;
   if (output === null) return;
   if (features.length === 2) paintPlane();
   else if (features.length === 1) drawFit();

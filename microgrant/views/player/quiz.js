@@ -11,6 +11,7 @@ function results(graph, { values, events, mistake }, step) {
   const event = events[step - 1];
   const printed = (x) => typed(number(x)) ?? x;
   if (event.kind === "seed") return [1];
+  if (event.kind === "update") return [event.after];
   if (event.kind === "forward") {
     const which = graph.operation[event.node];
     const spelled = !graph.operations[which].own && graph.functions[which];  // the user's own may be misspelled
@@ -46,8 +47,13 @@ const SIGNS = { "*": "×", "-": "−", neg: "−" };
 const signOf = ({ symbol }) => (symbol.startsWith("**") ? symbol.replace("**", "^").replace("-", "−") : SIGNS[symbol] ?? symbol);
 
 /* How the result of a step is found. */
-function hint(graph, { values, events, mistake }, step) {
+function hint(graph, { values, events, mistake, training }, step) {
   const event = events[step - 1];
+  if (event.kind === "update") {
+    const written = event.lines.at(-1).given.map(number);
+    const { numbers } = training.recipe.rules.at(-1);
+    return `Against the gradient: ${filled(fitting(numbers, written, 3), written)} is ${likeness(event.after)}.`;
+  }
   const out = shortOf(graph, event.node, values);
   if (event.kind === "seed") return `How fast does ${out} change with ${out} itself?`;
   const operation = graph.operations[graph.operation[event.node]];
@@ -90,10 +96,16 @@ function restartQuiz() {
   ask();
 }
 
+function questionOf({ kind, node, operand = node }) {
+  if (kind === "forward") return "What comes out?";
+  const name = (which) => shortOf(graph, which, state.run.values);
+  return kind === "update" ? `What becomes of ${name(node)}?` : `How much is ∂${name(root)}/∂${name(operand)} now?`;
+}
+
 /* The question of a step. */
 function ask() {
   at("answer").value = quiz.checked = "";
-  tell("", asking() ? "What comes out?" : "");
+  tell("", asking() ? questionOf(eventAt(state.step)) : "");
   if (asking()) focusAnswer();
 }
 

@@ -98,6 +98,9 @@ function sentence(graph, { values, events, mistake, training }, step, name = nam
   ];
 }
 
+/* A negative number behind a sign. */
+const bracketed = (text) => (/^−/.test(text) ? `(${text})` : text);
+
 /* The chain rule at a step, as it stands on a blackboard: columns of a formula and the number below it. Each
    is a list of [class, text], or of [class, above, below] for a fraction. */
 function chainRule(graph, { values, events, mistake }, step, name = nameOf) {
@@ -122,9 +125,9 @@ function chainRule(graph, { values, events, mistake }, step, name = nameOf) {
     [[gradient("upstream", out)], [["gradient upstream", upstream]]],
     [[["", "·"]], [["", "·"]]],
     [[["local", `∂${out}`, `∂${uses[event.place]}`], ...(rule === local ? [] : [["rule", ` (= ${rule})`]])],
-      [["value", /^−/.test(local) ? `(${local})` : local]]],
+      [["value", bracketed(local)]]],
     [[], [["guess", `${sum === "=" ? product : sum} `], ...(keeps ? [["guess gradient", before], ["guess", " + "]] : []),
-      ["guess gradient", contribution]]],
+      ["guess gradient", keeps ? bracketed(contribution) : contribution]]],
   ];
 }
 

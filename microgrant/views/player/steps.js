@@ -19,6 +19,7 @@ const state = {
   mistake: data.mistake,
   changes: new Map(), // leaves that were given another value
   nudged: leaves[0],
+  given: new Map(),   // all leaves that are not as they were recorded: changed, learned, or of a row
   run: null,
   right: null,        // the same without the mistake
   spans: [],          // when each box is computed, and reached
@@ -32,7 +33,7 @@ const state = {
 /* Run the step; false if the mistake would not let it come to an end. */
 function runStep() {
   const training = trainingShown();
-  const given = training ? withParameters(rowShown(), training) : rowShown();
+  const given = state.given = training ? withParameters(rowShown(), training) : rowShown();
   state.right = run(graph, given, null, training);
   const wrong = state.mistake ? run(graph, given, state.mistake, training) : state.right;
   if (wrong === null) state.mistake = null;
@@ -41,11 +42,13 @@ function runStep() {
   return wrong !== null;
 }
 
+const ENDLESS = "Without a topological order this step takes more than 100,000 visits: take a smaller graph.";
+
 /* Run the step again, after a leaf or a mistake has changed. */
 function compute() {
   const ended = state.step === lastStep();  // who looks at the results keeps doing so
   if (!runStep()) {
-    say("Without a topological order this step takes more than 100,000 visits: take a smaller graph.");
+    say(ENDLESS);
   }
   state.step = ended ? lastStep() : Math.min(state.step, lastStep());
   restartQuiz();

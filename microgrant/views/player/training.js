@@ -67,11 +67,12 @@ function onGraph(graph, changes, mistake, training) {
 
 /* The same, as means over rows. */
 function overRows(graph, changes, mistake, training, { rows, inputs, loss }) {
-  if (mistake === null || mistake === "no_zero_grad") {
+  const compiled = [...changes.keys()].every((node) => inputs.includes(node) || training.parameters.includes(node));
+  if (compiled && (mistake === null || mistake === "no_zero_grad")) {
     const [mean, ...gradients] = loss(training.values, rows);
     return { loss: mean, gradients: notZeroed(gradients, mistake, training) };
   }
-  const each = rows.map((row) => onGraph(graph, withRow(changes, inputs, row), mistake, training));
+  const each = rows.map((row) => onGraph(graph, new Map([...changes, ...withRow([], inputs, row)]), mistake, training));
   const mean = (numbers) => numbers.reduce((sum, x) => sum + x, 0) / rows.length;
   return {
     loss: mean(each.map((one) => one.loss)),
@@ -107,11 +108,14 @@ function updateLines(graph, training, node, lines) {
   });
 }
 
-/* What a curve of losses says; the empty text if there is nothing to be said. */
-function diagnosis(losses, gradients) {
+/* What a curve of losses says; the empty text if there is nothing to be said.
+
+   batches: whether each is of other rows. */
+function diagnosis(losses, gradients, batches) {
   const [first, last] = [losses[0], losses[losses.length - 1]];
-  if (losses.length < 2) return "";
+  if (losses.length < 2 || !Number.isFinite(first)) return "";
   if (!Number.isFinite(last)) return "The loss is no number any more (it diverged): the learning rate is much too large.";
+  if (batches) return "";  // one batch is not like the other
   const latest = losses.slice(-4);
   const grows = latest.length === 4 && latest.every((x, i) => i === 0 || x > latest[i - 1]);
   if (last > 10 * Math.abs(first) + 1 || (grows && last > first)) {

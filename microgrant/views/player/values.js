@@ -47,6 +47,7 @@ function valueRow(leaf) {
     // On the way to what is no number, its beginning may have been one.
     if (before === undefined) state.changes.delete(leaf); else state.changes.set(leaf, before);
     const text = input.value.trim();
+    restartLearning();
     compute();
     refuse(input, "");
     at("values-hint").textContent = `${text ? `“${text}”` : "Nothing"} is no number: it is ${input.value} again.`;
@@ -128,7 +129,7 @@ function showNudge() {
   if (at("nudge").hidden) return;
   const power = Number(at("nudge-slider").value);
   const h = Number(`1e-${power}`);
-  const { before, after, quotient, gradient } = nudge(graph, state.changes, state.right, state.nudged, h);
+  const { before, after, quotient, gradient } = nudge(graph, state.given, state.right, state.nudged, h);
   const [leaf, out] = [shortOf(graph, state.nudged, state.run.values), nameOf(graph, root, state.run.values)];
   at("nudge-name").textContent = nameOf(graph, state.nudged, state.run.values);
   at("nudge-h").textContent = full(h);
