@@ -65,6 +65,9 @@ def explain(
         holds it, shows a row at a time, and trains over all.
     output: what is predicted, a Value; by default what the model returned.
 
+    A TypeError or ValueError says what is wrong with a parameter, a column or a row, and that none
+    of the parameters is in the graph.
+
     No `.grad` is read or written: the backward pass is replayed from zero, over the local
     derivatives which the graph recorded; and no parameter is changed. A ValueError says so if the
     data of the graph was changed since, as by a step of training: then its numbers do not follow
@@ -82,6 +85,11 @@ def explain(
     >>> step = explain(a * b, optimizer=SGD([a], 0.1))
     >>> print(step.line(len(step)))
     a ← a − η × ∂v1/∂a = 2 − 0.1 × −3 = 2.3
+    >>> x, y = Value(0.0, label="x"), Value(0.0, label="y")
+    >>> points = [[0.0, 1.0], [1.0, 3.0]]
+    >>> step = explain((a * x + b - y) ** 2, parameters=[a, b], inputs=[x, y], rows=points)
+    >>> step.data.rows
+    [[0.0, 1.0], [1.0, 3.0]]
     """
     root = unboxed(root)
     if not isinstance(root, Value):
