@@ -425,9 +425,9 @@ def _updates(graph: Graph, optimizer: Optimizer, gradients: Sequence[float]) -> 
     for value, after, memory in moved(optimizer, reached):
         before, gradient = value.data, reached[value]
         numbers = settings | memory | {"parameter": before, "gradient": gradient}
-        names = {key: SYMBOLS.get(key, "") for key in numbers} | SYMBOLS
         name = graph.called[value]
-        names |= {"parameter": name, "gradient": f"∂{graph.called[graph.root]}/∂{name}"}
+        gradient_name = f"∂{graph.called[graph.root]}/∂{name}"
+        names = SYMBOLS | {"parameter": name, "gradient": gradient_name}
         equations = tuple(_equation(rule, names, numbers) for rule in rules)
         yield Update(graph.places[value], gradient, before, after, equations)
 
@@ -456,11 +456,12 @@ def _aligned(rows: list[list[str]]) -> str:
     """Columns as wide as their widest cell; a cell with a control character cannot break a line."""
     rows = [[clean(cell) for cell in row] for row in rows]
     widths = [max(map(_width, column)) for column in zip_longest(*rows, fillvalue="")]
-    lines = [
-        " ".join(cell + " " * (width - _width(cell)) for cell, width in zip(row, widths)).rstrip()  # noqa: B905
-        for row in rows
-    ]
+    lines = [" ".join(map(_padded, row, widths)).rstrip() for row in rows]
     return "\n".join(f"  {line}" for line in lines)
+
+
+def _padded(text: str, width: int) -> str:
+    return text + " " * (width - _width(text))
 
 
 def _width(text: str) -> int:

@@ -16,7 +16,6 @@ In a notebook, an explanation shows itself as the page.
 
 from __future__ import annotations
 
-import copy
 import html
 import json
 import os
@@ -35,6 +34,7 @@ from .events import Contribution, Event, Node, Record, record_of  # noqa: F401, 
 from .graph import Graph
 from .latex import align
 from .style import THEMES, speakable
+from .updates import copied
 
 __all__ = ["Explanation", "explain"]
 
@@ -111,7 +111,7 @@ def explain(
     if columns is not None:
         data = data_of(graph, trained, columns, rows, output)
     if optimizer is not None:  # as it is now, with the parameters themselves
-        optimizer = copy.deepcopy(optimizer, {id(x): x for x in optimizer.parameters})
+        optimizer = copied(optimizer, optimizer.parameters)
     return Explanation(
         step.nodes,
         step.events,

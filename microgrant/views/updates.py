@@ -13,14 +13,14 @@ what is told is what is computed.
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from ..engine.value import NO_GRADIENT, Value
 from ..optim import SGD, Adam, AdamW, Optimizer
 
-__all__ = ["SYMBOLS", "Rule", "moved", "rules_of", "settings_of"]
+__all__ = ["SYMBOLS", "Rule", "copied", "moved", "rules_of", "settings_of"]
 
 SYMBOLS = {
     "learning_rate": "η",
@@ -114,6 +114,14 @@ def settings_of(optimizer: Optimizer) -> dict[str, float]:
     return {name: float(x) for name, x in found.items()}
 
 
+def copied(optimizer: Optimizer, parameters: Sequence[Value]) -> Optimizer:
+    """An optimizer like this one, with other parameters in place of its own, wherever one of the
+    user's own may keep them."""
+    own = optimizer.parameters
+    memo: dict[int, Any] = {id(x): y for x, y in zip(own, parameters, strict=True)}
+    return copy.deepcopy(optimizer, memo)
+
+
 def moved(
     optimizer: Optimizer, gradients: Mapping[Value, float]
 ) -> list[tuple[Value, float, dict[str, float]]]:
@@ -126,9 +134,7 @@ def moved(
     (0.8, 1.0, {'velocity': 0.0})
     """
     stand_ins = [Value(parameter.data) for parameter in optimizer.parameters]
-    # An optimizer of the user's own may keep its parameters wherever it likes.
-    memo: dict[int, Any] = {id(x): y for x, y in zip(optimizer.parameters, stand_ins, strict=True)}
-    twin = copy.deepcopy(optimizer, memo)
+    twin = copied(optimizer, stand_ins)
     for parameter, stand_in in zip(optimizer.parameters, stand_ins, strict=True):
         stand_in._grad = gradients.get(parameter, NO_GRADIENT)
     twin.step()

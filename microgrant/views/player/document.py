@@ -288,7 +288,7 @@ def _learning(
     places = plan.graph.places
     if parameters is None:
         parameters = trainable(plan.graph, optimizer, None, None)
-    trained = [places[x] for x in parameters if x in places]
+    trained = [places[x] for x in parameters]
     if optimizer is None or rules_of(optimizer) is None:
         return {"on": False, "parameters": trained}
     known = [i for i, x in enumerate(optimizer.parameters) if x in places]

@@ -183,18 +183,8 @@ function makeLearning() {
   at("learn-rows").hidden = !data.rows;
   at("learn-count").textContent = rows.length;
   for (const option of at("learn-size").options) option.hidden = Number(option.value) >= rows.length;
-  at("learn-optimizer").append(...optimizers.map(({ name }, i) => {
-    const option = document.createElement("option");
-    option.textContent = name;
-    option.value = i;
-    return option;
-  }));
-  at("learn-mistake").append(...Object.keys(data.mistakes).map((mistake) => {
-    const option = document.createElement("option");
-    option.textContent = MISTAKES[mistake] ?? mistake;
-    option.value = mistake;
-    return option;
-  }));
+  at("learn-optimizer").append(...optimizers.map(({ name }, i) => new Option(name, i)));
+  at("learn-mistake").append(...Object.keys(data.mistakes).map((mistake) => new Option(MISTAKES[mistake] ?? mistake, mistake)));
 }
 
 function setRateOfLearning(rate) {
