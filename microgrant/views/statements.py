@@ -100,7 +100,8 @@ def title_of(graph: Graph) -> str:
     if all(graph.order[place] in graph.given for place, _ in before):
         told = told[-1:]  # who reads it knows the names
     text = "; ".join(told)
-    return text if len(text) <= MOST_IN_A_TITLE else name
+    text = text if len(text) <= MOST_IN_A_TITLE else told[-1]
+    return text if len(text) <= MOST_IN_A_TITLE else f"{text[: MOST_IN_A_TITLE - 1]}…"
 
 
 def _formula(graph: Graph, place: int, operands: Sequence[_Part]) -> _Part:
