@@ -168,7 +168,7 @@ function runFor(on) {
     compute();
     if (state.step > 1) go(1);
     const last = learning.losses[learning.training.iteration - 1];
-    const ended = !Number.isFinite(last) || (last === 0 && !learning.size) || learning.training.iteration >= MOST_REPEATED;
+    const ended = !Number.isFinite(last) || (last === 0 && present().gradients.every((x) => x === 0)) || learning.training.iteration >= MOST_REPEATED;
     if (ended) runFor(false); else learning.running = requestAnimationFrame(frame);
   };
   learning.running = requestAnimationFrame(frame);
@@ -196,6 +196,13 @@ function setRateOfLearning(rate) {
   return true;
 }
 
+/* What is said of the loss; not of the learning rate, where it is the mistake that keeps it from falling. */
+function blamed(said) {
+  const right = learning.right && learning.training.iteration > 0 ? learning.right.losses : [];
+  const fell = right.length > 1 && right[right.length - 1] <= right[0];
+  return said && fell ? `With the mistake it goes wrong: without, the loss was ${number(right[right.length - 1])} by then.` : said;
+}
+
 function showLearning() {
   const { training, settings } = learning;
   at("iteration").textContent = training ? `iteration ${training.iteration}` : "";
@@ -217,7 +224,7 @@ function showLearning() {
   at("learn-size").value = learning.size;
   const walked = training ? [...learning.losses.slice(0, training.iteration), present().loss] : [];
   const same = learning.right && training.iteration > 1 && walked.every((x, i) => i === training.iteration || x === learning.right.losses[i]);
-  at("learn-note").textContent = same ? mistakeNote(graph, state.mistake, 0, 1) : diagnosis(walked, gradients, learning.size > 0);
+  at("learn-note").textContent = same ? mistakeNote(graph, state.mistake, 0, 1) : blamed(diagnosis(walked, gradients, learning.size > 0));
   showCurve(training ? present().loss : loss);
   showPredictions();
 }

@@ -122,8 +122,7 @@ function diagnosis(losses, gradients, batches) {
     return "The loss grows (it diverges): each step jumps too far, the learning rate is too large.";
   }
   if (gradients.every((x) => x === 0)) {
-    return last === 0 ? "There is nothing left to learn: the loss is 0."
-      : "All gradients are 0: nothing moves. (A minimum, a saddle, or a dead ReLU?)";
+    return "All gradients are 0: nothing moves. (A minimum, a saddle, or a dead ReLU?)";
   }
   return "";
 }
