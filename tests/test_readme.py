@@ -16,6 +16,7 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
+from importlib.metadata import metadata
 from pathlib import Path
 from typing import Any
 
@@ -253,6 +254,17 @@ def test_a_link_leads_somewhere(page: str, target: str) -> None:
     assert file.exists()
     if anchor:
         assert anchor in anchors(file.read_text(encoding="utf-8"))
+
+
+def test_on_pypi_no_link_leads_nowhere() -> None:
+    """What a package says of itself stands on a page of PyPI's, apart from the files."""
+    description = metadata("microgrant").get_payload()
+    assert isinstance(description, str)
+    targets = re.findall(r"\]\(([^)\s]+)\)", description)
+    assert [x for x in targets if not x.startswith(("https://", "#"))] == []
+    ours = [x for x in targets if "/microgrant/main/" in x or "/microgrant/blob/main/" in x]
+    assert len(ours) > 20
+    assert [x for x in ours if not (ROOT / x.split("/main/")[1]).exists()] == []
 
 
 def test_files_that_are_named_exist() -> None:
