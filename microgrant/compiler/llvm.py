@@ -243,14 +243,18 @@ class Part:
         self.lines.append(f"store {t} {text}, ptr {tag}p")
 
     def add_to_sum(self, register: Register, slot: int) -> None:
-        """Add the lanes that hold a row to the sum of a mean."""
+        """Add the lanes that hold a row to the sum of a mean.
+
+        Those that hold none add 0. To leave their sums alone would be a masked store, which is slow
+        on processors without AVX-512.
+        """
         t, tag, text = self.kind.number, f"%m{slot}", self.use(register.operands[0])
         self.lines += [
+            f"{tag}x = select {self.kind.truth} %mask, {t} {text}, {t} {self.kind.constant(0.0)}",
             f"{tag}p = getelementptr {t}, ptr %sums, i64 {slot}",
             f"{tag}o = load {t}, ptr {tag}p",
-            f"{tag}s = fadd contract {t} {tag}o, {text}",
-            f"{tag}n = select {self.kind.truth} %mask, {t} {tag}s, {t} {tag}o",
-            f"store {t} {tag}n, ptr {tag}p",
+            f"{tag}s = fadd contract {t} {tag}o, {tag}x",
+            f"store {t} {tag}s, ptr {tag}p",
         ]
 
     def text(self) -> str:
