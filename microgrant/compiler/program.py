@@ -270,14 +270,11 @@ class Program:
         order: Sequence[Value | Condition],
         inputs: Sequence[Value],
         parameters: Sequence[Value],
-        frozen: Iterable[tuple[Value, float]] = (),
     ) -> None:
         """Append the forward pass: `order` is what `whole_order` gives.
 
-        frozen: the numbers of other leaves, where their present ones are not what is wanted.
+        Leaves that are neither inputs nor parameters become constants.
         """
-        for leaf, number in frozen:
-            self._by_id[id(leaf)] = self.constant(number)
         for kind, leaves in (("input", inputs), ("parameter", parameters)):
             for place, leaf in enumerate(leaves):
                 self._by_id[id(leaf)] = self.leaf(kind, place, leaf.label)

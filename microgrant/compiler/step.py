@@ -80,8 +80,8 @@ def compile(
         Python; "auto" is native where llvmlite is installed. With "javascript", `source` is for
         pages; to call it here takes Node, which starts anew for each call.
 
-    All other leaves are constants, with the numbers that they hold now: to call a step after one of
-    them was changed is an error.
+    All other leaves, too, are read at each call: a predictor that was compiled before a training
+    predicts with what was learned. Only numbers, such as the 2 of ``2 * x``, stay what they were.
 
     What Python decided while the graph was recorded stays decided for every row. `relu`,
     `maximum`, `abs`, `clip` and ``where(x > 0, …)`` are part of the graph and decide anew for each
@@ -120,7 +120,10 @@ def compile(
 
 
 class Compiled:
-    """What `Step` and `Predictor` have in common: a graph, and the programs made of it."""
+    """What `Step` and `Predictor` have in common: a graph, and the programs made of it.
+
+    leaves: what is read at each call: the parameters, and then the other leaves.
+    """
 
     _per_row: ClassVar[bool]
 
@@ -141,9 +144,10 @@ class Compiled:
         leaves = dict.fromkeys(
             x for x in self._order if isinstance(x, Value) and x.operation is None
         )
-        # What an operator made a leaf of, such as the 2 of 2 * x, cannot be changed by anybody.
-        changing = {*self._inputs, *self._parameters}
-        self._frozen = [(x, x._data) for x in leaves if x not in changing and not x._constant]
+        # What an operator made a leaf of, such as the 2 of 2 * x, is nobody's to change.
+        listed = {*self._inputs, *self._parameters}
+        others = [x for x in leaves if x not in listed and not x._constant]
+        self.leaves = [*self._parameters, *others]
         self._check_leaves(leaves)
         self._run = self._machine(self._outputs)
 
@@ -155,16 +159,17 @@ class Compiled:
         """What runs: "native", "python" or "javascript"."""
         return self._run.target
 
-    @cached_property
+    @property
     def source(self) -> str:
         """The program in Python, or in JavaScript if that is the target: ``run(parameters, rows)``.
 
         Of a `Step` it has the forward pass, then the backward pass, and returns the mean loss and
-        the mean gradients; of a `Predictor` it returns the outputs for each of the rows.
+        the mean gradients; of a `Predictor` it returns the outputs for each of the rows. Leaves
+        that are neither inputs nor parameters stand in it as the numbers that they hold now.
         `microgrant.compiler.source` says how a page trains with it.
         """
         source = type(self._run).source
-        job = self._job(source.primitives, self._outputs)
+        job = self._job(source.primitives, self._outputs, self._parameters)
         text = source(job).text
         job.program.close()
         return text
@@ -192,27 +197,18 @@ class Compiled:
                 "inputs, or call model.eval() before recording"
             )
         # Without other leaves, there is no other model that could have been meant.
-        others = self._frozen and len(self._order) > 1
+        others = len(self.leaves) > len(self._parameters) and len(self._order) > 1
         if others and self._parameters and leaves.keys().isdisjoint(self._parameters):
             raise ValueError(
                 "the graph contains none of the parameters: are they those of the model that the "
                 "outputs were computed from?"
             )
 
-    def _check_frozen(self) -> None:
-        for leaf, number in self._frozen:
-            if leaf._data.hex() != number.hex():  # tells -0.0 from 0.0, and not nan from nan
-                raise ValueError(
-                    f"{leaf.label or 'a leaf of the graph'} was {number} when this was compiled, "
-                    f"and is {leaf._data} now: list it among the inputs or parameters, or compile "
-                    "again"
-                )
-
     def _machine(self, outputs_of: Outputs, quiet: bool = False) -> Machine:
         jobs = []
 
         def build(primitives: frozenset[str]) -> Job:
-            jobs.append(self._job(primitives, outputs_of))
+            jobs.append(self._job(primitives, outputs_of, self.leaves))
             return jobs[-1]
 
         machine = machine_for(build, self._wanted, quiet)
@@ -222,11 +218,11 @@ class Compiled:
             job.program.close()
         return machine
 
-    def _job(self, primitives: frozenset[str], outputs_of: Outputs) -> Job:
+    def _job(self, primitives: frozenset[str], outputs_of: Outputs, parameters: list[Value]) -> Job:
         program = Program(primitives)
-        program.record(self._order, self._inputs, self._parameters, self._frozen)
+        program.record(self._order, self._inputs, parameters)
         outputs = outputs_of(program)
-        return Job(program, outputs, len(self._inputs), len(self._parameters), self._per_row)
+        return Job(program, outputs, len(self._inputs), len(parameters), self._per_row)
 
     def _warn_of_decisions(self, program: Program) -> None:
         # What reached a parameter by way of a result, such as an earlier loss, says nothing here.
@@ -254,9 +250,8 @@ class Compiled:
         return empty(0), 1
 
     def _present(self) -> Buffer:
-        """The numbers of the parameters as they are now."""
-        self._check_frozen()
-        return array("d", [p._data for p in self._parameters])
+        """The numbers of the leaves as they are now."""
+        return array("d", [x._data for x in self.leaves])
 
     def __repr__(self) -> str:
         made = f"{len(self._inputs)} inputs, {len(self._parameters)} parameters"
@@ -306,13 +301,15 @@ class Step(Compiled):
     def value_and_grad(self, parameters: Any, rows: Any = None) -> tuple[float, Buffer]:
         """The mean loss and its gradient for parameters given as numbers; no Value is touched.
 
-        parameters: a flat list or array, in the order in which they were compiled.
+        parameters: a flat list or array, in the order in which they were compiled. Other leaves are
+            read from their Values.
 
         The gradient comes as an array of NumPy's, or of the standard library's where NumPy is not
         installed.
         """
-        self._check_frozen()
         given = flat(parameters, len(self._parameters), "parameters")
+        if others := self.leaves[len(given) :]:
+            given = array("d", [*given, *(x._data for x in others)])
         out = self._means(self._run, given, rows)
         return float(out[0]), out[1:]
 

@@ -401,7 +401,7 @@ def outline(
     """All that a program depends on of a graph: equal, where `compile` would make the same of it.
 
     Constants are in it as numbers; other leaves by their ids, which stay theirs for as long as the
-    program keeps them.
+    program keeps them: their numbers are read at each call.
     """
     order = whole_order(*roots)
     places = {id(x): place for place, x in enumerate(order)}
@@ -412,7 +412,7 @@ def outline(
         if isinstance(x, Condition):
             what: Any = x.relation, [repr(o) for o in x.operands if id(o) not in places]
         elif x.operation is None:
-            what = named.get(id(x)) or (x._data.hex(), None if x._constant else id(x))
+            what = named.get(id(x)) or (x._data.hex() if x._constant else id(x))
         else:
             what = "where" if isinstance(x.operation, Choice) else x.operation
         rows.append((what, [places[id(o)] for o in sources(x)], getattr(x, "_decided_at", None)))

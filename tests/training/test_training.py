@@ -1111,7 +1111,7 @@ CHANGES: dict[str, tuple[Callable[[Any], Any], int]] = {
     "a label": (lambda model: setattr(model.frozen, "label", "frozen"), 0),
     "a number": (lambda model: setattr(model, "factor", 2.0), 2),
     "a number that shows in no example": (lambda model: setattr(model, "bound", 0.9), 2),
-    "a frozen number": (lambda model: setattr(model.frozen, "data", 2.0), 2),
+    "a frozen number": (lambda model: setattr(model.frozen, "data", 2.0), 0),
     "another frozen Value": (lambda model: setattr(model, "frozen", Value(0.5)), 2),
     "p": (lambda model: setattr(model.network.modules[1], "p", 0.3), 1),
     "an activation": (
