@@ -22,7 +22,7 @@ from pathlib import Path
 
 from . import __version__
 from .engine.value import Value
-from .expression import CALLED, MAX_NODES, evaluate
+from .expression import CALLED, MAX_NODES, ExpressionError, evaluate, in_one_line, number_of
 from .ops.numbers import aligned, number
 from .optim import SGD, Adam, Optimizer
 from .views.drawing import draw
@@ -99,9 +99,11 @@ def _parser() -> argparse.ArgumentParser:
         "expression",
         type=_text,
         nargs="?",
-        help="arithmetic: numbers, names, + - * / %% **, parentheses, " + ", ".join(CALLED),
+        help="arithmetic: numbers, names, + - * / %% **, parentheses, comparisons to choose by, "
+        + ", ".join(CALLED)
+        + "; before it statements such as h = a*b; separated by ';'",
     )
-    add("values", type=_text, nargs="*", metavar="NAME=NUMBER", help="the value of a name")
+    add("values", type=_text, nargs="*", metavar="NAME=NUMBER", help="of a name: 0.5, 1/3, pi/4")
     add(
         "-o",
         "--output",
@@ -242,10 +244,10 @@ def _assignment(text: str) -> tuple[str, float]:
         hint = " (a subscript cannot be part of it: write w1)" if re.search("[₀-₉]", name) else ""
         raise ValueError(f"expected a name before the '=' of {text!r}{hint}")
     try:
-        return name, float(number.replace("−", "-"))
-    except ValueError:
+        return name, number_of(number)
+    except ExpressionError as error:
         comma = re.fullmatch(r"[+-]?\d+,\d+", number)
-        hint = f" (write {number.replace(',', '.')})" if comma else ""
+        hint = f" (write {number.replace(',', '.')})" if comma else f": {error}"
         raise ValueError(f"expected a number after the '=' of {text!r}{hint}") from None
 
 
@@ -260,7 +262,7 @@ def _write(step: Explanation, path: Path, options: argparse.Namespace) -> tuple[
     """Write a page or a drawing; whether that went well, and what to tell the user."""
     try:
         if path.suffix.lower() in PAGES:
-            step.save(path, title=options.expression.strip())
+            step.save(path, title=in_one_line(options.expression))
             return True, f"page: {path}"
         # The picture shows v1, v2, … where the table speaks of them.
         called = step.graph.called.items()

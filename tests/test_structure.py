@@ -34,7 +34,8 @@ PUBLIC_MODULES = ["microgrant", *(f"microgrant.{x}" for x in MODULES if "__" not
 PACKAGES = (
     ("files", "ops"),
     ("engine",),
-    ("nn", "losses", "optim", "expression"),
+    ("nn", "losses", "optim"),
+    ("expression",),
     ("compiler", "saving"),
     ("views",),  # whose page runs what the compiler writes
     ("training", "export"),
@@ -47,6 +48,7 @@ ROOMS = {
     "engine": "habits node modes conditions arguments by_hand copying ufuncs arithmetic value"
     " derivatives functions jacobians checking pickling",
     "nn": "arguments module activations neurons images noise sequences",
+    "expression": "errors functions tokens parser evaluation",
     "compiler": "program source llvm tables machine targets step",
     "views": "formulas naming order graph style statements updates data events network columns "
     "rendering network_drawing drawing latex player.views player.layout player.svg player.network "

@@ -138,8 +138,6 @@ class Arithmetic(Ufuncs, Habits, Operators["V | RealNumber", "V", Condition], Ge
             raise TypeError("clip writes into no array: use what it returns")
         low = -math.inf if low is None else as_number(low)
         high = math.inf if high is None else as_number(high)
-        if not low <= high:
-            raise ValueError(f"clip needs low <= high, but got low={low} and high={high}")
         return self._apply(clip(low, high), self)
 
     def item(self) -> float:

@@ -684,10 +684,14 @@ def of_many(name: str, count: int) -> Operation:
 def clip(low: float, high: float) -> Operation:
     """x kept between two constants; the derivative is 1 from bound to bound, both included.
 
+    A ValueError says so where low is not below high, nor equal to it.
+
     >>> clip(0.0, 1.0).forward(1.5), clip(0.0, 1.0).partials(FLOATS, 1.0, 1.0)
     (1.0, (1.0,))
     """
     low, high = float(low), float(high)
+    if not low <= high:
+        raise ValueError(f"clip needs low <= high, but got low={low} and high={high}")
     if low and high:
         return _clip(low, high)
     # 0.0 and -0.0 are one key, and two bounds: the signs tell them apart.

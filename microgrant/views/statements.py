@@ -6,8 +6,8 @@ With this module you can
 - read it, without the marks:         plain(parts)
 - say what a graph computes:          title_of(graph)
 
-What is used more than once, and what a module returned, is a statement of its own, ``p = …``; all
-else stands where it is used: ``−(y × log(p) + (1 − y) × log(1 − p))``.
+What has a name, what is used more than once, and what a module returned, is a statement of its own,
+``p = …``; all else stands where it is used: ``−(y × log(p) + (1 − y) × log(1 − p))``.
 """
 
 from __future__ import annotations
@@ -71,7 +71,8 @@ def statements(graph: Graph, names: Sequence[str]) -> list[tuple[int, Parts]]:
         part = name = _Part([place, names[place], CLOSE], worded(names[place]).binding)
         if value.operation is not None:
             part = _formula(graph, place, [written[x] for x in graph.operands[place]])
-            alone = uses[place] > 1 or hasattr(value, "_scope") or value is graph.root
+            named = value in graph.given or hasattr(value, "_scope")
+            alone = named or uses[place] > 1 or value is graph.root
             if alone or len(part.text) > MOST_IN_A_LINE:
                 found.append((place, part.parts))
                 part = name
