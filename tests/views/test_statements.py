@@ -86,6 +86,13 @@ def test_what_is_used_twice_is_said_once() -> None:
     ]
 
 
+def test_what_has_a_name_is_said_apart() -> None:
+    w, x, y = Value(0.5, "w"), Value(1.0, "x"), Value(2.0, "y")
+    h = (w * x).tanh()
+    h.label = "h"
+    assert told((h - y) ** 2) == ["h = tanh(w × x)", "v3 = (h − y)²"]
+
+
 def test_a_module_says_what_each_neuron_returns() -> None:
     model = MLP(2, [2, 1], activation="tanh")
     *hidden, last = told(model([Value(1.0, "a"), Value(2.0, "b")]))
