@@ -5,7 +5,8 @@
 prints every value of the forward pass and every contribution of the backward pass, in numbers,
 and writes a page to walk through (step.html) and the drawing of the graph (step.svg). Without
 arguments it shows a neuron; ``--open`` opens the page, ``--play`` walks through the step in the
-terminal, and ``--steps 20`` repeats it with parameters that follow their gradients.
+terminal, and ``--steps 20`` repeats it with parameters that follow their gradients. ``--example
+mazur`` shows what a textbook prints, and ``--example`` lists all that there are.
 """
 
 from __future__ import annotations
@@ -16,8 +17,10 @@ import math
 import os
 import re
 import sys
+import textwrap
 import webbrowser
 from collections.abc import Callable, Mapping, Sequence
+from difflib import get_close_matches
 from pathlib import Path
 
 from . import __version__
@@ -25,6 +28,7 @@ from .engine.value import Value
 from .expression import CALLED, MAX_NODES, ExpressionError, evaluate, in_one_line, number_of
 from .ops.numbers import aligned, number
 from .optim import SGD, Adam, Optimizer
+from .textbooks import EXAMPLES, PROGRAMS
 from .views.drawing import draw
 from .views.events import MISTAKES
 from .views.explanation import PAGES, Explanation, explain
@@ -51,9 +55,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         codecs.register_error("plain-signs", _plain_signs)
         sys.stdout.reconfigure(errors="plain-signs")
     options = _parser().parse_args(_protected(sys.argv[1:] if arguments is None else arguments))
-    if options.expression is None:
-        options.expression, options.values = NEURON, NEURON_VALUES
+    if options.example == "":
+        print(_examples())
+        return 0
     try:
+        if options.example:
+            _take_example(options)
+        elif options.expression is None:
+            options.expression, options.values = NEURON, NEURON_VALUES
         root, leaves = _root(options.expression, options.values)
         outputs = [_output(path) for path in options.output or DEFAULT_OUTPUTS]
         optimizer = _optimizer(options, leaves)
@@ -69,6 +78,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print()
         if optimizer is not None and options.steps:
             print(_learned(options, leaves, optimizer), end="\n\n")
+        if options.printed:
+            print(options.printed, end="\n\n")
         for written, message in results:
             print(message, file=sys.stdout if written else sys.stderr)
         sys.stdout.flush()
@@ -104,6 +115,15 @@ def _parser() -> argparse.ArgumentParser:
         + "; before it statements such as h = a*b; separated by ';'",
     )
     add("values", type=_text, nargs="*", metavar="NAME=NUMBER", help="of a name: 0.5, 1/3, pi/4")
+    add(
+        "--example",
+        type=_text,
+        nargs="?",
+        const="",
+        metavar="NAME",
+        help="show what a textbook prints; without a name: list these examples",
+    )
+    parser.set_defaults(printed="", title="")
     add(
         "-o",
         "--output",
@@ -173,6 +193,36 @@ def _text(argument: str) -> str:
 
 def _path(argument: str) -> Path:
     return Path(_text(argument))
+
+
+def _examples() -> str:
+    """A list of the examples that there are."""
+    found = [(name, example.title, example.source) for name, example in EXAMPLES.items()]
+    found += [(name, title, source) for name, (title, source, _) in PROGRAMS.items()]
+    return "\n".join(f"{name:20}{title}\n{'':20}{source}" for name, title, source in found)
+
+
+def _take_example(options: argparse.Namespace) -> None:
+    """Put an example in place of what was not typed."""
+    name = options.example
+    if name in PROGRAMS:
+        raise ValueError(f"{name} is a whole program: in a checkout, run {PROGRAMS[name][-1]}")
+    if name not in EXAMPLES:
+        close = get_close_matches(name, (*EXAMPLES, *PROGRAMS), n=1)
+        hint = f" (did you mean {close[0]}?)" if close else ""
+        raise ValueError(f"there is no example {name!r}{hint}: --example alone lists them")
+    example = EXAMPLES[name]
+    typed = [] if options.expression is None else [options.expression, *options.values]
+    changed = {_assignment(text)[0] for text in typed}
+    rest = [f"{x}={number}" for x, number in example.values.items() if x not in changed]
+    options.expression, options.values = example.expression, [*rest, *typed]
+    options.title = example.source
+    if example.learning_rate > 0 and options.learning_rate is None:
+        options.learning_rate = str(example.learning_rate)
+        options.parameters = options.parameters or ",".join(example.parameters)
+    if example.printed and not typed and not options.mistake:
+        digits = textwrap.indent(textwrap.fill(example.printed, 90), "  ")
+        options.printed = f"printed in {example.source}\n{digits}"
 
 
 def _root(expression: str, values: Sequence[str]) -> tuple[Value, dict[str, Value]]:
@@ -262,7 +312,7 @@ def _write(step: Explanation, path: Path, options: argparse.Namespace) -> tuple[
     """Write a page or a drawing; whether that went well, and what to tell the user."""
     try:
         if path.suffix.lower() in PAGES:
-            step.save(path, title=in_one_line(options.expression))
+            step.save(path, title=options.title or in_one_line(options.expression))
             return True, f"page: {path}"
         # The picture shows v1, v2, … where the table speaks of them.
         called = step.graph.called.items()

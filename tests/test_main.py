@@ -16,6 +16,7 @@ from microgrant.__main__ import main
 from microgrant.expression import MAX_DEPTH, MAX_LENGTH, MAX_NODES
 from microgrant.ops.numbers import number
 from microgrant.optim import SGD, Adam
+from microgrant.textbooks import EXAMPLES
 from microgrant.views import THEMES, record
 
 # As it stands in the README.
@@ -550,3 +551,101 @@ def test_what_is_wrong_with_learning_is_said(
 ) -> None:
     assert main([*LINE, *options]) == 2
     assert message in capsys.readouterr().err
+
+
+# --- Statements, and the examples of textbooks ----------------------------------------------------
+
+
+def test_statements_name_what_comes_in_between(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given = ["h = tanh(w*x + b)\n(h - y)**2", "w=1", "x=1/2", "b=0", "y=1"]
+    assert main([*given, "-o", "step.html", "-o", "step.dot"]) == 0
+    table = capsys.readouterr().out
+    assert re.search(r"^  h   = tanh\(v2\) = tanh\(0.5\) +≈ 0.4621$", table, re.MULTILINE)
+    assert re.search(r"^  out = v3² +≈ \(−0.5379\)² ≈ 0.2893$", table, re.MULTILINE)
+    assert ">h<" in (folder / "step.dot").read_text("utf-8")
+    assert "<title>h = tanh(w*x + b); (h - y)**2</title>" in (folder / "step.html").read_text(
+        "utf-8"
+    )
+
+
+def test_a_result_that_is_given_a_name_has_it(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert "∂c/∂a = 4" in table_of("b = a + a; c = b + b", capsys, "a=3")
+
+
+def test_the_examples_are_listed_with_their_sources(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["--example"]) == 0
+    listed = capsys.readouterr().out
+    for name, example in EXAMPLES.items():
+        assert f"{name:20}{example.title}\n{'':20}{example.source}\n" in listed
+    assert "\nmicrogpt " in listed
+    assert max(map(len, listed.splitlines())) <= 110
+    assert not written(folder)
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_an_example_is_shown_with_what_is_printed(
+    folder: Path, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    assert main(["--example", name, "-o", "step.dot"]) == 0
+    shown = " ".join(capsys.readouterr().out.split())
+    example = EXAMPLES[name]
+    if example.result:
+        assert f" printed in {example.source} {example.result.replace('-', '−')}" in shown
+    assert ("update" in shown) == (name in ("mazur", "xor", "karpathy"))
+    assert written(folder) == {"step.dot"}
+
+
+def test_an_example_goes_on_to_the_update_that_is_printed(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["--example", "mazur"]) == 0
+    shown = capsys.readouterr().out
+    assert "w5 ← w5 − η × ∂E/∂w5 ≈ 0.4 − 0.5 × 0.08217   ≈ 0.3589" in shown
+    assert "b1 ←" not in shown
+    assert (
+        "M. Mazur"
+        in re.findall("<title>(.*)</title>", (folder / "step.html").read_text("utf-8"))[0]
+    )
+    assert main(["--example", "mazur", "--learning-rate", "0.1", "--parameters", "b1"]) == 0
+    assert "b1 ← b1 − η × ∂E/∂b1 ≈ 0.35 − 0.1 × 0.01873" in capsys.readouterr().out
+
+
+def test_an_example_with_numbers_of_ones_own(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["--example", "ng", "c=1/2", "-o", "step.dot"]) == 0
+    shown = capsys.readouterr().out
+    assert "∂J/∂b = 1.5" in shown
+    assert "printed in" not in shown  # it is not that any more
+    assert main(["--example", "ng", "--mistake", "overwrite", "-o", "step.dot"]) == 0
+    assert "printed in" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (
+            ["--example", "mazurr"],
+            "no example 'mazurr' (did you mean mazur?): --example alone",
+        ),
+        (
+            ["--example", "microgpt"],
+            "microgpt is a whole program: in a checkout, run python",
+        ),
+        (["--example", "ng", "q=2"], "the expression does not use 'q'"),
+        (["--example", "ng", "a*b"], "expected NAME=NUMBER, but got 'a*b'"),
+        (["--example", "ng", "a=1", "a=2"], "a is given twice: 1.0 and 2.0"),
+    ],
+)
+def test_what_is_wrong_with_an_example_is_said(
+    folder: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], message: str
+) -> None:
+    assert main(arguments) == 2
+    assert message in capsys.readouterr().err
+    assert not written(folder)

@@ -35,7 +35,7 @@ PACKAGES = (
     ("files", "ops"),
     ("engine",),
     ("nn", "losses", "optim"),
-    ("expression",),
+    ("expression", "textbooks"),
     ("compiler", "saving"),
     ("views",),  # whose page runs what the compiler writes
     ("training", "export"),
