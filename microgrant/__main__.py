@@ -245,6 +245,8 @@ def _optimizer(options: argparse.Namespace, leaves: Mapping[str, Value]) -> Opti
         return None
     if options.mistake and options.steps:
         raise ValueError("--steps follows the right gradients: leave out --mistake, or --steps")
+    if not leaves:
+        raise ValueError("nothing can be learned: give a parameter its number apart, as in w=-3")
     names = [name.strip() for name in options.parameters.split(",")] if options.parameters else []
     names = names or list(leaves)
     unknown = [name for name in names if name not in leaves]

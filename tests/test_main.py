@@ -553,6 +553,13 @@ def test_what_is_wrong_with_learning_is_said(
     assert message in capsys.readouterr().err
 
 
+def test_a_number_in_the_expression_is_not_learned(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["w = -3; w**2", "--steps", "3"]) == 2
+    assert "give a parameter its number apart, as in w=-3" in capsys.readouterr().err
+
+
 # --- Statements, and the examples of textbooks ----------------------------------------------------
 
 

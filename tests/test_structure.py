@@ -48,7 +48,7 @@ ROOMS = {
     "engine": "habits node modes conditions arguments by_hand copying ufuncs arithmetic value"
     " derivatives functions jacobians checking pickling",
     "nn": "arguments module activations neurons images noise sequences",
-    "expression": "errors functions tokens parser evaluation",
+    "expression": "errors functions tokens program parser evaluation",
     "compiler": "program source llvm tables machine targets step",
     "views": "formulas naming order graph style statements updates data events network columns "
     "rendering network_drawing drawing latex player.views player.layout player.svg player.network "

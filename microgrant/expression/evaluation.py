@@ -18,7 +18,8 @@ from typing import Any
 from ..engine.arguments import shown
 from ..engine.value import Number, Value, as_value
 from .errors import ExpressionError, listed, short
-from .parser import Parser, Step, Store
+from .parser import Parser
+from .program import Program, Step, Store
 
 __all__ = ["evaluate", "in_one_line", "names", "number_of"]
 
@@ -36,7 +37,7 @@ def names(text: str) -> list[str]:
     >>> names("h = tanh(w*x); (h - y)**2")
     ['w', 'x', 'y']
     """
-    return list(Parser(text).places)
+    return list(Parser(text).program.places)
 
 
 def evaluate(text: str, values: Mapping[str, Number]) -> Value:
@@ -63,16 +64,16 @@ def evaluate(text: str, values: Mapping[str, Number]) -> Value:
         ...
     microgrant.expression.errors.ExpressionError: column 8, after "rate *": no value is given ...
     """
-    parser = Parser(text)
+    program = Parser(text).program
     if not isinstance(values, Mapping):
         raise TypeError(f"values is a dictionary of numbers by name, but got {shown(values)}")
-    _check_values(parser, values)
+    _check_values(program, values)
     known: dict[str, Any] = {
         name: given if isinstance(given := values[name], Value) else Value(given, name)
-        for name in parser.places
+        for name in program.places
     }
     leaves, stack = {*known.values()}, list[Any]()
-    for step in parser.steps:
+    for step in program.steps:
         if isinstance(step, Store):
             known[step.name] = _named(stack.pop(), step.name, leaves)
         elif isinstance(step, Step):
@@ -116,7 +117,8 @@ def in_one_line(text: str) -> str:
 def _named(x: Any, name: str, leaves: Collection[Value]) -> Any:
     """What a statement has computed, with its name as a label where it has none yet."""
     if isinstance(x, list):
-        return [x if x._constant else _named(x, f"{name}[{i}]", leaves) for i, x in enumerate(x)]
+        each = enumerate(x)
+        return [y if y._constant else _named(y, f"{name}[{i}]", leaves) for i, y in each]
     if isinstance(x, Value):
         if x._constant:
             return Value(x._data, name)
@@ -125,24 +127,24 @@ def _named(x: Any, name: str, leaves: Collection[Value]) -> Any:
     return x
 
 
-def _check_values(parser: Parser, values: Mapping[str, Number]) -> None:
-    missing = [name for name in parser.places if name not in values]
+def _check_values(program: Program, values: Mapping[str, Number]) -> None:
+    missing = [name for name in program.places if name not in values]
     unused = []
     for name in values:
-        if name in parser.scope and name not in parser.places:
+        if name in program.scope and name not in program.places:
             unused.append(f"'{short(name)}', which it computes")
-        elif name not in parser.places:
-            close = get_close_matches(name, missing or parser.places, n=1)
+        elif name not in program.places:
+            close = get_close_matches(name, missing or program.places, n=1)
             hint = f" (did you mean {short(close[0])}?)" if close else ""
             unused.append(f"'{short(name)}'{hint}")
     complaints = []
     if missing:
         hint = HINTS.get(missing[0], "") if len(missing) == 1 else ""
-        if missing[0] in parser.scope:
+        if missing[0] in program.scope:
             hint = " (it is computed only later)"
         complaints.append(f"no value is given for {listed([*map(short, missing)])}{hint}")
     if unused:
         complaints.append(f"the expression does not use {listed(unused, room=80)}")
     if complaints:
-        position = parser.places[missing[0]] if missing else None
-        raise ExpressionError(", and ".join(complaints), parser.text, position)
+        position = program.places[missing[0]] if missing else None
+        raise ExpressionError(", and ".join(complaints), program.text, position)

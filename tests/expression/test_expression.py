@@ -458,6 +458,8 @@ def test_300_printed_trees_read_back(data: st.DataObject, tree: Any) -> None:
         ("where(x > 0 || y > 0, 1, 0)", 12, "write 'or' instead of '||'"),
         ("where(!(x > 0), 1, 0)", 6, "write 'not' instead of '!'"),
         ("x if y else z", 2, "write where(x > 0, a, b) for a if x > 0 else b"),
+        ("x > 0 ? 1 : 2", 6, "write 'where(x > 0, a, b)' instead of '?'"),
+        ("a = 1, b = 2; a + b", 5, "between statements stands ';'"),
         ("if x > 0: y", 0, "an expression has no 'if'"),
         ("and x", 0, "but got 'and'"),
         ("x not y", 2, "expected an operator before 'not'"),
