@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings, strategies as st
 
-from microgrant import Value, apply, topological_order, where
+from microgrant import Value, apply, compile as compile_graph, topological_order, where
 from microgrant.engine import functions
 from microgrant.engine.value import as_value
 from microgrant.expression import (
@@ -259,6 +259,15 @@ def test_any_program_is_what_python_computes(text: str) -> None:
 @given(programs())
 def test_3000_programs_are_what_python_computes(text: str) -> None:
     assert_as_python(text)
+
+
+def test_a_choice_is_recorded_with_all_that_decides_it() -> None:
+    x, y = Value(0.5, "x"), Value(1.0, "y")
+    chosen = evaluate("inside = 0 < x < 1; where(inside and not y > 2, x, y**2)", {"x": x, "y": y})
+    step = compile_graph([chosen], inputs=[x, y])
+    for row in ([0.5, 1.0], [0.5, 3.0], [1.5, 1.0], [-0.5, 1.5]):
+        expected = row[0] if 0 < row[0] < 1 and not row[1] > 2 else row[1] ** 2
+        assert step([row])[0][0] == expected
 
 
 # --- Names ----------------------------------------------------------------------------------------
