@@ -7,6 +7,10 @@ and writes a page to walk through (step.html) and the drawing of the graph (step
 arguments it shows a neuron; ``--open`` opens the page, ``--play`` walks through the step in the
 terminal, and ``--steps 20`` repeats it with parameters that follow their gradients. ``--example
 mazur`` shows what a textbook prints, and ``--example`` lists all that there are.
+
+    python -m microgrant live
+
+opens a page with a field for the expression, and walks through whatever is typed there.
 """
 
 from __future__ import annotations
@@ -44,6 +48,8 @@ MOST_LISTED, MOST_STEPS_LISTED = 6, 20  # parameters, and lines, of the table of
 NEURON = "tanh(w1*x1 + w2*x2 + b)"
 NEURON_VALUES = ("x1=2", "x2=0", "w1=-3", "w2=1", "b=6.8813735870195432")
 
+LIVE = "live"
+
 NOT_AN_OPTION = "\0"  # no argument of a command can hold it
 PLAIN_SIGNS = {"−": "-", "×": "*", "∂": "d", "→": "->", "²": "^2", "³": "^3", "≥": ">=", "≤": "<="}
 DEFAULT_OUTPUTS = (Path("step.html"), Path("step.svg"))
@@ -59,9 +65,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(_examples())
         return 0
     try:
+        _take_live(options)
+        if options.live:
+            _check_live(options)
         if options.example:
             _take_example(options)
-        elif options.expression is None:
+        if options.live:
+            return _live(options)
+        if options.expression is None:
             options.expression, options.values = NEURON, NEURON_VALUES
         root, leaves = _root(options.expression, options.values)
         outputs = [_output(path) for path in options.output or DEFAULT_OUTPUTS]
@@ -88,6 +99,36 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.open and results[0][0] and not webbrowser.open(outputs[0].resolve().as_uri()):
         print(f"no browser could be started: open {outputs[0]} in yours", file=sys.stderr)
     return 0 if all(written for written, _ in results) else 1
+
+
+def _take_live(options: argparse.Namespace) -> None:
+    """Take the word live for --live; but not where it has a value, as a name like any other."""
+    given = [assignment.partition("=")[0].strip() for assignment in options.values]
+    if options.expression == LIVE and LIVE not in given:
+        options.live = True
+        options.expression, *options.values = options.values or [None]
+
+
+def _check_live(options: argparse.Namespace) -> None:
+    for option in ("output", "play", "mistake", "optimizer", "learning_rate", "steps"):
+        if getattr(options, option):
+            word = option.replace("_", "-")
+            raise ValueError(f"the live page has a button for --{word}: leave it out here")
+
+
+def _live(options: argparse.Namespace) -> int:
+    """Serve the live page until Ctrl-C. What is wrong with the expression is said there."""
+    from .views.live import fragment
+    from .views.live.server import serve
+
+    values = {}
+    for assignment in options.values:
+        name, _ = _assignment(assignment)
+        values[name] = assignment.partition("=")[2].strip()
+    if options.printed:
+        print(options.printed)
+    serve("" if options.expression is None else fragment(options.expression, values))
+    return 0
 
 
 def _plain_signs(error: UnicodeError) -> tuple[str, int]:
@@ -134,6 +175,7 @@ def _parser() -> argparse.ArgumentParser:
         "may be repeated (default: step.html and step.svg)",
     )
     add("--open", action="store_true", help="open the page (or the first -o) in the browser")
+    add("--live", action="store_true", help="walk through it, and what you type, in the browser")
     add("--play", action="store_true", help="walk through the step here, a key forward, a key back")
     add(
         "--mistake",

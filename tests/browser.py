@@ -15,6 +15,7 @@ class Browser:
 
     def __init__(self, driver: Any, folder: Path) -> None:
         self.driver, self.folder = driver, folder
+        self.known = ["file:", "about:", "data:"]  # what may be asked for
         self.size(1920, 1080)
         self.command("Emulation.setEmulatedMedia", features=[MOTION, LIGHT])
 
@@ -80,12 +81,12 @@ class Browser:
         return self.text("#formula")
 
     def complaints(self) -> list[str]:
-        """What the console says, and requests to anything but the file."""
+        """What the console says, and requests to anything but what is known."""
         said = [entry["message"] for entry in self.driver.get_log("browser")]
         for entry in self.driver.get_log("performance"):
             message = json.loads(entry["message"])["message"]
             if message["method"] == "Network.requestWillBeSent":
                 url = message["params"]["request"]["url"]
-                if not url.startswith(("file:", "about:", "data:")):
+                if not url.startswith(tuple(self.known)):
                     said.append(f"request to {url}")
         return said

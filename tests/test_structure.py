@@ -52,7 +52,8 @@ ROOMS = {
     "compiler": "program source llvm tables machine targets step",
     "views": "formulas naming order graph style statements updates data events network columns "
     "rendering network_drawing drawing latex player.views player.layout player.svg player.network "
-    "player.spelling player.optimizers player.document player terminal explanation",
+    "player.spelling player.optimizers player.document player live.answers live.shell "
+    "live.server live terminal explanation",
     "training": "examples history evaluation runners fitting",
     "saving": "plain blueprint comparison models",
     "export": "kinds onnx_graph onnx_program onnx_layers onnx_file pytorch",

@@ -125,7 +125,7 @@ def page_of(
     styles = {
         "look": LOOK,
         "network_look": _file("network.css") * bool(columns),
-        "style": _palette() + _file("player.css"),
+        "style": palette() + _file("player.css"),
     }
     optimizers = spell_optimizers(optimizer, plan.short[-1])
     operations = javascript(spelling.functions)
@@ -213,7 +213,7 @@ def _hash(text: str) -> str:
     return f"'sha256-{base64.b64encode(digest).decode()}'"
 
 
-def _palette() -> str:
+def palette() -> str:
     """The colours of drawings, as variables of the style sheet."""
 
     def rules(theme: str) -> str:

@@ -24,6 +24,7 @@ const keys = {
   0: fit,
   "/": openSearch,
   l: openShare,
+  e: () => live?.edit(),
   t: toggleTheme,
   "?": () => at("help-dialog").showModal(),
   Escape: leave,
@@ -70,10 +71,11 @@ function activate(element) {
 }
 
 function fullScreen() {
-  if (document.fullscreenElement) { document.exitFullscreen(); return; }
+  const page = live ? parent.document : document;  // with the field
+  if (page.fullscreenElement) { page.exitFullscreen(); return; }
   const refused = () => say(!framed ? "This browser keeps the page from filling the screen."
     : "The frame keeps the page from filling the screen: save it with explain(…).save(\"step.html\") and open it.");
-  if (document.fullscreenEnabled) document.documentElement.requestFullscreen().catch(refused);
+  if (page.fullscreenEnabled) page.documentElement.requestFullscreen().catch(refused);
   else refused();
 }
 

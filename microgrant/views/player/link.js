@@ -12,9 +12,11 @@ for (const leaf of leaves) {
 }
 const linkOf = new Map(Array.from(linked, ([key, leaf]) => [leaf, key]));
 
+const plainNumber = (value) => full(value).replaceAll("−", "-");
+
 function fragment() {
   const parts = new URLSearchParams({ step: state.step });
-  for (const [leaf, value] of state.changes) parts.set(linkOf.get(leaf), full(value).replaceAll("−", "-"));
+  for (const [leaf, value] of state.changes) if (!live?.has(data.names[leaf])) parts.set(linkOf.get(leaf), plainNumber(value));
   if (state.mistake !== data.mistake) parts.set("mistake", state.mistake ?? "none");
   if (state.predict) parts.set("predict", "");
   if (inNetwork()) parts.set("network", "");
@@ -28,7 +30,7 @@ function fragment() {
 
 /* Show what the address says, but for what has no meaning here; false if nothing has. */
 function restore() {
-  const parts = new URLSearchParams(location.hash.slice(1));
+  const parts = new URLSearchParams((live?.fragment ?? location.hash).slice(1));
   if (!Array.from(parts.keys()).some((key) => WORDS.includes(key) || linked.has(key))) return false;
   const changes = Array.from(parts, ([key, text]) => [linked.get(key), typed(text)])
     .filter(([leaf, value]) => leaf !== undefined && value !== null);
@@ -60,7 +62,7 @@ function restore() {
 function writeLearning(parts) {
   const { training, optimizer, settings, kept, size: batch } = learning;
   const turned = Array.from(kept.values()).some((each) => each.turned && each.training.iteration > 0);
-  if (turned) training.parameters.forEach((node, i) => parts.set(linkOf.get(node), full(training.values[i]).replaceAll("−", "-")));
+  if (turned) training.parameters.forEach((node, i) => parts.set(linkOf.get(node), plainNumber(training.values[i])));
   const told = [optimizers[optimizer].name, settings.learning_rate, turned ? 0 : training.iteration];
   parts.set("learn", [...told, ...(batch ? [batch] : [])].join(":"));
 }
@@ -92,14 +94,22 @@ let addressing = null;
 function writeAddress() {
   clearTimeout(addressing);
   addressing = setTimeout(() => {
+    if (live) { tellAround(); return; }
     try { history.replaceState(null, "", fragment()); } catch { return; }
   }, 250);
+}
+
+/* The live page has fields for the values, and an address for all. */
+function tellAround() {
+  const changes = Array.from(state.changes, ([leaf, value]) => [data.names[leaf], plainNumber(value)]);
+  live.tell(fragment(), Object.fromEntries(changes.filter(([name]) => live.has(name))));
 }
 
 // --- To be taken along -----------------------------------------------------------------------------
 
 function openShare() {
-  at("share-link").value = location.href.split("#")[0] + fragment();
+  if (live) tellAround();
+  at("share-link").value = live ? live.link() : location.href.split("#")[0] + fragment();
   at("share-link").closest("p").hidden = framed;
   // What is to be guessed is told by no formula.
   at("share-latex").value = state.revealed ? latex(graph, state.run, state.step) : "";

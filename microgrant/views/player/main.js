@@ -7,6 +7,8 @@ if (data.learning.on && !liveProblem) startLearning();
 runStep();
 makeMistakes();
 at("show-learn").hidden = liveProblem !== "" || data.learning.parameters.length === 0 || optimizers.length === 0;
+at("live-key").hidden = !live;
+document.documentElement.classList.toggle("live", live !== null);
 at("follow").hidden = at("next-box").hidden = data.boxes.length === 0;
 at("network").hidden = at("network-key").hidden = !data.network;
 if (leaves.length <= 12) at("values-filter").hidden = true;

@@ -5,11 +5,17 @@
 
 const at = (id) => document.getElementById(id);
 const body = document.body;
-const framed = window.top !== window;  // in a notebook
+const live = aroundUs();  // the live page, if this is the page in it
+const framed = window.top !== window && !live;  // in a notebook
 const data = JSON.parse(at("step-data").textContent);
 const graph = readGraph(data, window.operations || []);
 const { size, root, constants, leaves, named, forwardSteps } = graph;
 const liveProblem = findLiveProblem(graph);
+
+/* A page of somebody else does not let us look. */
+function aroundUs() {
+  try { return window.parent.micrograntLive ?? null; } catch { return null; }
+}
 
 const BEGINNING = "at the beginning";
 const state = {

@@ -1,0 +1,85 @@
+"""What the live page asks, and what it is told.
+
+With this module you can
+
+- answer a request:     answer({"expression": "a*b", "values": {"a": "2", "b": "1/3"}})["page"]
+
+Request and answer are what JSON can hold, so that it does not matter what is between the two: a
+server on the same machine, or a worker in the same browser.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from itertools import chain, cycle
+from typing import Any
+
+from ...expression import ExpressionError, evaluate, names
+from ..player import page
+
+__all__ = ["answer"]
+
+# For names that have no value yet: so an expression that has just been called out is walked through
+# at once. No two are alike, or nobody could tell which factor is which.
+STARTS = ("0.5", "3", "-1", "2", "1.5", "-2")
+
+
+def answer(request: object) -> dict[str, Any]:
+    """The page that walks through an expression, or what is wrong with it.
+
+    request: {"expression": text, "values": {name: text}}. Values of names that the expression does
+        not have are passed over; a name without a value gets one.
+
+    In the answer are "values", by name in the order of the expression, and "page", or else "error":
+    its "message", the "field" in which it is ("expression", or a name), and the "position" in there
+    or None. A ValueError says so if this is no such request.
+
+    >>> answer({"expression": "a*b", "values": {"a": "1/3"}})["values"]
+    {'a': '1/3', 'b': '0.5'}
+    >>> answer({"expression": "2*(a", "values": {}})["error"]
+    {'message': "this '(' is never closed", 'field': 'expression', 'position': 2}
+    """
+    expression, given = _checked(request)
+    try:
+        values = _values(names(expression), given)
+    except ExpressionError as error:
+        return {"error": _told(error, "expression")}
+    numbers = {}
+    for name, text in values.items():
+        try:
+            numbers[name] = _number(text)
+        except ExpressionError as error:
+            return {"values": values, "error": _told(error, name)}
+    try:
+        root = evaluate(expression, numbers)
+        root.label = root.label or ("out" if "out" not in values else "result")
+        return {"values": values, "page": page(root, title=expression.strip())}
+    except (ValueError, RuntimeError) as error:  # of the expression, or there is no Graphviz
+        return {"values": values, "error": _told(error, "expression")}
+
+
+def _checked(request: object) -> tuple[str, Mapping[str, str]]:
+    match request:
+        case {"expression": str(expression), "values": dict(values)}:
+            if all(isinstance(text, str) for text in values.values()):
+                return expression, values
+    raise ValueError('a request is {"expression": text, "values": {name: text}}')
+
+
+def _values(wanted: list[str], given: Mapping[str, str]) -> dict[str, str]:
+    known = {name: text for name in wanted if (text := given.get(name, "").strip())}
+    starts = chain((x for x in STARTS if x not in known.values()), cycle(STARTS))
+    return {name: known.get(name) or next(starts) for name in wanted}
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)  # inf and nan too
+    except ValueError:
+        return evaluate(text.replace("−", "-"), {}).data
+
+
+def _told(error: Exception, field: str) -> dict[str, Any]:
+    if isinstance(error, ExpressionError):
+        return {"message": error.message, "field": field, "position": error.position}
+    return {"message": str(error), "field": field, "position": None}
