@@ -69,6 +69,7 @@ OPTIONAL = {
     "polars",
     "llvmlite",
     "matplotlib",
+    "segno",
     "tqdm",
     "torch",
     "onnx",

@@ -2,7 +2,8 @@
 
 With this module you can
 
-- answer a request:     answer({"expression": "a*b", "values": {"a": "2", "b": "1/3"}})["page"]
+- answer a request:        answer({"expression": "a*b", "values": {"a": "2", "b": "1/3"}})["page"]
+- draw a link for phones:  answer({"link": "https://example.org/live/#e=a*b"})["qr"]
 
 Request and answer are what JSON can hold, so that it does not matter what is between the two: a
 server on the same machine, or a worker in the same browser.
@@ -32,14 +33,31 @@ def answer(request: object) -> dict[str, Any]:
 
     In the answer are "values", by name in the order of the expression, and "page", or else "error":
     its "message", the "field" in which it is ("expression", or a name), and the "position" in there
-    or None. A ValueError says so if this is no such request.
+    or None.
+
+    The request {"link": text} is answered with its "qr" code, as the address of an image: an empty
+    one if segno is not installed, or if the link is too long.
+
+    A ValueError says what a request is.
 
     >>> answer({"expression": "a*b", "values": {"a": "1/3"}})["values"]
     {'a': '1/3', 'b': '0.5'}
     >>> answer({"expression": "2*(a", "values": {}})["error"]
     {'message': "this '(' is never closed", 'field': 'expression', 'position': 2}
     """
-    expression, given = _checked(request)
+    match request:
+        case {"expression": str(expression), "values": dict(values)} if _are_texts(values):
+            return _walk(expression, values)
+        case {"link": str(link)}:
+            return {"qr": _qr(link)}
+    raise ValueError('a request is {"expression": text, "values": {name: text}} or {"link": text}')
+
+
+def _are_texts(values: Mapping[str, object]) -> bool:
+    return all(isinstance(x, str) for x in values.values())
+
+
+def _walk(expression: str, given: Mapping[str, str]) -> dict[str, Any]:
     try:
         values = _values(names(expression), given)
     except ExpressionError as error:
@@ -58,14 +76,6 @@ def answer(request: object) -> dict[str, Any]:
         return {"values": values, "error": _told(error, "expression")}
 
 
-def _checked(request: object) -> tuple[str, Mapping[str, str]]:
-    match request:
-        case {"expression": str(expression), "values": dict(values)}:
-            if all(isinstance(text, str) for text in values.values()):
-                return expression, values
-    raise ValueError('a request is {"expression": text, "values": {name: text}}')
-
-
 def _values(wanted: list[str], given: Mapping[str, str]) -> dict[str, str]:
     known = {name: text for name in wanted if (text := given.get(name, "").strip())}
     starts = chain((x for x in STARTS if x not in known.values()), cycle(STARTS))
@@ -77,6 +87,17 @@ def _number(text: str) -> float:
         return float(text)  # inf and nan too
     except ValueError:
         return evaluate(text.replace("−", "-"), {}).data
+
+
+def _qr(link: str) -> str:
+    try:
+        import segno
+    except ImportError:
+        return ""
+    try:
+        return str(segno.make_qr(link).svg_data_uri(scale=4, light="white"))
+    except segno.DataOverflowError:
+        return ""
 
 
 def _told(error: Exception, field: str) -> dict[str, Any]:

@@ -12,8 +12,9 @@ let asked = { expression: "", values: {} };  // what the frame walks through
 let now = {};              // its values, as they are in the player by now
 let turn = 0;
 
-/* Walk through what is typed. The player begins where a fragment of its own says. */
-async function walk(fragment = "") {
+/* Walk through what is typed. The player begins where a fragment of its own says, and has the keys from then on, unless
+   one is to go on typing. */
+async function walk(fragment = "", typing = false) {
   const mine = ++turn;
   for (const [name, field] of fields) known.set(name, field.value);
   const request = { expression: expression.value, values: Object.fromEntries(known) };
@@ -28,14 +29,15 @@ async function walk(fragment = "") {
   now = { ...answer.values };
   remember(asked);
   tell(fragment);
-  showPage(answer);
+  showPage(answer, typing);
 }
 
 /* In a new frame each time: so none stays behind in the history of the browser. */
-function showPage({ address, page }) {
+function showPage({ address, page }, typing) {
   const frame = document.createElement("iframe");
   frame.title = "one step of backpropagation";
-  frame.addEventListener("load", toPlayer);
+  // Whoever has begun to type the next one goes on.
+  frame.addEventListener("load", () => { if (!typing && expression.value === asked.expression) toPlayer(); });
   if (address) frame.src = address; else frame.srcdoc = page;
   at("place").replaceChildren(frame);
   document.title = `${asked.expression} · microgrant`;
@@ -43,6 +45,11 @@ function showPage({ address, page }) {
 
 const player = () => at("place").firstElementChild?.contentWindow;
 const toPlayer = () => player()?.focus();
+
+function edit() {
+  expression.focus();
+  expression.select();
+}
 
 function showValues(values) {
   fields.clear();
@@ -118,17 +125,21 @@ function addressOf() {
   return `#${readable}${fragment.replace(/^#(step=1$)?/, (_, start) => (start ? "" : "&&"))}`;
 }
 
-/* Show what the address says. Where it says nothing, there is a field to type into. */
+/* Show what the address says; where it says nothing, something to be typed over. */
 function start() {
   const [ours, players] = location.hash.slice(1).split("&&");
-  const [first, ...values] = new URLSearchParams(ours);
-  if (first?.[0] !== "e") { expression.select(); return; }
+  const typing = !ours.startsWith("e=");
+  const [[, text], ...values] = typing ? [["e", expression.placeholder]] : new URLSearchParams(ours);
   fields.clear();
   known.clear();
-  for (const [name, text] of values) known.set(name, text);
-  expression.value = first[1];
-  walk(players && `#${players}`);
+  for (const [name, value] of values) known.set(name, value);
+  expression.value = inOneLine(text);
+  if (typing) edit();
+  walk(players && `#${players}`, typing);
 }
+
+/* A field has one line, and would drop what ends the others. */
+const inOneLine = (text) => text.trim().replace(/\s*;?\s*\n\s*/g, "; ");
 
 // --- What the player asks for ----------------------------------------------------------------------
 
@@ -148,13 +159,19 @@ window.micrograntLive = {
   has: (name) => Object.hasOwn(now, name),
   tell,
   link: () => location.href.split("#")[0] + addressOf(),
-  edit: () => { expression.focus(); expression.select(); },
+  edit,
 };
 
 // --- Keys and buttons ------------------------------------------------------------------------------
 
 at("bar").addEventListener("submit", (event) => { event.preventDefault(); walk(); });
 expression.addEventListener("input", () => { place = past.length; });
+expression.addEventListener("paste", (event) => {
+  const text = event.clipboardData.getData("text");
+  if (!text.includes("\n")) return;
+  event.preventDefault();
+  expression.setRangeText(inOneLine(text), expression.selectionStart, expression.selectionEnd, "end");
+});
 expression.addEventListener("keydown", (event) => {
   const by = { ArrowUp: -1, ArrowDown: 1 }[event.key];
   if (!by) return;
@@ -175,13 +192,16 @@ at("examples").addEventListener("change", ({ target }) => {
 at("link").addEventListener("click", async () => {
   const field = at("address");
   field.value = window.micrograntLive.link();
-  at("link-note").textContent = LINK_NOTE;
+  at("link-note").textContent = ONLY_HERE;
+  at("qr").hidden = true;
   at("link-dialog").showModal();
   field.select();
-  try {
-    await navigator.clipboard.writeText(field.value);
-    at("link-note").textContent = `Copied. ${LINK_NOTE}`;
-  } catch { /* it is selected */ }
+  await navigator.clipboard?.writeText(field.value)
+    .then(() => at("link-note").prepend("Copied. "), () => { /* it is selected */ });
+  if (ONLY_HERE) return;
+  const { qr } = await ask({ link: field.value }).catch(() => ({}));
+  at("qr").hidden = !qr;
+  if (qr) at("qr").src = qr;
 });
 addEventListener("hashchange", start);
 

@@ -15,4 +15,5 @@ async function ask(request) {
   return response.json();
 }
 
-const LINK_NOTE = "It opens on this machine only, as long as the program runs that serves this page.";
+/* What is said of a link that nobody else can open; empty where everybody can. */
+const ONLY_HERE = "It opens on this machine only, as long as the program runs that serves this page.";
