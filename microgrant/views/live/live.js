@@ -138,8 +138,14 @@ function start() {
   walk(players && `#${players}`, typing);
 }
 
-/* A field has one line, and would drop what ends the others. */
-const inOneLine = (text) => text.trim().replace(/\s*;?\s*\n\s*/g, "; ");
+/* A field has one line, and would drop what ends the others: statements, but for what is in parentheses. */
+function inOneLine(text) {
+  let depth = 0;
+  return text.trim().replace(/[()[\]]|\s*;?\s*\n\s*/g, (sign) => {
+    if (/[()[\]]/.test(sign)) { depth += "([".includes(sign) ? 1 : -1; return sign; }
+    return depth > 0 ? " " : "; ";
+  });
+}
 
 // --- What the player asks for ----------------------------------------------------------------------
 
@@ -186,8 +192,9 @@ addEventListener("keydown", (event) => {
   player()?.dispatchEvent(new KeyboardEvent("keydown", event));
 });
 at("examples").addEventListener("change", ({ target }) => {
-  location.hash = target.value;
+  history.replaceState(null, "", target.value);
   target.value = "";
+  start();
 });
 at("link").addEventListener("click", async () => {
   const field = at("address");
@@ -203,6 +210,7 @@ at("link").addEventListener("click", async () => {
   at("qr").hidden = !qr;
   if (qr) at("qr").src = qr;
 });
+at("link-dialog").addEventListener("close", toPlayer);
 addEventListener("hashchange", start);
 
 function readTheme() {
