@@ -256,7 +256,7 @@ def _take_example(options: argparse.Namespace) -> None:
     example = EXAMPLES[name]
     typed = [] if options.expression is None else [options.expression, *options.values]
     changed = {_assignment(text)[0] for text in typed}
-    rest = [f"{x}={number}" for x, number in example.values.items() if x not in changed]
+    rest = [f"{x}={number}" for x, number in example.typed.items() if x not in changed]
     options.expression, options.values = example.expression, [*rest, *typed]
     options.title = example.source
     if example.learning_rate > 0 and options.learning_rate is None:

@@ -45,6 +45,15 @@ class Example:
     rounded: bool = False
 
     @property
+    def typed(self) -> dict[str, str]:
+        """The values, as one would type them.
+
+        >>> EXAMPLES["olah"].typed
+        {'a': '2', 'b': '1'}
+        """
+        return {name: repr(x).removesuffix(".0") for name, x in self.values.items()}
+
+    @property
     def printed(self) -> str:
         """What is printed, in one line.
 

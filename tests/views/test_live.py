@@ -25,6 +25,7 @@ from browser import Browser
 
 from microgrant.__main__ import main
 from microgrant.expression import MAX_LENGTH
+from microgrant.textbooks import EXAMPLES
 from microgrant.views.live import answer, files, fragment, server as serving
 
 ENTER, ESCAPE, UP, DOWN, RIGHT, TAB = "\ue007", "\ue00c", "\ue013", "\ue015", "\ue014", "\ue004"
@@ -135,12 +136,19 @@ def test_what_is_no_request_is_an_error(request_: object) -> None:
 
 def test_every_example_has_its_page() -> None:
     links = re.findall('<option value="#(.+?)">', files()["index.html"])
-    assert len(links) > 3
-    for link in links:
+    for link, example in zip(links, EXAMPLES.values(), strict=True):
         (_, expression), *values = parse_qsl(unescape(link), strict_parsing=True)
+        assert expression == example.expression
         told = ask(expression, **dict(values))
-        assert told["values"] == dict(values)
+        assert {name: float(x) for name, x in told["values"].items()} == example.values
         assert "page" in told, expression
+
+
+def test_statements_are_walked_through() -> None:
+    told = ask("h = a*b\nh + h", a="2", b="3")
+    assert told["values"] == {"a": "2", "b": "3"}
+    assert "<title>h = a*b; h + h</title>" in told["page"]
+    assert "h = a × b = 2 × 3 = 6" in told["page"]
 
 
 # --- The server: strangers ------------------------------------------------------------------------
@@ -339,9 +347,14 @@ def served(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         (["live"], ""),
         (["--live"], ""),
         (["live", "a*b"], "#e=a*b"),
-        (["live", "a*b", "a=0.5", "b = −3"], "#e=a*b&a=0.5&b=%E2%88%923"),
+        (["live", "a*b", "a=1/2", "b = −3"], "#e=a*b&a=1/2&b=%E2%88%923"),
         (["a + e", "a=2", "e=-3", "--live"], "#e=a+%2B+e&a=2&e=-3"),
         (["live", "a*", "--open"], "#e=a*"),
+        (["live", "--example", "olah"], "#e=c+%3D+a+%2B+b;+d+%3D+b+%2B+1;+e+%3D+c*d&a=2&b=1"),
+        (
+            ["--example", "olah", "b=7", "--live"],
+            "#e=c+%3D+a+%2B+b;+d+%3D+b+%2B+1;+e+%3D+c*d&a=2&b=7",
+        ),
     ],
     ids=" ".join,
 )
@@ -719,14 +732,14 @@ def test_an_example_is_chosen(live: Live) -> None:
     live.walk("a + b")
     for _ in range(2):  # the second time after something that could not be walked through
         with live.another_page():
-            live.browser.find("#examples option:nth-child(2)").click()
+            live.browser.find("#examples [value*='b=6.88']").click()
         live.type("e", "a + ", ENTER)
         wait_for(lambda: live.error)
     with live.another_page():
-        live.browser.find("#examples option:nth-child(2)").click()
+        live.browser.find("#examples [value*='b=6.88']").click()
     assert live.error == ""
-    assert live.expression == "tanh(w1*x1 + w2*x2 + b)"
-    assert live.values["b"] == "6.8813735870195432"  # and not what b was before
+    assert live.expression == "n = x1*w1 + x2*w2 + b; o = tanh(n)"
+    assert live.given["b"] == 6.8813735870195432  # and not what b was before
     assert live.given["w1"] == -3
     assert live.focus == "IFRAME"
 

@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from itertools import chain, cycle
 from typing import Any
 
-from ...expression import ExpressionError, evaluate, names
+from ...expression import ExpressionError, evaluate, in_one_line, names, number_of
 from ..player import page
 
 __all__ = ["answer"]
@@ -65,13 +65,13 @@ def _walk(expression: str, given: Mapping[str, str]) -> dict[str, Any]:
     numbers = {}
     for name, text in values.items():
         try:
-            numbers[name] = _number(text)
+            numbers[name] = number_of(text)
         except ExpressionError as error:
             return {"values": values, "error": _told(error, name)}
     try:
         root = evaluate(expression, numbers)
         root.label = root.label or ("out" if "out" not in values else "result")
-        return {"values": values, "page": page(root, title=expression.strip())}
+        return {"values": values, "page": page(root, title=in_one_line(expression))}
     except (ValueError, RuntimeError) as error:  # of the expression, or there is no Graphviz
         return {"values": values, "error": _told(error, "expression")}
 
@@ -80,13 +80,6 @@ def _values(wanted: list[str], given: Mapping[str, str]) -> dict[str, str]:
     known = {name: text for name in wanted if (text := given.get(name, "").strip())}
     starts = chain((x for x in STARTS if x not in known.values()), cycle(STARTS))
     return {name: known.get(name) or next(starts) for name in wanted}
-
-
-def _number(text: str) -> float:
-    try:
-        return float(text)  # inf and nan too
-    except ValueError:
-        return evaluate(text.replace("−", "-"), {}).data
 
 
 def _qr(link: str) -> str:
