@@ -29,7 +29,6 @@ from ..engine.conditions import Choice
 from ..engine.value import NO_GRADIENT, Value, topological_order
 from ..ops.numbers import number
 from .columns import columns_of
-from .events import record_of
 from .graph import (
     COLLAPSE_ABOVE,
     FAR,
@@ -59,7 +58,6 @@ else:  # a forward reference, for `typing.get_type_hints`: an import would bring
 
 __all__ = ["draw"]
 
-TABLE_LIMIT = 200
 MANY = 10  # a sum of so many terms, or more, is one node
 
 # Graphviz works rank by rank, so that what costs it time are edges over many ranks. Beyond so many
@@ -173,16 +171,8 @@ def _network(graph: Graph, theme: str | None, limit: int, format: str) -> Drawin
             f"the network would show {len(columns.areas):,} values, more than limit={limit:,}"
         )
     drawing = drawing_of(columns, THEMES[theme or "light"], format)
-    drawing.table, drawing.follows = _in_words(graph), theme is None
+    drawing.follows = theme is None
     return drawing
-
-
-def _in_words(graph: Graph) -> str:
-    """What a notebook shows where nothing can render: the table of the step, or how large it is."""
-    count = len(graph.order)
-    if count <= TABLE_LIMIT:
-        return str(record_of(graph))
-    return f"a graph of {counted(count, 'value')}"
 
 
 class _Picture:
@@ -229,7 +219,6 @@ class _Picture:
 
         picture, count = Drawing("step", format=format), len(self.graph.order)
         size = f"a graph of {counted(count, 'value')}"
-        picture.table = _in_words(self.graph)
         text = {"fontname": "Helvetica", "fontcolor": self.colours["text"]}
         background = self.colours["background"]
         picture.attr("graph", bgcolor=background, tooltip=size, **text, **SPACING)

@@ -27,7 +27,8 @@ else:  # a forward reference, for `typing.get_type_hints`: an import would bring
 __all__ = ["drawing_of"]
 
 # Everything stands where it is told to, in points, and lines go behind what they join.
-LAYOUT = {"inputscale": "72", "splines": "line", "outputorder": "edgesfirst", "pad": "0.2"}
+LAYOUT = {"layout": "neato", "inputscale": "72", "splines": "line"}
+LAYOUT |= {"outputorder": "edgesfirst", "pad": "0.2"}
 LONG = 8  # characters; a longer number is written smaller
 LEGEND = 46  # how far below the network
 
@@ -42,7 +43,7 @@ class _Diagram:
         from .rendering import Drawing
 
         self.columns, self.colours, self.graph = columns, colours, columns.network.graph
-        self.picture = Drawing("network", format=format, engine="neato")
+        self.picture = Drawing("network", format=format)
         text = {"fontname": "Helvetica", "fontcolor": colours["text"], "color": colours["line"]}
         self.picture.attr("graph", bgcolor=colours["background"], tooltip="a network", **LAYOUT)
         self.picture.attr("node", fixedsize="shape", **text)

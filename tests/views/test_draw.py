@@ -1374,6 +1374,11 @@ def width(text: ET.Element) -> float:
     return size * bold * sum(WIDTHS.get(c, 556) for c in text.text or "") / 1000
 
 
+def start_of(text: ET.Element) -> float:
+    before = {"middle": 0.5, "end": 1.0}.get(text.get("text-anchor", ""), 0.0)
+    return float(text.get("x", "")) - before * width(text)
+
+
 def extent(group: ET.Element) -> tuple[float, float]:
     """How far the first shape of a group reaches to the left and to the right."""
     shape = next(e for e in group.iter() if e.tag in (f"{SVG}polygon", f"{SVG}path"))
@@ -1386,8 +1391,7 @@ def beyond_its_box(svg: ET.Element) -> Iterator[str]:
     for group in [*groups(svg, "value").values(), *groups(svg, "module").values()]:
         left, right = extent(group)
         for text in group.iter(f"{SVG}text"):
-            start, middle = float(text.get("x", "")), text.get("text-anchor") == "middle"
-            start -= width(text) / 2 if middle else 0
+            start = start_of(text)
             if start < left or start + 0.95 * width(text) > right + 1:  # the widths are rough
                 yield f"{text.text!r}: {start:.1f} … {start + width(text):.1f}, {left} … {right}"
 
@@ -1423,9 +1427,9 @@ def test_no_text_of_a_circuit_runs_into_another() -> None:
     for node in groups(svg, "value").values():
         *name, data, gradient = node.iter(f"{SVG}text")
         left, right = extent(node)  # of the wire
-        assert all(left <= float(x.get("x", "")) for x in (data, gradient))
-        assert all(float(x.get("x", "")) + width(x) <= right + 1 for x in (data, gradient))
-        assert all(float(x.get("x", "")) + width(x) <= left + 1 for x in name)
+        assert all(left <= start_of(x) for x in (data, gradient))
+        assert all(start_of(x) + width(x) <= right + 1 for x in (data, gradient))
+        assert all(start_of(x) + width(x) <= left + 1 for x in name)
 
 
 FONTLESS = """
@@ -1589,11 +1593,6 @@ def test_the_root_is_shown_even_if_its_module_is_a_box() -> None:
 def test_a_collapse_that_is_no_number() -> None:
     with pytest.raises(TypeError, match="collapse is True, False, None or a number of levels"):
         draw(Value(1.0), collapse="all")  # type: ignore[arg-type]
-
-
-def test_a_copy_keeps_the_table() -> None:
-    picture = draw(Value(1.0, label="x").exp())
-    assert picture.copy().table == picture.table
 
 
 def test_threads_do_not_lose_stderr(no_dot: None) -> None:

@@ -1,4 +1,5 @@
-"""Where the things of each view stand: Graphviz lays them out, and its answer is read back.
+"""Where the things of each view stand: Graphviz lays them out, and its answer is read back; where
+there is none, `layered` does.
 
 With this module you can
 
@@ -13,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from ..graph import Box, Link, Members, Row, Thing, depths, nest, side_by_side, spans
+from ..layered import Layered, Spacing, layered, path
 from .views import MOST_OUTPUTS, Plan, View, key, middle_out, shortened
 
 __all__ = ["Area", "Layout", "lay_out"]
@@ -23,6 +25,7 @@ __all__ = ["Area", "Layout", "lay_out"]
 FEW_RANKS, MOST_RANKS, MOST_RANKS_IN_ALL = 500, 2_000, 3_000
 MOST_CURVES = 1_000  # edges
 NEAR = 3  # ranks: edges that are told where that is too many
+SPACING = Spacing(apart=22, ranks=65)
 LANE = 16  # between edges above the picture
 # Frames stand in the order that they are told in, where Graphviz betters it in one round only.
 IN_ORDER = "graph [newrank=true, remincross=false, mclimit=0.01]"
@@ -43,13 +46,15 @@ class Layout:
 
 
 def lay_out(plan: Plan) -> list[Layout]:
-    """The layout of every view; one run of Graphviz does them all.
+    """The layout of every view; one run of Graphviz does them all."""
+    from ..rendering import NoGraphvizError  # here, as below
 
-    A `NoGraphvizError` says how to get a Graphviz.
-    """
     told = list(_told(plan.views))
     pairs = list(zip(plan.views, told, strict=True))
-    answers = _graphviz([_source(plan, *pair) for pair in pairs])
+    try:
+        answers = _graphviz([_source(plan, *pair) for pair in pairs])
+    except (NoGraphvizError, json.JSONDecodeError):
+        return [_plain(plan, view) for view in plan.views]
     return [_parsed(plan, *pair, answer) for pair, answer in zip(pairs, answers, strict=True)]
 
 
@@ -84,9 +89,7 @@ def _source(plan: Plan, view: View, told: Sequence[Link]) -> str:
         lines.append("graph [nslimit=1]")
     if len(told) > MOST_CURVES:
         lines.append("graph [splines=line]")
-    shown = view.shown.items()
-    paths = ((*plan.paths[place][view.depth : view.level], thing) for place, thing in shown)
-    members = nest(paths)
+    members = _nested(plan, view)
     rows = side_by_side(members, depths(view.edges))
     if any(rows.values()):
         lines.append(IN_ORDER)
@@ -122,14 +125,17 @@ def _members(
 
 
 def _node(plan: Plan, thing: Thing) -> str:
+    width, height = _size(plan, thing)
+    return f"{key(thing)} [width={width / 72:.3f}, height={height / 72:.3f}]"
+
+
+def _size(plan: Plan, thing: Thing) -> tuple[int, int]:
     """Wide enough for the name, and for any number that a live change may bring."""
     if isinstance(thing, Box):
         lines = (1.25 * len(middle_out(thing.name, 40)), len(shortened(thing.summary, 48)))
         numbers = 70 + 70 * min(len(plan.outputs[thing]), MOST_OUTPUTS)
-        width, height = round(max(150, 32 + 7.6 * max(lines), numbers)), 102
-    else:
-        width, height = max(138, 44 + 9 * len(plan.labels[thing]) + 9 * len(plan.signs[thing])), 80
-    return f"{key(thing)} [width={width / 72:.3f}, height={height / 72:.3f}]"
+        return round(max(150, 32 + 7.6 * max(lines), numbers)), 102
+    return max(138, 44 + 9 * len(plan.labels[thing]) + 9 * len(plan.signs[thing])), 80
 
 
 def _graphviz(sources: Sequence[str]) -> list[dict[str, Any]]:
@@ -154,6 +160,42 @@ def _answers(written: bytes, count: int) -> list[dict[str, Any]]:
     return results
 
 
+def _plain(plan: Plan, view: View) -> Layout:
+    """A layout without Graphviz; every edge is in it."""
+    things = dict.fromkeys((*_in_tab_order(view), *view.outside.values()))
+    members = _nested(plan, view)
+    members[None] |= dict.fromkeys(view.outside.values())
+    boxes = [[x for x in inside if isinstance(x, Box)] for inside in members.values()]
+    rows = [sorted(row, key=lambda box: box.identifier) for row in boxes]
+    frames = [x for x in members if isinstance(x, Box)]
+    titles: dict[Thing, float] = {x: 24 + 8.2 * len(shortened(x.title, 60)) for x in frames}
+    sizes = {thing: _size(plan, thing) for thing in things}
+    edges = [(tail, head) for tail, head, _ in view.edges]
+    found: Layered[Thing] = layered(sizes, edges, members, rows, SPACING, titles=titles)
+    areas = _whole(found.things | found.frames)
+    paths = [(link, path(wire)) for link, wire in zip(view.edges, found.wires, strict=True)]
+    places = {x: areas[x] for x in things}, {x: areas[x] for x in frames}
+    return Layout(view, round(found.width), round(found.height), *places, paths)
+
+
+def _whole(areas: Mapping[Thing, tuple[float, float, float, float]]) -> dict[Thing, Area]:
+    """With whole numbers."""
+    return {
+        x: (round(left), round(top), round(width), round(height))
+        for x, (left, top, width, height) in areas.items()
+    }
+
+
+def _in_tab_order(view: View) -> list[Thing]:
+    """The order of the page is that of the Tab key: that of the step."""
+    return [view.shown[place] for place in sorted(view.shown)]
+
+
+def _nested(plan: Plan, view: View) -> Members:
+    shown = view.shown.items()
+    return nest((*plan.paths[place][view.depth : view.level], thing) for place, thing in shown)
+
+
 def _parsed(plan: Plan, view: View, told: Sequence[Link], found: Mapping[str, Any]) -> Layout:
     """Graphviz's answer, with the origin at the top left."""
     left, bottom, right, top = map(float, found["bb"].split(","))
@@ -174,10 +216,9 @@ def _parsed(plan: Plan, view: View, told: Sequence[Link], found: Mapping[str, An
             width, height = round(x1 - x0), round(y1 - y0)
             corner = round(x0 - left), round(top - y1)
         areas[each["name"]] = (*corner, width, height)
-    # The order of the page is that of the Tab key: that of the step; frames from the outside in.
-    shown = [view.shown[place] for place in sorted(view.shown)]
-    things = {thing: areas[key(thing)] for thing in (*shown, *view.outside.values())}
-    boxes = {f"cluster_{box.identifier}": box for box in plan.boxes}
+    shown = (*_in_tab_order(view), *view.outside.values())
+    things = {thing: areas[key(thing)] for thing in shown}
+    boxes = {f"cluster_{box.identifier}": box for box in plan.boxes}  # from the outside in
     inwards = sorted((name for name in boxes if name in areas), key=areas.__getitem__)
     frames = {boxes[name]: areas[name] for name in inwards}
     # Not every Graphviz answers in the order in which it was asked, but for edges of the same ends.
