@@ -385,11 +385,23 @@ def test_one_of_two_files_cannot_be_written(
     assert written(folder) == {"b.dot"}
 
 
-def test_without_any_graphviz_the_numbers_are_shown(
+def test_without_any_graphviz_there_are_a_page_and_a_drawing(
     folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "pygraphviz", None)
-    assert main([*COMMAND, "-o", "step.svg"]) == 1
+    assert main(COMMAND) == 0
+    captured = capsys.readouterr()
+    assert captured.out.startswith(TABLE)
+    assert captured.err == ""
+    assert written(folder) == {"step.html", "step.svg"}
+    assert "</svg>" in (folder / "step.svg").read_text(encoding="utf-8")
+
+
+def test_without_any_graphviz_a_png_says_what_it_needs(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "pygraphviz", None)
+    assert main([*COMMAND, "-o", "step.png"]) == 1
     captured = capsys.readouterr()
     assert captured.out.startswith(TABLE)
     assert captured.err.count("\n") == 1

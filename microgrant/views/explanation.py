@@ -184,8 +184,7 @@ class Explanation(Record):
 
         title: what stands above it; by default it says what is differentiated.
 
-        A ValueError says so if the name does not end in .html, or if the graph is too large; a
-        `NoGraphvizError` says how to get a Graphviz, which lays the page out.
+        A ValueError says so if the name does not end in .html, or if the graph is too large.
         """
         target = Path(path)
         if target.suffix.lower() not in PAGES:
@@ -208,7 +207,7 @@ class Explanation(Record):
         theme: "light" or "dark".
 
         A ValueError names the themes and says what is wrong with a step, an IndexError how they are
-        numbered; a `NoGraphvizError` says how to get a Graphviz, which lays the pictures out.
+        numbered.
         """
         from .player.document import pictures_of
 
@@ -242,11 +241,9 @@ class Explanation(Record):
 
     def _repr_html_(self) -> str:
         """What a notebook shows: the page, in a frame of its own."""
-        from .rendering import NoGraphvizError
-
         try:
             content = self._page()
-        except (NoGraphvizError, ValueError) as problem:
+        except ValueError as problem:
             return f"<pre>{html.escape(f'{self}')}</pre><p>({html.escape(str(problem))})</p>"
         return (
             f'<iframe srcdoc="{html.escape(content)}" '

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from html import escape
 from itertools import accumulate
 from typing import NamedTuple, TypeAlias
-from xml.etree.ElementTree import Element, fromstring
+from xml.etree.ElementTree import Element, ParseError, fromstring
 
 __all__ = ["Area", "Font", "Label", "label_of", "rectangle", "width_of", "written"]
 
@@ -48,12 +48,16 @@ class Label:
 
 
 def label_of(markup: str, font: Font) -> Label:
-    """The label that is written like HTML.
+    """The label that is written like HTML; a ValueError says so if it is not.
 
     >>> label_of("ab<BR/>c", Font(10, "#000000")).height
     25.0
     """
-    return _cell(fromstring(f"<LABEL>{markup}</LABEL>"), font, 0)
+    try:
+        element = fromstring(f"<LABEL>{markup}</LABEL>")
+    except ParseError as problem:
+        raise ValueError(f"the label {markup!r} is not written like HTML: {problem}") from None
+    return _cell(element, font, 0)
 
 
 def width_of(text: str, font: Font) -> float:

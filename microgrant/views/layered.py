@@ -408,13 +408,13 @@ class _Builder(Generic[K]):
     def _wires(
         self, things: Mapping[K, Area], begin: Sequence[float], end: Sequence[float], top: float
     ) -> Iterator[list[Point]]:
-        """Edges bend between ranks, and end at a thing in the order in which they come."""
+        """Edges bend between ranks. If more than two end at a thing, they do as they come."""
         coming: dict[K, list[tuple[float, int]]] = {}
         for number, ((_, head), route) in enumerate(zip(self.edges, self.routes, strict=True)):
             coming.setdefault(head, []).append((route[-2][0].y, number))
         ends: dict[int, float] = {}
         for head, group in coming.items():
-            for place, (_, number) in enumerate(sorted(group)):
+            for place, (_, number) in enumerate(sorted(group) if len(group) > 2 else group):
                 ends[number] = self._end(head, place, len(group))
         for number, ((tail, head), route) in enumerate(zip(self.edges, self.routes, strict=True)):
             *through, (item, rank, _) = route

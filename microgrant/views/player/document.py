@@ -7,7 +7,7 @@ With this module you can
 - begin with a mistake:  page(loss, mistake="overwrite")
 - have single pictures:  pictures_of(graph, step, [1, 2, 12])
 
-The page is one file that asks nothing of any network. Graphviz lays the graph out when the page is
+The page is one file that asks nothing of any network. The graph is laid out when the page is
 written, once for each view: the whole, and the inside of every module that is folded into a box.
 The pictures, the table and the numbers are written here, and can be read without JavaScript; what
 moves is in the files of `PLAYER`, joined to one script. It recomputes the step with functions
@@ -86,8 +86,7 @@ def page(
     mistake: one of `MISTAKES` that the backward pass makes when the page opens; its reader can
         switch it off, and on again.
 
-    A `TooLargeError` says what to do beyond 20,000 values; a ValueError names the mistakes; a
-    `NoGraphvizError` says how to get a Graphviz, without which there is no layout.
+    A `TooLargeError` says what to do beyond 20,000 values; a ValueError names the mistakes.
 
     >>> a, b = Value(2.0, label="a"), Value(-3.0, label="b")
     >>> document = page(a * b, title="A product")
