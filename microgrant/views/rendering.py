@@ -156,7 +156,8 @@ def bundled_graphviz(source: str, format: str, engine: str = "dot") -> bytes:
         except ImportError:
             continue
         except Exception as error:  # whatever it is, a picture comes without it
-            warnings.warn(f"{render} renders no {format}: {error}", stacklevel=2)
+            said = "".join(str(error).splitlines()[:1])
+            warnings.warn(f"{render} renders no {format}: {said}", stacklevel=2)
     raise NoGraphvizError(problem)
 
 

@@ -25,7 +25,8 @@ __all__ = ["Area", "Layout", "lay_out"]
 FEW_RANKS, MOST_RANKS, MOST_RANKS_IN_ALL = 500, 2_000, 3_000
 MOST_CURVES = 1_000  # edges
 NEAR = 3  # ranks: edges that are told where that is too many
-SPACING = Spacing(apart=22, ranks=65)
+# Of our own layout; edges bend before the room for the number that goes along them.
+SPACING, ROOM = Spacing(apart=22, ranks=52), 38
 LANE = 16  # between edges above the picture
 # Frames stand in the order that they are told in, where Graphviz betters it in one round only.
 IN_ORDER = "graph [newrank=true, remincross=false, mclimit=0.01]"
@@ -171,7 +172,8 @@ def _plain(plan: Plan, view: View) -> Layout:
     titles: dict[Thing, float] = {x: 24 + 8.2 * len(shortened(x.title, 60)) for x in frames}
     sizes = {thing: _size(plan, thing) for thing in things}
     edges = [(tail, head) for tail, head, _ in view.edges]
-    found: Layered[Thing] = layered(sizes, edges, members, rows, SPACING, titles=titles)
+    rooms = {head: ROOM for _, head in edges}
+    found: Layered[Thing] = layered(sizes, edges, members, rows, SPACING, rooms, titles)
     areas = _whole(found.things | found.frames)
     paths = [(link, path(wire)) for link, wire in zip(view.edges, found.wires, strict=True)]
     places = {x: areas[x] for x in things}, {x: areas[x] for x in frames}
