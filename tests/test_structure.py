@@ -51,7 +51,7 @@ ROOMS = {
     "expression": "errors functions tokens program parser evaluation",
     "compiler": "program source llvm tables machine targets step",
     "views": "formulas naming order graph style statements updates data events network columns "
-    "layered dot_reader labels plain_drawing rendering network_drawing drawing latex "
+    "ranks sifting layered dot_reader labels plain_drawing rendering network_drawing drawing latex "
     "player.views player.layout player.svg player.network "
     "player.spelling player.optimizers player.document player live.answers live.shell "
     "live.server live terminal explanation",

@@ -15,11 +15,15 @@ not belong to it, and no edge runs over a thing.
 from __future__ import annotations
 
 import math
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import Generic, NamedTuple, TypeAlias, TypeVar
+
+from .graph import common
+from .ranks import paths_of, ranks_of
+from .sifting import Item, flat, sift
 
 __all__ = ["Layered", "Spacing", "layered", "path"]
 
@@ -28,7 +32,6 @@ Area: TypeAlias = tuple[float, float, float, float]  # left, top, width, height
 Point: TypeAlias = tuple[float, float]
 
 ROUNDS = 9  # of letting everything move to where its edges pull it
-PASSES, MOST_LOOKS = 8, 50_000  # through the order, and at pairs in it, for fewer crossings
 FRAME = 3  # an edge over a frame is as bad as so many crossings
 
 
@@ -97,26 +100,6 @@ def path(points: Sequence[Point], down: bool = False) -> str:
     return told
 
 
-@dataclass(eq=False)
-class _Item:
-    """What takes room in some ranks: a thing, a lane, the upper or the lower border of a frame."""
-
-    first: int
-    last: int
-    size: float
-    y: float = 0
-    place: int = 0  # in the order from the top
-    weight: int = 1
-    rows: set[int] = field(default_factory=set)  # those that it keeps its order in
-    # Where edges come from and go to, and how far beside that; and by twice the rank before them,
-    # and one more where they come from there.
-    before: list[tuple[_Item, float]] = field(default_factory=list)
-    behind: list[tuple[_Item, float]] = field(default_factory=list)
-    ends: dict[int, list[_Item]] = field(default_factory=dict)
-    inside: list[_Item] = field(default_factory=list)  # of the upper border of a frame
-    lower: _Item | None = None  # and its other border
-
-
 class _Builder(Generic[K]):
     def __init__(
         self, sizes: Mapping[K, tuple[float, float]], edges: Sequence[tuple[K, K]],
@@ -124,67 +107,39 @@ class _Builder(Generic[K]):
     ) -> None:  # fmt: skip
         self.sizes, self.edges, self.spacing = sizes, edges, spacing
         self.members = {around: list(inside) for around, inside in members.items()}
-        self.paths: dict[K, tuple[K, ...]] = {}  # the frames around each thing and frame
-        self._find_paths(None, ())
+        self.paths = paths_of(self.members)
         self.frames = [x for x in self.paths if x in self.members]  # from the outside in
-        self.first: dict[K, int] = {}
-        self.last: dict[K, int] = {}
-        self._rank()
+        self.first, self.last = ranks_of(self.members, self.paths, edges)
         self.ranks = 1 + max(self.last.values(), default=0)
         self.items = {x: self._item(x, sizes[x][1] + spacing.apart) for x in sizes}
         for x in self.frames:
             self.items[x] = self._item(x, spacing.above)
             self.items[x].lower = self._item(x, spacing.below + spacing.apart)
             self.items[x].weight = FRAME
-        self.lanes: dict[K | None, dict[K, _Item]] = {around: {} for around in self.members}
+        self.lanes: dict[K | None, dict[K, Item]] = {around: {} for around in self.members}
         self.routes = [self._route(tail, head) for tail, head in edges]
         self._connect()
         self._begin([*self._operands(), *rows])
-        self._sift()
+        sift(self.order)
         self._settle()
-
-    # --- Ranks ------------------------------------------------------------------------------------
-
-    def _find_paths(self, around: K | None, path: tuple[K, ...]) -> None:
-        for x in self.members.get(around, ()):
-            self.paths[x] = path
-            if x in self.members:
-                self._find_paths(x, (*path, x))
-
-    def _rank(self) -> None:
-        """In each frame by itself: one in it takes as many ranks as its members."""
-        between: dict[K | None, dict[tuple[K, K], None]] = {x: {} for x in self.members}
-        for tail, head in self.edges:
-            a, b = (*self.paths[tail], tail), (*self.paths[head], head)
-            same = _common(a, b)
-            between[a[same - 1] if same else None][a[same], b[same]] = None
-        length, start = dict.fromkeys(self.sizes, 1), dict[K, int]()
-        for around in (*reversed(self.frames), None):
-            inside = self.members.get(around, [])
-            start |= _starts(inside, list(between.get(around, ())), length)
-            if around is not None:
-                length[around] = max(start[x] + length[x] for x in inside)
-        for x, path in self.paths.items():
-            self.first[x] = start[x] + (self.first[path[-1]] if path else 0)
-            self.last[x] = self.first[x] + length[x] - 1
-
-    def _item(self, x: K, size: float) -> _Item:
-        return _Item(self.first[x], self.last[x], size)
 
     # --- Edges ------------------------------------------------------------------------------------
 
-    def _route(self, tail: K, head: K) -> list[tuple[_Item, int, int]]:
+    def _item(self, x: K, size: float) -> Item:
+        return Item(self.first[x], self.last[x], size)
+
+    def _route(self, tail: K, head: K) -> list[tuple[Item, int, int]]:
         """What an edge runs through, from and to which rank: out of frames, and into others. Edges
         of one tail share a lane."""
         out, into = self.paths[tail], self.paths[head]
-        same, rank = _common(out, into), self.last[tail] + 1
+        same, rank = len(common(out, into)), self.last[tail] + 1
         ends: list[tuple[K | None, int]] = [(x, self.last[x]) for x in reversed(out[same:])]
         inwards = zip((None, *into)[same:], (*into, head)[same:], strict=True)
         ends += [(around, self.first[x] - 1) for around, x in inwards]
         route = [(self.items[tail], self.first[tail], self.last[tail])]
         for around, end in ends:
             if rank <= end:
-                lane = self.lanes[around].setdefault(tail, _Item(rank, end, self.spacing.lane))
+                lane = self.lanes[around].setdefault(tail, Item(rank, end, self.spacing.lane))
                 lane.last = max(lane.last, end)
                 route.append((lane, rank, end))
                 rank = end + 1
@@ -193,7 +148,7 @@ class _Builder(Generic[K]):
     def _connect(self) -> None:
         """Tell the items of their edges; a frame of those that leave it."""
         entering, met = Counter(head for _, head in self.edges), Counter[K]()
-        known: set[tuple[_Item, _Item]] = set()
+        known: set[tuple[Item, Item]] = set()
         for (_, head), route in zip(self.edges, self.routes, strict=True):
             end = self._end(head, met[head], entering[head])
             met[head] += 1
@@ -209,7 +164,7 @@ class _Builder(Generic[K]):
         for x in reversed(self.frames):
             held = [self.items[y] for y in self.members[x]] + list(self.lanes[x].values())
             self.items[x].inside = held
-            inside = set(_flat(held))
+            inside = set(flat(held))
             for gap, found in ((gap, found) for y in held for gap, found in y.ends.items()):
                 outside = [y for y in found if y not in inside]
                 self.items[x].ends.setdefault(gap, []).extend(outside)
@@ -236,8 +191,8 @@ class _Builder(Generic[K]):
         for tail, head in self.edges:
             operands.setdefault(head, []).append(tail)
         used = {tail for tail, _ in self.edges}
-        keys: dict[_Item, float] = {}
-        stack = list(reversed([x for x in self.sizes if x not in used] or list(self.sizes)))
+        keys: dict[Item, float] = {}
+        stack = [*reversed([*self.sizes]), *reversed([x for x in self.sizes if x not in used])]
         begun: set[K] = set()
         while stack:
             x = stack[-1]
@@ -251,7 +206,7 @@ class _Builder(Generic[K]):
             keys |= {lane: keys[self.items[tail]] for tail, lane in lanes.items()}
         self.order = [self.items[x] for x in self.members.get(None, [])]
         self.order += self.lanes.get(None, {}).values()
-        groups: dict[K | None, list[list[_Item]]] = {}
+        groups: dict[K | None, list[list[Item]]] = {}
         for number, row in enumerate(rows):
             around = [None, *self.paths[row[0]]][-1] if row else None
             groups.setdefault(around, []).extend(self._side_by_side(row, number))
@@ -265,9 +220,9 @@ class _Builder(Generic[K]):
                 for place, item in zip(sorted(map(inside.index, group)), group, strict=True):
                     inside[place] = item
 
-    def _side_by_side(self, row: Sequence[K], number: int) -> list[list[_Item]]:
+    def _side_by_side(self, row: Sequence[K], number: int) -> list[list[Item]]:
         """What shares ranks in a row, one after the other."""
-        groups: list[list[_Item]] = []
+        groups: list[list[Item]] = []
         for item in map(self.items.__getitem__, row):
             if groups and item.first <= groups[-1][0].last and item.last >= groups[-1][0].first:
                 groups[-1].append(item)
@@ -276,45 +231,11 @@ class _Builder(Generic[K]):
             item.rows.add(number)
         return groups
 
-    def _sift(self) -> None:
-        """Everything goes up or down to where its edges cross the fewest others."""
-        self.looks = MOST_LOOKS
-        self._number()
-        everywhere = [self.order, *(self.items[x].inside for x in self.frames)]
-        for _ in range(PASSES):
-            moved = [self._moved(inside, x) for inside in everywhere for x in [*inside]]
-            if not any(moved):
-                break
-
-    def _number(self) -> None:
-        for place, item in enumerate(_flat(self.order)):
-            item.place = place
-
-    def _moved(self, inside: list[_Item], item: _Item) -> bool:
-        here = goal = inside.index(item)
-        fewest = 0
-        for step in (-1, 1):
-            change, place = 0, here + step
-            while 0 <= place < len(inside) and self.looks > 0:
-                other = inside[place]
-                if not item.rows.isdisjoint(other.rows):
-                    break
-                if item.first <= other.last and item.last >= other.first:
-                    self.looks -= 1
-                    change -= step * _more_crossings(item, other)
-                    if change < fewest:
-                        fewest, goal = change, place
-                place += step
-        if goal != here:
-            inside.insert(goal, inside.pop(here))
-            self._number()
-        return goal != here
-
     # --- Places -----------------------------------------------------------------------------------
 
     def _settle(self) -> None:
         """Everything moves to where its edges pull it, but what is above something stays there."""
-        order = list(_flat(self.order))
+        order = list(flat(self.order))
         wanted = dict.fromkeys(order, 0.0)
         for count in range(ROUNDS):
             for item, down, up in zip(order, *self._swept(order, wanted), strict=True):
@@ -331,7 +252,7 @@ class _Builder(Generic[K]):
             item.y = y
 
     def _swept(
-        self, order: Sequence[_Item], wanted: Mapping[_Item, float]
+        self, order: Sequence[Item], wanted: Mapping[Item, float]
     ) -> tuple[list[float], list[float]]:
         """Where everything can stand if what is above goes first, and if what is below does."""
         found: list[list[float]] = []
@@ -345,11 +266,11 @@ class _Builder(Generic[K]):
             found.append(ys[::sign])
         return found[0], found[1]
 
-    def _draw_in(self, ys: dict[_Item, float]) -> None:
+    def _draw_in(self, ys: dict[Item, float]) -> None:
         """The borders of a frame are close to what is in it."""
         for top in (self.items[x] for x in reversed(self.frames)):
             bottom = top.lower or top
-            inside = [(ys[x], x.size / 2) for x in _flat(top.inside)]
+            inside = [(ys[x], x.size / 2) for x in flat(top.inside)]
             ys[top] = min(y - half for y, half in inside) - top.size / 2
             ys[bottom] = max(y + half for y, half in inside) + bottom.size / 2
 
@@ -422,71 +343,3 @@ class _Builder(Generic[K]):
             points[0] = (things[tail][0] + things[tail][2], points[0][1])
             points += [(x, item.y + ends[number]) for x in (begin[rank], things[head][0])]
             yield [(x, y - top) for x, y in points]
-
-
-def _flat(items: Iterable[_Item]) -> Iterator[_Item]:
-    """With what is inside of frames, from the top to the bottom."""
-    for item in items:
-        yield item
-        if item.lower:
-            yield from _flat(item.inside)
-            yield item.lower
-
-
-def _more_crossings(a: _Item, b: _Item) -> int:
-    """How many more edges cross each other if a is above b than if it is below."""
-    more = 0
-    for gap, ends in a.ends.items():
-        others = b.ends.get(gap, [])
-        if b.first <= gap // 2 < b.last:
-            others = others + [b] * b.weight
-        more += sum((x.place > y.place) - (x.place < y.place) for x in ends for y in others)
-    for gap, ends in b.ends.items():
-        if a.first <= gap // 2 < a.last:
-            more += a.weight * sum((a.place > y.place) - (a.place < y.place) for y in ends)
-    return more
-
-
-def _common(a: Sequence[object], b: Sequence[object]) -> int:
-    """How much two paths have in common, from their beginning."""
-    same = [x == y for x, y in zip(a, b, strict=False)]
-    return [*same, False].index(False)
-
-
-def _starts(
-    things: Sequence[K], pairs: Sequence[tuple[K, K]], length: Mapping[K, int]
-) -> dict[K, int]:
-    """The rank in which each begins: behind its operands, and near what uses it."""
-    order = _sorted(things, pairs)
-    place = {x: i for i, x in enumerate(order)}
-    into: dict[K, list[K]] = {x: [] for x in things}
-    out: dict[K, list[K]] = {x: [] for x in things}
-    for a, b in pairs:
-        if place[a] < place[b]:
-            into[b].append(a)
-            out[a].append(b)
-    start: dict[K, int] = {}
-    for x in order:
-        start[x] = max((start[a] + length[a] for a in into[x]), default=0)
-    for x in reversed(order):
-        if out[x] and len(into[x]) <= len(out[x]):
-            start[x] = max(start[x], min(start[b] for b in out[x]) - length[x])
-    return start
-
-
-def _sorted(things: Sequence[K], pairs: Sequence[tuple[K, K]]) -> list[K]:
-    """Each behind what leads to it; of a circle, what comes first is the first."""
-    waiting = Counter(b for _, b in pairs)
-    out: dict[K, list[K]] = {}
-    for a, b in pairs:
-        out.setdefault(a, []).append(b)
-    ready, rest = deque(x for x in things if not waiting[x]), iter(things)
-    order: dict[K, None] = {}
-    while len(order) < len(things):
-        x = ready.popleft() if ready else next(rest)
-        if x not in order:
-            order[x] = None
-            for b in out.get(x, ()):
-                waiting[b] -= 1
-                ready.extend([b] * (not waiting[b]))
-    return list(order)
