@@ -20,9 +20,10 @@ from .layered import Layered, Point, Spacing, layered, path
 
 __all__ = ["svg_of"]
 
-PAD, TITLE, ARROW, ROW = 14.4, 26, 7.0, 15  # ROW: of words on edges, one above the other
+PAD, TITLE, ARROW, WING, ROW = 14.4, 26, 7.0, 2.6, 15  # ROW: of words on edges, one above the other
 SIDEWAYS = Spacing(apart=18, ranks=40, ends=16, above=TITLE - 2)
 DOWN = Spacing(apart=18, ranks=40, ends=24, above=4, first=TITLE)
+UP = DOWN._replace(first=DOWN.last, last=TITLE)
 
 
 def svg_of(source: str) -> str:
@@ -82,9 +83,7 @@ class _Picture:
             right = max(right, left + label.width + 2 * PAD)
             note = label.draw(((left + right - label.width) / 2, low, label.width, label.height))
             low += label.height + PAD
-        corners = (
-            f"{left:.1f},{top:.1f} {left:.1f},{low:.1f} {right:.1f},{low:.1f} {right:.1f},{top:.1f}"
-        )
+        corners = _corners([(left, top), (left, low), (right, low), (right, top)])
         ground = f'<polygon fill="{_colour(self.look, "bgcolor")}" points="{corners}"/>'
         size = f'width="{right - left:.0f}pt" height="{low - top:.0f}pt"'
         content = [
@@ -120,22 +119,13 @@ class _Picture:
         return _group("node", name, look, _dashed(shown, style) + self.labels[name].draw(area))
 
     def _edge(self, number: int) -> str:
-        edge, points, arrow = self.edges[number], self.wires[number], ""
+        edge, points, arrow = self.edges[number], [*self.wires[number]], ""
         look = {"id": f"edge{number + 1}"} | edge.look
         name = f"{_end(edge.tail, edge.tail_port)}->{_end(edge.head, edge.head_port)}"
         line = _colour(look)
         if look.get("dir") != "none":
-            (x0, y0), (x, y) = points[-2:]
-            back = (
-                (0, math.copysign(ARROW, y - y0))
-                if self.down
-                else (math.copysign(ARROW, x - x0), 0)
-            )
-            points = [*points[:-1], (x - back[0], y - back[1])]
-            aside = (ARROW / 2.7, 0) if self.down else (0, ARROW / 2.7)
-            wings = [(x - back[0] + i * aside[0], y - back[1] + i * aside[1]) for i in (-1, 1)]
-            corners = " ".join(f"{a:.1f},{b:.1f}" for a, b in (wings[0], (x, y), wings[1]))
-            arrow = f'<polygon fill="{line}" stroke="{line}" points="{corners}"/>'
+            points[-1], corners = _arrow(points, self.down)
+            arrow = f'<polygon fill="{line}" stroke="{line}" points="{_corners(corners)}"/>'
         stroke = f'stroke="{line}" stroke-width="{look.get("penwidth", "1")}"'
         shown = f'<path fill="none" {stroke} d="{self.route(points)}"/>'
         shown = _dashed(shown, look.get("style", "")) + arrow + self.words(number)
@@ -183,16 +173,16 @@ class _Ranked(_Picture):
         ]
         rooms = {head: self._words_before(numbers) for head, numbers in self.into.items()}
         edges = [edge[:2] for edge in self.edges]
-        titles = {}
-        if not self.down:
-            for x, look in self.graph.clusters.items():
-                titles[x] = label_of(look.get("label", ""), _font(look)).width + 12
-        return layered(
-            sizes, edges, members, modules, DOWN if self.down else SIDEWAYS, rooms, titles
-        )
+        if self.down:
+            spacing = DOWN if self.rankdir == "TB" else UP
+            return layered(sizes, edges, members, modules, spacing, rooms)
+        looks = self.graph.clusters.items()
+        titles = {x: label_of(look.get("label", ""), _font(look)).width + 12 for x, look in looks}
+        return layered(sizes, edges, members, modules, SIDEWAYS, rooms, titles)
 
     def _class(self, name: str) -> str:
-        return (self.nodes | self.graph.clusters)[name].get("class", "")
+        look = self.nodes[name] if name in self.nodes else self.graph.clusters[name]
+        return look.get("class", "")
 
     def _axis(self, name: str) -> float:
         """Where edges end at it, from its left, where they come from above."""
@@ -281,6 +271,20 @@ class _Placed(_Picture):
     def route(self, points: list[Point]) -> str:
         (x0, y0), (x1, y1) = points
         return f"M{x0:.1f},{y0:.1f}L{x1:.1f},{y1:.1f}"
+
+
+def _arrow(points: list[Point], down: bool) -> tuple[Point, list[Point]]:
+    """Where a line ends that has the head of an arrow, and the corners of that."""
+    (x0, y0), (x, y) = points[-2:]
+    if down:
+        back = y - math.copysign(ARROW, y - y0)
+        return (x, back), [(x - WING, back), (x, y), (x + WING, back)]
+    back = x - math.copysign(ARROW, x - x0)
+    return (back, y), [(back, y - WING), (x, y), (back, y + WING)]
+
+
+def _corners(points: list[Point]) -> str:
+    return " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
 
 
 def _colour(look: Attributes, of: str = "color") -> str:
