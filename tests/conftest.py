@@ -25,7 +25,7 @@ settings.load_profile("suite")
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Whoever asks for a browser is marked as needing one: nobody has to remember it."""
     for item in items:
-        if {"browser", "chromium"} & {*getattr(item, "fixturenames", ())}:
+        if {"browser", "chromium", "in_webkit"} & {*getattr(item, "fixturenames", ())}:
             item.add_marker(pytest.mark.browser)
 
 
@@ -35,7 +35,7 @@ def pytest_collection_finish() -> None:
     gc.freeze()
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def lacking() -> Callable[[str], NoReturn]:
     """Skip a test for want of a program. Where CI is set, fail: nothing is skipped there."""
 

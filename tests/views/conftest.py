@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NoReturn
 
@@ -13,24 +12,19 @@ import pytest
 from browser import Browser
 
 
-def give_up(reason: str) -> NoReturn:
-    """Skip where a browser cannot be had; where the project is built, there has to be one."""
-    if os.environ.get("CI"):
-        pytest.fail(f"in CI the player has to be tested: {reason}")
-    pytest.skip(reason)
-
-
 @pytest.fixture(scope="module")
-def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+def chromium(
+    tmp_path_factory: pytest.TempPathFactory, lacking: Callable[[str], NoReturn]
+) -> Iterator[Browser]:
     try:
         from selenium import webdriver
         from selenium.common.exceptions import WebDriverException
     except ImportError:
-        give_up("selenium is not installed")
+        lacking("selenium is not installed")
     program = shutil.which("chromium") or shutil.which("google-chrome")
     control = shutil.which("chromedriver")
     if program is None or control is None:
-        give_up("there is no chromium with its chromedriver")
+        lacking("there is no chromium with its chromedriver")
     options = webdriver.ChromeOptions()
     options.binary_location = program
     # As root, in a container, Chromium's own sandbox cannot start.
@@ -40,7 +34,7 @@ def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
     try:
         driver = webdriver.Chrome(options, webdriver.ChromeService(control))
     except WebDriverException as problem:
-        give_up(f"chromium does not start: {problem.msg}")
+        lacking(f"chromium does not start: {problem.msg}")
     try:
         yield Browser(driver, tmp_path_factory.mktemp("player"))
     finally:

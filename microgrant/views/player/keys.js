@@ -291,6 +291,10 @@ at("search-text").addEventListener("keydown", (event) => {
   if (event.key === "Escape") closeSearch();
   if (event.key === "Enter") search();
 });
+/* What is chosen of the names, rather than typed: in WebKit, Enter is of the text as it was before that. */
+at("search-text").addEventListener("input", ({ inputType }) => {
+  if (!inputType || inputType === "insertReplacementText") search();
+});
 at("print-form").addEventListener("input", checkPrint);
 at("print-go").addEventListener("click", () => { window.print(); at("print-dialog").close(); });
 at("rows").addEventListener("click", (event) => {
