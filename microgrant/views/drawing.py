@@ -16,6 +16,7 @@ times the gradient that came from above.
 
 from __future__ import annotations
 
+import html
 from collections import Counter
 from collections.abc import Mapping
 from itertools import groupby, pairwise
@@ -29,6 +30,7 @@ from ..engine.conditions import Choice
 from ..engine.value import NO_GRADIENT, Value, topological_order
 from ..ops.numbers import number
 from .columns import columns_of
+from .events import record_of
 from .graph import (
     COLLAPSE_ABOVE,
     FAR,
@@ -58,6 +60,7 @@ else:  # a forward reference, for `typing.get_type_hints`: an import would bring
 
 __all__ = ["draw"]
 
+TABLE_LIMIT = 200
 MANY = 10  # a sum of so many terms, or more, is one node
 
 # Graphviz works rank by rank, so that what costs it time are edges over many ranks. Beyond so many
@@ -171,8 +174,16 @@ def _network(graph: Graph, theme: str | None, limit: int, format: str) -> Drawin
             f"the network would show {len(columns.areas):,} values, more than limit={limit:,}"
         )
     drawing = drawing_of(columns, THEMES[theme or "light"], format)
-    drawing.follows = theme is None
+    drawing.table, drawing.follows = _in_words(graph), theme is None
     return drawing
+
+
+def _in_words(graph: Graph) -> str:
+    """What a notebook shows that may not show pictures: the table of the step, or how large it is."""
+    count = len(graph.order)
+    if count <= TABLE_LIMIT:
+        return str(record_of(graph))
+    return f"a graph of {counted(count, 'value')}"
 
 
 class _Picture:
@@ -219,6 +230,7 @@ class _Picture:
 
         picture, count = Drawing("step", format=format), len(self.graph.order)
         size = f"a graph of {counted(count, 'value')}"
+        picture.table = _in_words(self.graph)
         text = {"fontname": "Helvetica", "fontcolor": self.colours["text"]}
         background = self.colours["background"]
         picture.attr("graph", bgcolor=background, tooltip=size, **text, **SPACING)
@@ -577,10 +589,19 @@ def _show_value(value: Value, **_: object) -> dict[str, str]:
     """What a notebook shows of a Value: its graph, if that is small."""
     size = len(topological_order(value))
     if size <= COLLAPSE_ABOVE:
-        return {"text/plain": repr(value)} | draw(value)._repr_mimebundle_()
+        return draw(value)._repr_mimebundle_() | {"text/plain": repr(value)}
     advice = "draw(v) draws it with its modules folded, draw(v, collapse=False) in full"
     return {"text/plain": f"{value!r}\na graph of {size:,} values: {advice}"}
 
 
+def _show_in_marimo(value: Value) -> tuple[str, str]:
+    """What marimo shows of a Value, in a list as well: its words, and the graph of a result."""
+    if not value.operands:
+        return "text/plain", repr(value)
+    words, *pictures = _show_value(value).values()
+    return "text/html", "".join([f"<pre>{html.escape(words)}</pre>", *pictures])
+
+
 # The engine knows nothing of notebooks: what they show is given to it here.
 Value._repr_mimebundle_ = _show_value  # type: ignore[attr-defined]
+Value._mime_ = _show_in_marimo  # type: ignore[attr-defined]

@@ -33,7 +33,7 @@ from .data import Data, data_of, trainable
 from .events import Contribution, Event, Node, Record, record_of  # noqa: F401, for types
 from .graph import Graph
 from .latex import align
-from .style import THEMES, speakable
+from .style import THEMES, beginning, speakable
 from .updates import copied
 
 __all__ = ["Explanation", "explain"]
@@ -239,17 +239,26 @@ class Explanation(Record):
 
         play(self)
 
+    def _repr_mimebundle_(self, **_: object) -> dict[str, str]:
+        """What a notebook shows: the page, or where there is only text, the table."""
+        return {"text/plain": beginning(str(self)), "text/html": self._repr_html_()}
+
     def _repr_html_(self) -> str:
-        """What a notebook shows: the page, in a frame of its own."""
+        """The page, in a frame of its own, and a table for where no frames are shown: a notebook
+        that is not trusted drops the frame and the style."""
+        table = f"<pre>{html.escape(beginning(str(self)))}</pre>"
         try:
             content = self._page()
         except ValueError as problem:
-            return f"<pre>{html.escape(f'{self}')}</pre><p>({html.escape(str(problem))})</p>"
+            return f"{table}<p>({html.escape(str(problem))})</p>"
         return (
-            f'<iframe srcdoc="{html.escape(content)}" '
+            "<style>.microgrant:has(iframe) details { display: none }</style>"
+            f'<div class="microgrant"><iframe srcdoc="{html.escape(content)}" '
             'sandbox="allow-scripts allow-downloads" allow="fullscreen" '
             'title="one step of backpropagation" '
             'style="width: 100%; height: 560px; border: 1px solid #8886"></iframe>'
+            "<details><summary>The step as a table: the page to walk through it is shown in a "
+            f"notebook that is trusted</summary>{table}</details></div>"
         )
 
     def _page(self, title: str = "") -> str:

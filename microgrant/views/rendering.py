@@ -27,7 +27,7 @@ import graphviz
 
 from ..files import write_file
 from .plain_drawing import svg_of
-from .style import fitted
+from .style import beginning, fitted
 
 __all__ = ["FORMATS", "RENDERERS", "Drawing", "NoGraphvizError", "bundled_graphviz"]
 
@@ -59,15 +59,17 @@ class NoGraphvizError(RuntimeError):
 class Drawing(graphviz.Digraph):
     """A picture of a graph of Values; `microgrant.draw` makes it.
 
+    table: the step in words, which a notebook shows that may not show pictures.
     follows: whether it turns dark in a notebook that is dark.
     """
 
+    table = ""
     follows = False
 
     def copy(self) -> Drawing:
         """The same drawing once more."""
         twin: Drawing = super().copy()
-        twin.follows = self.follows
+        twin.table, twin.follows = self.table, self.follows
         return twin
 
     def pipe(self, format: str | None = None, *args: Any, **kwargs: Any) -> Any:
@@ -132,8 +134,13 @@ class Drawing(graphviz.Digraph):
         return target
 
     def _repr_mimebundle_(self, **_: object) -> dict[str, str]:
-        """What a notebook shows: the picture, in its cell."""
-        return {"image/svg+xml": fitted(self.pipe("svg", encoding="utf-8"), self.follows)}
+        """What a notebook shows: the picture, in its cell, or where there is only text, the table."""
+        picture = fitted(self.pipe("svg", encoding="utf-8"), self.follows)
+        return {"text/plain": beginning(self.table), "image/svg+xml": picture}
+
+    def _mime_(self) -> tuple[str, str]:
+        """What marimo shows, which shows lists of drawings too."""
+        return "text/html", self._repr_mimebundle_()["image/svg+xml"]
 
 
 def bundled_graphviz(source: str, format: str, engine: str = "dot") -> bytes:

@@ -7,6 +7,7 @@ With this module you can
 - keep what would break a line out of a text:    clean("a\\nb")
 - escape it for Graphviz:                        in_label(text), in_attribute(text)
 - let a picture follow the page around it:       fitted(svg, themed=True)
+- keep a table short in a notebook:              beginning(table)
 - write numbers as JSON can hold them:           speakable({"value": math.inf})
 """
 
@@ -18,7 +19,16 @@ import re
 
 from ..ops.numbers import number
 
-__all__ = ["THEMES", "clean", "fitted", "in_attribute", "in_label", "sign", "speakable"]
+__all__ = [
+    "THEMES",
+    "beginning",
+    "clean",
+    "fitted",
+    "in_attribute",
+    "in_label",
+    "sign",
+    "speakable",
+]
 
 THEMES: dict[str, dict[str, str]] = {
     "light": {
@@ -48,10 +58,16 @@ THEMES: dict[str, dict[str, str]] = {
 
 # Graphviz reads no string beyond 16,384 bytes, and what is escaped may take five for a character.
 LONGEST = 3_000
+MOST_LINES = 60  # of a table in a notebook
 
 # A picture in the dark: in JupyterLab, in VS Code, in Colab; and by itself, as a file or an image.
 _DARK_PAGE = ':is([data-jp-theme-light="false"], .vscode-dark, html[theme="dark"]) svg.microgrant'
 _BY_ITSELF = "svg.microgrant:root"
+
+# JupyterLab shows a picture as an image, whose size is that of its attributes: a wide one is to be
+# as wide as the page.
+WIDE = 600
+_SIZE = re.compile(r'width="([\d.]+)pt"\s+height="[\d.]+pt"')
 
 # What would break a line of the table, or turn it around.
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
@@ -98,14 +114,23 @@ def in_label(text: str) -> str:
     return text.replace("\\", "\\\\").replace("\n", "<BR/>") or " "
 
 
+def beginning(table: str) -> str:
+    """As much of the table of a step as a notebook keeps, for where it shows no picture."""
+    lines = table.splitlines()
+    rest = [f"… and {len(lines) - MOST_LINES:,} lines more: print(explain(…)) has them"]
+    return "\n".join(lines[:MOST_LINES] + rest * (len(lines) > MOST_LINES))
+
+
 def fitted(svg: str, themed: bool) -> str:
     """A picture that is no wider than the page around it; with `themed`, one in light colours that
     turns dark where that page is dark."""
-    style = ""
+    style, widest = "", "100%"
     if themed:
         alone = f"@media (prefers-color-scheme: dark) {{ {_in_the_dark(_BY_ITSELF)} }}"
         style = f"<style>{_in_the_dark(_DARK_PAGE)} {alone}</style>"
-    look = 'class="microgrant" style="max-width: 100%; height: auto"'
+    if (size := _SIZE.search(svg)) and float(size[1]) > WIDE:
+        svg, widest = _SIZE.sub('width="100%"', svg, count=1), f"{size[1]}pt"
+    look = f'class="microgrant" style="max-width: {widest}; height: auto"'
     return re.sub("<svg([^>]*)>", rf"<svg {look}\1>{style}", svg, count=1)
 
 

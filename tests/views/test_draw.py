@@ -929,7 +929,7 @@ def test_the_program_dot_comes_first(our_dot: None, tmp_path: Path) -> None:
     assert picture.pipe("svg") == b"drawn by dot"
     assert picture.pipe("svg", encoding="utf-8") == "drawn by dot"
     assert picture.write(tmp_path / "step.pdf").read_text() == "drawn by dot"
-    assert picture._repr_mimebundle_() == {"image/svg+xml": "drawn by dot"}
+    assert picture._repr_mimebundle_()["image/svg+xml"] == "drawn by dot"
 
 
 @pytest.mark.parametrize("format", MAGIC)
@@ -982,7 +982,7 @@ def test_without_any_graphviz_there_is_a_picture(no_graphviz: None, tmp_path: Pa
     assert is_a("svg", picture.pipe())
     assert is_a("svg", Path(picture.render(tmp_path / "step.gv")).read_bytes())
     assert is_a("svg", picture.write(tmp_path / "step.svg").read_bytes())
-    assert list(picture._repr_mimebundle_()) == ["image/svg+xml"]
+    assert "image/svg+xml" in picture._repr_mimebundle_()
 
 
 def test_an_unusable_dot_gives_way_to_pygraphviz(unusable_dot: None, tmp_path: Path) -> None:
@@ -1126,10 +1126,10 @@ def test_a_file_is_left_as_it_was_when_writing_fails(
 def test_a_drawing_shows_itself(no_dot: None) -> None:
     picture = draw(neuron()[0])
     bundle = picture._repr_mimebundle_()
-    assert list(bundle) == ["image/svg+xml"]
+    assert list(bundle) == ["text/plain", "image/svg+xml"]
+    assert bundle["text/plain"] == picture.table  # for a notebook that is not trusted
     svg = ET.fromstring(bundle["image/svg+xml"])
     assert svg.tag == f"{SVG}svg"
-    assert svg.get("style") == "max-width: 100%; height: auto"
     for theme in THEMES.values():  # each colour has its twin
         assert all(colour.lower() in bundle["image/svg+xml"].lower() for colour in theme.values())
     assert picture.copy()._repr_mimebundle_() == bundle
@@ -1137,6 +1137,44 @@ def test_a_drawing_shows_itself(no_dot: None) -> None:
     fixed = draw(neuron()[0], theme="light")._repr_mimebundle_()["image/svg+xml"]
     assert "<style>" not in fixed
     assert fixed.count("max-width") == 1
+
+
+def test_a_wide_drawing_is_as_wide_as_its_page_and_no_wider_than_itself(no_dot: None) -> None:
+    def root(picture: Drawing) -> dict[str, str]:
+        return ET.fromstring(picture._repr_mimebundle_()["image/svg+xml"]).attrib
+
+    chain = Value(1.0, label="a")
+    for _ in range(10):
+        chain = chain.tanh()
+    narrow, wide = root(draw(neuron()[0])), root(draw(chain))
+    assert narrow["width"].endswith("pt")
+    assert narrow["style"] == "max-width: 100%; height: auto"
+    (natural,) = re.findall('<svg width="(.*?)"', draw(chain).pipe("svg", encoding="utf-8"))
+    assert wide["width"] == "100%"
+    assert wide["style"] == f"max-width: {natural}; height: auto"
+    assert "height" not in wide  # it follows from the shape
+    assert "viewBox" in wide
+
+
+def test_a_notebook_keeps_the_beginning_of_a_long_table(no_dot: None) -> None:
+    chain = Value(1.0, label="a")
+    for _ in range(50):
+        chain = chain + 1
+    picture = draw(chain, collapse=False)
+    *lines, last = picture._repr_mimebundle_()["text/plain"].splitlines()
+    whole = picture.table.splitlines()
+    assert lines == whole[: len(lines)]
+    assert last == f"… and {len(whole) - len(lines)} lines more: print(explain(…)) has them"
+
+
+def test_marimo_shows_values_and_drawings_alone_and_in_lists(no_dot: None) -> None:
+    """In a list it joins the kind and the text of each, so both have to be texts."""
+    a, (o, _) = Value(1.0, label="a"), neuron()
+    assert a._mime_() == ("text/plain", repr(a))  # type: ignore[attr-defined]
+    kind, shown = o._mime_()  # type: ignore[attr-defined]
+    picture = draw(o)._repr_mimebundle_()["image/svg+xml"]
+    assert (kind, shown) == ("text/html", f"<pre>{o!r}</pre>{picture}")
+    assert draw(o)._mime_() == ("text/html", picture)
 
 
 def test_a_small_value_shows_its_graph() -> None:
