@@ -266,6 +266,8 @@ class Record(Sequence[Event]):
         if isinstance(event, Update):
             return ["; ".join(" ".join(line) for line in self._updated(event))]
         operand, rule = self.nodes[event.operand].name, node.rules[event.place]
+        if self.about_constant(event):  # 1.1.grad would be taken for a name
+            operand = f"(constant {operand})"
         names = [self.nodes[x].name for x in node.operands]
         use = numbered(names, node.operands)[event.place]
         local, contribution = number(event.local), number(event.contribution)

@@ -993,16 +993,23 @@ def test_a_quiz(browser: Browser) -> None:
     assert "=77" not in link(browser)
 
 
-def test_the_field_of_a_quiz_leaves_other_keys_to_the_page(browser: Browser) -> None:
+def test_the_field_of_a_quiz_keeps_what_is_typed(browser: Browser) -> None:
     from selenium.webdriver import Keys
 
+    typed = "return document.querySelector('#answer').value"
     browser.open(page(neuron()), "#step=5&predict")
     assert browser.run(FOCUSED) == "answer"
-    browser.press("inf", Keys.ARROW_LEFT, Keys.HOME, "-")
-    assert browser.run("return document.querySelector('#answer').value") == "-inf"
+    browser.press("b x vh", Keys.ENTER)  # a letter does not leave the step, and the others follow
+    assert browser.run(typed) == "b x vh"
     assert browser.step == 5
+    assert browser.text("#verdict").startswith("Write a number")
+    browser.press("h")  # nothing new is typed: keys are keys
+    assert "is positive" in browser.text("#verdict")
     browser.press("v")
     assert browser.find("#values-panel").is_displayed()
+    browser.press("inf", Keys.ARROW_LEFT, Keys.HOME, "-")
+    assert browser.run(typed) == "-inf"
+    assert browser.step == 5
     browser.find(leaf_input(browser, "w1")).click()
     for step, said in [(5, "Wrong: it is not −inf."), (5, ""), (6, "What comes out?")]:
         browser.click("#next")

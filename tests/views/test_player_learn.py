@@ -146,7 +146,11 @@ def test_the_rate_is_a_number_and_a_slider(browser: Browser) -> None:
     assert browser.find("#learn-rate").get_attribute("value") == "0.01"
     browser.set("#learn-rate", "fast")
     assert browser.find("#learn-rate").get_attribute("aria-invalid") == "true"
+    assert browser.text("#learn-note").startswith("Write a number")
+    browser.set("#learn-rate", "-1")
+    assert browser.text("#learn-note") == "A learning rate is 0 or more."
     browser.click("#learn-1")
+    assert browser.text("#learn-note") == ""
     assert browser.run(STATE)[0] == pytest.approx(trained(lambda p: SGD(p, 0.01), 1)[0], rel=1e-12)
 
 

@@ -139,6 +139,7 @@ def test_constants_are_used_and_not_asked_for() -> None:
     assert "v1 = 3 × x  = 3 × 2 = 6" in table
     assert "3.grad" not in table
     assert "∂v2/∂1" not in table
+    assert step.line(6) == "(constant 1).grad: 0 + upstream 1 × ∂v2/∂1 1 = 0 + 1 → 1"
     assert step.gradients == {"x": 3.0}
     assert [(node.name, node.constant) for node in step.nodes] == [
         ("3", True),

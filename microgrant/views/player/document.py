@@ -335,11 +335,8 @@ def _rows(step: Record) -> Iterator[str]:
             half = "forward"
         elif isinstance(event, Update):
             half = "update"
-        # The row of a constant is there, since steps are counted, but it is quiet; and 1.1.grad is
-        # not taken for a name.
-        elif isinstance(event, Contribution) and step.about_constant(event):
-            name = clean(step.nodes[event.operand].name)
-            line, half = f"(constant {name}){line.removeprefix(name)}", "backward constant"
+        elif step.about_constant(event):  # it is there, since steps are counted, but it is quiet
+            half = "backward constant"
         yield (
             f'<tr class="{half}"><td><a href="#step={count}">{count}</a></td>'
             f"<td>{escaped(line)}</td></tr>\n"

@@ -265,7 +265,10 @@ at("values-filter").addEventListener("input", fillValues);
 at("learn-optimizer").addEventListener("change", () => { startLearning(Number(at("learn-optimizer").value)); compute(); });
 at("learn-mistake").addEventListener("change", () => setMistake(at("learn-mistake").value || null));
 at("learn-rate").addEventListener("input", () => {
-  at("learn-rate").setAttribute("aria-invalid", String(!setRateOfLearning(typed(at("learn-rate").value))));
+  const rate = typed(at("learn-rate").value);
+  const taken = setRateOfLearning(rate);
+  at("learn-rate").setAttribute("aria-invalid", String(!taken));
+  if (!taken) at("learn-note").textContent = rate === null ? refusal(at("learn-rate").value) : "A learning rate is 0 or more.";
 });
 at("learn-slider").addEventListener("input", () => {
   const rate = rateAt(Number(at("learn-slider").value));

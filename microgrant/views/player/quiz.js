@@ -178,8 +178,7 @@ function reveal() {
   if (isNew()) checkGuess(); else showAnswer();
 }
 
-/* Keys that no number needs do in the field what they do elsewhere. */
-function passes({ key }) {
-  if (/^( |Arrow.*|Home|End)$/.test(key)) return !isNew();  // 1 / 3 may be typed with spaces
-  return key.length === 1 ? !/[\d.,/+\-−∞einfa]/i.test(key) : /^Page/.test(key);
-}
+/* While nothing new is typed, keys that no number needs do in the field what they do elsewhere; but a letter
+   does not leave the step. 1 / 3 may be typed with spaces. */
+const passes = ({ key }) => /^Page/.test(key) ||
+  (!isNew() && (key.length === 1 ? !/[\d.,/+\-−∞einfabp]/i.test(key) : /^(Arrow.*|Home|End)$/.test(key)));
