@@ -486,6 +486,42 @@ def test_the_plane_shows_what_is_predicted(browser: Browser) -> None:
     assert pixels(browser) != before
 
 
+def test_the_plane_has_numbers_along_its_edges(browser: Browser) -> None:
+    model, loss, inputs, _ = network(2)
+    rows = [[10 * x, y / 100, target] for x, y, target in moons()]
+    step = explain(loss, optimizer=SGD(model.parameters(), 0.01), inputs=inputs, rows=rows)
+    browser.open(step._page())
+    said = browser.run(
+        "const said = []; const { prototype } = CanvasRenderingContext2D;"
+        "prototype.fillText = (text, x, y) => said.push([text.replace('−', '-'), x, y]);"
+        "microgrant.learn(1); return said"
+    )
+    size = browser.run("return document.querySelector('#plane').width")
+    for column in (0, 1):
+        least, most = (f(row[column] for row in rows) for f in (min, max))
+        margin = 0.15 * (most - least)
+        along = [each for each in said if (each[2] == size - 8) == (column == 0)]
+        assert len(along) >= 2
+        for text, *where in along:
+            part = (float(text) - least + margin) / (most - least + 2 * margin)
+            expected = part * size if column == 0 else (1 - part) * size + 9
+            assert where[column] == pytest.approx(expected, abs=1)
+
+
+def test_on_a_projector_learning_is_seen_as_a_whole(browser: Browser) -> None:
+    model, loss, inputs, _ = network(2)
+    step = explain(loss, optimizer=SGD(model.parameters(), 0.3), inputs=inputs, rows=moons())
+    browser.size(1280, 720)
+    browser.open(step._page())
+    browser.click("#learn-100")
+    panel = browser.run(
+        "const panel = document.querySelector('#learn-panel');"
+        "return [panel.scrollHeight, panel.clientHeight]"
+    )
+    assert panel[0] <= panel[1]
+    assert browser.find("#learn-mistake").is_displayed()
+
+
 def test_one_input_has_a_curve_and_many_a_table(browser: Browser) -> None:
     w, b, x, y = (Value(0.5, name) for name in "wbxy")
     out = w * x + b

@@ -92,11 +92,40 @@ function paintPlane() {
     if (x + 1 < FINE && side > 0 !== sides[k + 1] > 0) stroke(context, (x + 1) * size, y * size, (x + 1) * size, (y + 1) * size);
     if (y + 1 < FINE && side > 0 !== sides[k + FINE] > 0) stroke(context, x * size, (y + 1) * size, (x + 1) * size, (y + 1) * size);
   });
+  drawAxes(context, [left, right], [bottom, top]);
   rows.forEach((row, i) => {
     const x = (row[features[0]] - left) / (right - left) * canvas.width;
     const y = (top - row[features[1]]) / (top - bottom) * canvas.height;
     mark(context, x, y, target === null || row[target] > middle, i === learning.row);
   });
+}
+
+/* A few round numbers between two. */
+function roundNumbers(low, high) {
+  const power = 10 ** Math.floor(Math.log10((high - low) / 3));
+  const step = [1, 2, 5, 10].map((times) => times * power).find((each) => each >= (high - low) / 3);
+  const first = Math.ceil(low / step);
+  return Array.from({ length: Math.floor(high / step) - first + 1 }, (_, i) => (first + i) * step);
+}
+
+/* Round numbers along the edges, but not in the corners: which input is how large. */
+function drawAxes(context, [left, right], [bottom, top]) {
+  const { width, height } = context.canvas;
+  Object.assign(context, { font: "26px Helvetica, Arial, sans-serif", lineWidth: 6, lineJoin: "round",
+    fillStyle: ink("text"), strokeStyle: ink("background") });
+  const write = (value, align, ...place) => {
+    context.textAlign = align;
+    context.strokeText(number(value), ...place);
+    context.fillText(number(value), ...place);
+  };
+  for (const value of roundNumbers(left, right)) {
+    const x = (value - left) / (right - left) * width;
+    if (x > 60 && x < width - 30) write(value, "center", x, height - 8);
+  }
+  for (const value of roundNumbers(bottom, top)) {
+    const y = (top - value) / (top - bottom) * height;
+    if (y > 20 && y < height - 50) write(value, "left", 8, y + 9);
+  }
 }
 
 function stroke(context, ...[x0, y0, x1, y1]) {
@@ -133,6 +162,7 @@ function drawFit() {
   const curve = predicted(places.map((x) => [x]));
   const [bottom, top] = reach(target === null ? curve.filter(Number.isFinite) : column(target));
   const at_ = (x, y) => [(x - left) / (right - left) * canvas.width, (top - y) / (top - bottom) * canvas.height];
+  drawAxes(context, [left, right], [bottom, top]);
   context.strokeStyle = ink("text");
   context.lineWidth = 3;
   for (let k = 1; k < curve.length; k++) stroke(context, ...at_(places[k - 1], curve[k - 1]), ...at_(places[k], curve[k]));
