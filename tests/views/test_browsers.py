@@ -40,7 +40,7 @@ TOLD = (
 SEEN = """
 const shown = (element) => element.getClientRects().length > 0;
 const texts = arguments[0].map((id) => document.getElementById(id)).filter(shown)
-  .map((element) => [element.id, element.innerText.trim()]);
+  .map((element) => [element.id, element.textContent.trim()]);
 const fields = [...document.querySelectorAll("input:not([type=range]), select")].filter(shown)
   .map((field) => [field.id || field.dataset.leaf, field.value]);
 const rounded = (text) => text
@@ -130,7 +130,10 @@ def in_webkit(
         yield browser
 
 
-@pytest.mark.parametrize("another", ["in_firefox", "in_webkit"])
+in_each = pytest.mark.parametrize("another", ["in_firefox", "in_webkit"])
+
+
+@in_each
 def test_another_browser_shows_what_chromium_shows(
     request: pytest.FixtureRequest, another: str, expected: list[tuple[str, Any]]
 ) -> None:
@@ -138,6 +141,15 @@ def test_another_browser_shows_what_chromium_shows(
     for (name, found), (_, right) in zip(journey(browser), expected, strict=True):
         assert found == right, name
     assert browser.complaints() == []
+
+
+@in_each
+def test_a_short_formula_is_written_large(request: pytest.FixtureRequest, another: str) -> None:
+    """Letters and lines that reach below their line are no third line."""
+    browser = request.getfixturevalue(another)
+    browser.open(document(), "#step=3")
+    assert browser.text("#half") == "forward"
+    assert browser.run("return document.querySelector('#board').style.cssText") == "--size: 1;"
 
 
 def test_in_webkit_a_name_that_is_chosen_is_found_with_one_enter(in_webkit: Browser) -> None:

@@ -63,15 +63,6 @@ def network(*widths: int) -> Value:
     return loss
 
 
-def line_of(step: Record, place: int) -> str:
-    """The line of the record, but for constants, which have no name to begin a line with."""
-    event, line = step.events[place], step.line(place + 1)
-    if isinstance(event, Contribution) and step.nodes[event.operand].constant:
-        name, _, rest = line.partition(".grad:")
-        return f"(constant {name}).grad:{rest}"
-    return line
-
-
 # --- The file -------------------------------------------------------------------------------------
 
 
@@ -103,7 +94,7 @@ def test_the_table_holds_every_event() -> None:
     step = record(neuron())
     document = page(neuron())
     for place in range(len(step)):
-        assert f"<td>{line_of(step, place)}</td>" in document
+        assert f"<td>{step.line(place + 1)}</td>" in document
 
 
 def product_with_a_constant() -> Value:
@@ -269,7 +260,7 @@ def test_a_mistake_is_in_the_page_without_javascript(mistake: str) -> None:
     step = record(doubled(), mistake=mistake)
     document = page(doubled(), mistake=mistake)
     for place in range(len(step)):
-        assert f"<td>{line_of(step, place)}</td>" in document
+        assert f"<td>{step.line(place + 1)}</td>" in document
     assert document.count('<tr class="') == len(step)
     assert f'<p id="table-note">With a mistake: {MISTAKES[mistake]}.</p>' in document
     assert f'a: value 2, gradient {number(step.gradients["a"])}"' in document
@@ -358,7 +349,7 @@ def check_every_step(browser: Browser, step: Record, scale: float = 0.0) -> None
             assert same(shown, right, scale), (count, shown, right)
         if scale:
             continue  # the last of four digits may be another, if rarely
-        assert line == line_of(step, count - 1)
+        assert line == step.line(count)
         told = numbers_of_chain(step.events[count - 1], step.mistake)
         assert [x for x in below if not x.startswith("the seed")] == told
         for place, (data, gradient) in texts.items():
@@ -1396,7 +1387,7 @@ def test_parentheses_around_numbers(browser: Browser, y: float) -> None:
             "return microgrant.state.run.events.map((_, i) => microgrant.sentence(i + 1))"
         )
         step = record(root(x, y))
-        assert lines == [line_of(step, place) for place in range(len(step))]
+        assert lines == [step.line(count) for count in range(1, len(step) + 1)]
 
 
 def test_parentheses_around_an_exponent_of_ten(browser: Browser) -> None:
@@ -2101,4 +2092,4 @@ def check_every_step_quickly(browser: Browser, root: Value) -> None:
     lines = browser.run(
         "return microgrant.state.run.events.map((_, i) => microgrant.sentence(i + 1))"
     )
-    assert lines == [line_of(step, place) for place in range(len(step))]
+    assert lines == [step.line(count) for count in range(1, len(step) + 1)]

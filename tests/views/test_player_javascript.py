@@ -25,7 +25,6 @@ from tests.views.test_player import (
     NUMBERS,
     chosen,
     doubled,
-    line_of,
     network,
     neuron,
     program_root,
@@ -349,7 +348,7 @@ def check_told(told: dict[str, Any], step: Record) -> None:
     """Every number and every word is the record's."""
     values = [node.value for node in step.nodes]
     assert all(map(same, map(read, told["values"]), values))
-    assert told["lines"] == [line_of(step, place) for place in range(len(step))]
+    assert told["lines"] == [step.line(count) for count in range(1, len(step) + 1)]
     for (kind, node, operand, numbers), event in zip(told["events"], step, strict=True):
         assert (kind == "backward") == isinstance(event, Contribution)
         assert node == (None if isinstance(event, Given) else event.node)
@@ -444,7 +443,7 @@ def test_parentheses_are_those_of_the_record(javascript: Runner) -> None:
     given["cases"] = [[[[names.index("a"), x], [names.index("b"), y]]] for x, y in cases]
     for told, case in zip(javascript(TOLD, given), cases, strict=True):
         step = record(root(*case))
-        assert told["lines"] == [line_of(step, place) for place in range(len(step))]
+        assert told["lines"] == [step.line(count) for count in range(1, len(step) + 1)]
 
 
 def test_an_operation_of_nine_operands(javascript: Runner) -> None:

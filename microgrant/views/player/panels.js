@@ -88,10 +88,11 @@ function stated([place, parts], event) {
 /* The board keeps its size: what is long is written smaller, and in two lines at most. */
 function fitBoard() {
   const [board, formula, chain] = ["board", "formula", "chain"].map(at);
+  const cut = () => formula.scrollHeight - formula.clientHeight > parseFloat(getComputedStyle(formula).lineHeight) / 2;
   for (const size of [1, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4]) {
     board.style.setProperty("--size", size);
     const spoken = formula.classList.contains("spoken");
-    const fits = (spoken || formula.scrollHeight <= formula.clientHeight + 1) && chain.scrollWidth <= board.clientWidth + 1;
+    const fits = (spoken || !cut()) && chain.scrollWidth <= board.clientWidth + 1;
     if (fits && board.scrollHeight <= board.clientHeight + 1) break;
   }
 }
