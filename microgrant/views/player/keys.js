@@ -294,7 +294,8 @@ at("search-text").addEventListener("keydown", (event) => {
   if (event.key === "Escape") closeSearch();
   if (event.key === "Enter") search();
 });
-/* What is chosen of the names, rather than typed: in WebKit, Enter is of the text as it was before that. */
+/* What is chosen of the names, rather than typed: the Enter that chooses is kept by Chromium and Firefox, and
+   in WebKit it is pressed before the name stands there. */
 at("search-text").addEventListener("input", ({ inputType }) => {
   if (!inputType || inputType === "insertReplacementText") search();
 });
