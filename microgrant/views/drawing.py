@@ -179,7 +179,7 @@ def _network(graph: Graph, theme: str | None, limit: int, format: str) -> Drawin
 
 
 def _in_words(graph: Graph) -> str:
-    """What a notebook shows that may not show pictures: the table of the step, or how large it is."""
+    """For a notebook that may not show pictures: the table of the step, or how large it is."""
     count = len(graph.order)
     if count <= TABLE_LIMIT:
         return str(record_of(graph))

@@ -134,7 +134,7 @@ class Drawing(graphviz.Digraph):
         return target
 
     def _repr_mimebundle_(self, **_: object) -> dict[str, str]:
-        """What a notebook shows: the picture, in its cell, or where there is only text, the table."""
+        """What a notebook shows: the picture, in its cell; where there is only text, the table."""
         picture = fitted(self.pipe("svg", encoding="utf-8"), self.follows)
         return {"text/plain": beginning(self.table), "image/svg+xml": picture}
 

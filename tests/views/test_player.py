@@ -2004,6 +2004,8 @@ def test_without_javascript(browser: Browser) -> None:
     browser.command("Emulation.setScriptExecutionDisabled", value=True)
     try:
         browser.open(page(neuron()))
+        for hidden in ("#formula-line", "footer"):  # nor does it take room from the picture
+            assert browser.find(hidden).size["height"] == 0
         browser.find("summary").click()
         assert browser.find("#rows").is_displayed()
         assert record(neuron()).line(13) in browser.find("#rows").text
