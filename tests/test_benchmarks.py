@@ -70,6 +70,52 @@ def test_eager_notices_a_wrong_derivative(monkeypatch: pytest.MonkeyPatch) -> No
         program.report(tasks[0], repeat=1)
 
 
+AS_MICROGPT = """
+docs = ["yuheng"] * 32_033
+
+class Value:
+    "Cannot be called with a number: ours stands in its place."
+
+print(f"step    1 / 1000 | loss {Value(3.3) + 0.066:.4f}", end="")
+print(f"step    2 / 1000 | loss {Value(3.3):.4f}", end="")
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("loss", "answer"), [("0.066", "yes"), ("0.067", "no")])
+def test_whether_the_original_microgpt_prints_its_losses(
+    loss: str, answer: str, tmp_path: Path
+) -> None:
+    program = tmp_path / "original.py"
+    program.write_text(AS_MICROGPT.replace("0.066", loss))
+    result = run("microgpt_original.py", str(program), "--steps", "1")
+    assert result.stderr == ""
+    *_, row, last = result.stdout.splitlines()
+    assert row.split() == ["1", "3.3660", f"3.3{loss[-2:]}0", "3.3660"]
+    assert last == answer
+    assert result.returncode == ["yes", "no"].index(answer)
+
+
+@pytest.mark.parametrize(
+    ("source", "steps", "message"),
+    [
+        (None, "1", "No such file or directory"),
+        ("x = 1", "1", "the program has no class Value"),
+        (AS_MICROGPT, "3", "it printed 2 losses, not 3"),
+        (AS_MICROGPT, "0", "--steps: expected a whole number from 1 to 1000, but got 0"),
+    ],
+)
+def test_what_is_no_original_microgpt(
+    source: str | None, steps: str, message: str, tmp_path: Path
+) -> None:
+    program = tmp_path / "original.py"
+    if source is not None:
+        program.write_text(source)
+    result = run("microgpt_original.py", str(program), "--steps", steps)
+    assert result.returncode == 2
+    assert message in result.stderr
+
+
 PEERS = {
     "microgrant, native": "llvmlite",
     "micrograd": "micrograd",

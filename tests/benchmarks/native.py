@@ -268,8 +268,8 @@ def gpt(quick: bool, repeat: int) -> None:
     """The GPT of demos/microgpt.py, by batches of documents."""
     sys.path.append(str(Path(__file__).parents[2] / "demos"))
     microgpt = load("microgpt")
-    documents = microgpt.that_fit(microgpt.read_documents(microgpt.NAMES), 3 if quick else 8)
-    size = {"positions": 3, "width": 4, "heads": 2} if quick else {"positions": 8}
+    documents = microgpt.that_fit(microgpt.read_documents(microgpt.NAMES), 3 if quick else 16)
+    size = {"positions": 3, "width": 4, "heads": 2} if quick else {}
     model = microgpt.GPT(microgpt.alphabet(documents), **size)
     parameters = model.parameters()
     numbers = [p.data for p in parameters]
