@@ -265,14 +265,12 @@ def test_the_first_losses_are_those_that_the_original_prints() -> None:
 
 
 @pytest.mark.campaign
-def test_a_thousand_losses_end_as_those_of_the_original(target: str) -> None:
-    steps = {"native": 1000, "python": 50}[target]
-    losses = our_losses(
-        DOCUMENTS[:steps], 32_033, lambda model: microgpt.compiled_step(model, target)
-    )
-    published = {i: loss for i, loss in PUBLISHED.items() if i <= steps}
-    assert len(published) >= 14
-    assert {i: losses[i - 1] for i in published} == published
+def test_a_thousand_losses_are_those_of_the_original(lacking: Callable[[str], NoReturn]) -> None:
+    if not importlib.util.find_spec("llvmlite"):
+        lacking("llvmlite is not installed")
+    losses = our_losses(DOCUMENTS, 32_033, microgpt.compiled_step)
+    assert len(losses) == 1000
+    assert {i: losses[i - 1] for i in PUBLISHED} == PUBLISHED
 
 
 # --- Compiled and eager -------------------------------------------------------------------------

@@ -64,7 +64,7 @@ def test_it_runs_and_keeps_its_outputs(path: Path) -> None:
     fresh = nbformat.read(path, as_version=4)
     client = nbclient.NotebookClient(
         fresh,
-        timeout=120,
+        timeout=300,  # for a cell; one compiles a GPT twice
         kernel_name="python3",
         resources={"metadata": {"path": str(DEMOS)}},
         coalesce_streams=True,  # a cell's text may come in pieces
