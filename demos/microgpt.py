@@ -330,7 +330,7 @@ def train(
     optimizer = Adam(model.parameters(), learning_rate=learning_rate, betas=(0.85, 0.99))
     for i, documents in zip(range(steps), batches(rows, batch), strict=False):
         optimizer.learning_rate = rate(i)
-        model.zero_grad()
+        optimizer.zero_grad()
         loss = step(documents)
         optimizer.step()
         yield loss
