@@ -30,11 +30,12 @@ MOST_WRITTEN_OUT = 12  # operations, in what a `where` compares or does not take
 OperandOf: TypeAlias = Callable[[Value], Operand | None]
 
 
-def term_of(value: Value, operand_of: OperandOf) -> Term:
+def term_of(value: Value, operand_of: OperandOf, taken: Operand | None = None) -> Term:
     """How an interior node was computed, as a term over names or numbers.
 
     operand_of: the name or number that stands for a Value. What a `where` compares or does not take
         need not be in the graph: where None stands for such a Value, it is written out.
+    taken: what stands for the branch that a `where` takes, if not the same as elsewhere.
 
     >>> from microgrant import where
     >>> from microgrant.ops.words import spell
@@ -43,7 +44,7 @@ def term_of(value: Value, operand_of: OperandOf) -> Term:
     >>> spell(term_of(y, names_of({x: "x", a: "a"})))
     'where(x > 0, a, x × 0.1)'
     """
-    return _Writer(operand_of).term(value)
+    return _Writer(operand_of).term(value, taken)
 
 
 def rule_of(choice: Choice, operand_of: OperandOf) -> Operand:
@@ -84,11 +85,13 @@ class _Writer:
         self.operand_of = operand_of
         self.room = MOST_WRITTEN_OUT
 
-    def term(self, value: Value) -> Term:
+    def term(self, value: Value, taken: Operand | None = None) -> Term:
         operation = value.operation
         if isinstance(operation, Choice):
-            parts = (operation.condition, *operation.branches)
-            return Term(CHOICE, tuple(map(self.part, parts)))
+            parts = list(map(self.part, (operation.condition, *operation.branches)))
+            if taken is not None:
+                parts[1 if operation.condition.truth else 2] = taken
+            return Term(CHOICE, tuple(parts))
         if operation is None:
             raise ValueError(f"{value!r} was given, and not computed")
         return Term(operation, tuple(map(self.part, value.operands)))

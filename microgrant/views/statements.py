@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import TypeAlias
 
+from ..engine.conditions import Choice
 from ..engine.value import Value
 from ..ops.words import Term, spelled
 from .formulas import names_of, term_of, worded
@@ -111,8 +112,11 @@ def _formula(graph: Graph, place: int, operands: Sequence[_Part]) -> _Part:
     for count, (operand, part) in enumerate(zip(value.operands, operands, strict=True)):
         sign = "−" * part.text.startswith("−")  # it may ask for parentheses
         holes.setdefault(operand, Term(sign + chr(HOLE + count), (), part.binding))
-    # What a `where` compares is no operand.
-    text, binding = spelled(term_of(value, lambda x: holes.get(x) or known(x)))
+    if isinstance(value.operation, Choice):  # what it compares, or does not take, is no operand
+        term = term_of(value, known, taken=holes[value.operands[0]])
+    else:
+        term = term_of(value, lambda x: holes.get(x) or known(x))
+    text, binding = spelled(term)
     told: Parts = []
     for piece in re.split(f"([{chr(HOLE)}-{chr(HOLE + 0xFFFD)}])", clean(text)):
         if not piece or ord(piece[0]) < HOLE:

@@ -823,6 +823,16 @@ def test_who_types_on_while_a_page_comes_is_not_interrupted(live: Live, server: 
     assert live.expression == "a - b + c"
 
 
+def test_keys_for_a_page_that_is_on_its_way_wait_for_it(live: Live) -> None:
+    """A presenter's remote is quicker than a page."""
+    live.walk("a*b")
+    before = live.page
+    live.type("e", "a - b", ENTER, RIGHT, RIGHT, " ")
+    wait_for(lambda: live.page not in (None, before))
+    wait_for(lambda: live.focus == "IFRAME" and live.step >= 3)
+    assert live.expression == "a - b"
+
+
 def test_a_text_of_several_lines_becomes_one(live: Live) -> None:
     live.walk("a*b")
     live.browser.run(

@@ -101,6 +101,26 @@ def test_a_module_says_what_each_neuron_returns() -> None:
     assert last.count("×") == 2
 
 
+def test_what_a_where_compares_is_not_marked_as_its_operand() -> None:
+    """Nor what the branch that is not taken is made of."""
+    for data, text in ((2.0, "where(x > 0, [x], 0.1 × x)"), (-2.0, "where(x > 0, x, [0.1 × x])")):
+        x = Value(data, "x")
+        graph = Graph(where(x > 0, x, 0.1 * x))
+        names = [graph.called[value] for value in graph.order]
+        [(_, [_, *parts, _])] = statements(graph, names)
+        inner = graph.places[graph.root.operands[0]]
+        marked, depth = "", 0
+        for part in parts:
+            if isinstance(part, str):
+                marked += part
+            elif part == inner:
+                marked, depth = marked + "[", 1
+            elif depth:
+                depth += 1 if part != CLOSE else -1
+                marked += "]" * (depth == 0)
+        assert marked == text
+
+
 @pytest.mark.parametrize("count", [3, 200, 5_000])
 def test_a_long_sum_is_several_statements(count: int) -> None:
     total = sum([Value(1.0, f"term{i}") for i in range(count)], Value(0.0, "start"))

@@ -11,6 +11,7 @@ const known = new Map();   // the last value of each name: whoever takes a name 
 let asked = { expression: "", values: {} };  // what the frame walks through
 let now = {};              // its values, as they are in the player by now
 let turn = 0;
+let early = null;          // keys for a page that is on its way; null if none is
 
 /* Walk through what is typed. The player begins where a fragment of its own says, and has the keys from then on, unless
    one is to go on typing. */
@@ -19,10 +20,13 @@ async function walk(fragment = "", typing = false) {
   for (const [name, field] of fields) known.set(name, field.value);
   const request = { expression: expression.value, values: Object.fromEntries(known) };
   document.body.setAttribute("aria-busy", "true");
+  early = typing ? null : [];
+  if (!typing) document.activeElement.blur();
   const answer = await ask(request).catch(({ message }) => ({ error: { message, field: "expression", position: null } }));
   if (mine !== turn) return;  // something else has been asked since
   document.body.setAttribute("aria-busy", "false");
   if (answer.values) showValues(answer.values);
+  if (answer.error) early = null;
   showError(answer.error, request.expression);
   if (answer.error) return;
   asked = { expression: request.expression, values: answer.values };
@@ -36,8 +40,13 @@ async function walk(fragment = "", typing = false) {
 function showPage({ address, page }, typing) {
   const frame = document.createElement("iframe");
   frame.title = "one step of backpropagation";
-  // Whoever has begun to type the next one goes on.
-  frame.addEventListener("load", () => { if (!typing && expression.value === asked.expression) toPlayer(); });
+  frame.addEventListener("load", () => {
+    const keys = early ?? [];
+    early = null;
+    if (typing || document.activeElement.matches("input")) return;  // whoever types the next one goes on
+    toPlayer();
+    for (const event of keys) player().dispatchEvent(event);
+  });
   if (address) frame.src = address; else frame.srcdoc = page;
   at("place").replaceChildren(frame);
   document.title = `${asked.expression} · microgrant`;
@@ -187,9 +196,18 @@ expression.addEventListener("keydown", (event) => {
 addEventListener("keydown", (event) => {
   const typing = event.target.matches("input");
   if (typing && event.key === "Escape") toPlayer();
-  if (event.target !== document.body) return;
+  if (event.target !== document.body || event.ctrlKey || event.metaKey || event.altKey) return;
+  if (early && (event.key.length === 1 || event.key === "Backspace") && event.key !== " ") {
+    expression.focus();  // where the letter goes, and spaces before it went
+    const spaces = early.map(({ key }) => (key === " " ? key : "")).join("");
+    expression.setRangeText(spaces, expression.selectionEnd, expression.selectionEnd, "end");
+    early = null;
+    return;
+  }
+  const copy = new KeyboardEvent("keydown", event);
+  if (early) { early.push(copy); return; }
   toPlayer();  // whoever has clicked beside the picture still has its keys
-  player()?.dispatchEvent(new KeyboardEvent("keydown", event));
+  player()?.dispatchEvent(copy);
 });
 at("examples").addEventListener("change", ({ target }) => {
   history.replaceState(null, "", target.value);

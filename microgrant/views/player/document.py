@@ -115,7 +115,8 @@ def page_of(
     plan, spelling = Plan(graph, step), spell_operations(graph)
     layouts = lay_out(plan)
     title = clean(title) or f"{title_of(graph)}: one step of backpropagation"
-    end = moment(step, len(step), over=True)
+    # Before the update: what is computed from a parameter was computed from its old value.
+    end = moment(step, sum(not isinstance(x, Update) for x in step.events), over=True)
     pictures = [picture(plan, layout, end) for layout in layouts]
     network = network_of(graph)
     columns = columns_of(network) if network else None
