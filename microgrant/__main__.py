@@ -32,7 +32,7 @@ from .engine.value import Value
 from .expression import CALLED, MAX_NODES, ExpressionError, evaluate, in_one_line, number_of
 from .ops.numbers import aligned, number
 from .optim import SGD, Adam, Optimizer
-from .textbooks import EXAMPLES, PROGRAMS
+from .textbooks import EXAMPLES, PROGRAMS, Example
 from .views.drawing import draw
 from .views.events import MISTAKES
 from .views.explanation import PAGES, Explanation, explain
@@ -238,10 +238,18 @@ def _path(argument: str) -> Path:
 
 
 def _examples() -> str:
-    """A list of the examples that there are."""
-    found = [(name, example.title, example.source) for name, example in EXAMPLES.items()]
-    found += [(name, title, source) for name, (title, source, _) in PROGRAMS.items()]
-    return "\n".join(f"{name:20}{title}\n{'':20}{source}" for name, title, source in found)
+    """A list of the examples that there are, and of what `--example` cannot show."""
+    lines = [_listed(name, each.title, each.source) for name, each in EXAMPLES.items()]
+    lines.append("\nwhole programs, which run in a checkout")
+    lines += [
+        _listed(name, title, f"{source}: run {run}")
+        for name, (title, source, run) in PROGRAMS.items()
+    ]
+    return "\n".join(lines)
+
+
+def _listed(name: str, title: str, source: str) -> str:
+    return f"{name:20}{title}\n{'':20}{source}"
 
 
 def _take_example(options: argparse.Namespace) -> None:
@@ -262,9 +270,18 @@ def _take_example(options: argparse.Namespace) -> None:
     if example.learning_rate > 0 and options.learning_rate is None:
         options.learning_rate = str(example.learning_rate)
         options.parameters = options.parameters or ",".join(example.parameters)
-    if example.printed and not typed and not options.mistake:
-        digits = textwrap.indent(textwrap.fill(example.printed, 90), "  ")
-        options.printed = f"printed in {example.source}\n{digits}"
+    if not typed and not options.mistake:
+        table = textwrap.indent(example.compared(), "  ")
+        heading = f"{'printed in' if example.result else 'from'} {example.source}"
+        options.printed = f"{heading}{_update(example)}\n{table}"
+
+
+def _update(example: Example) -> str:
+    """How a textbook updates its parameters, if it does."""
+    if not example.parameters:
+        return ""
+    sign, rate = "−+"[example.learning_rate < 0], number(abs(example.learning_rate))
+    return f"\nupdate: p ← p {sign} {rate} × ∂p, for p = {', '.join(example.parameters)}"
 
 
 def _root(expression: str, values: Sequence[str]) -> tuple[Value, dict[str, Value]]:

@@ -5,6 +5,7 @@ With this module you can
 - have one of them:      example = EXAMPLES["mazur"]
 - compute it:            root = evaluate(example.expression, example.values)
 - compare:               example.result, example.gradients["w5"], example.updated["w5"]
+- see it beside ours:    print(example.compared())
 
 ``python -m microgrant --example`` lists them, and ``--example mazur`` shows one. The tests hold
 each to its last digit.
@@ -12,8 +13,12 @@ each to its last digit.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+
+from .engine.value import Value
+from .expression import evaluate
+from .ops.numbers import aligned
 
 __all__ = ["EXAMPLES", "PROGRAMS", "Example"]
 
@@ -53,19 +58,46 @@ class Example:
         """
         return {name: repr(x).removesuffix(".0") for name, x in self.values.items()}
 
-    @property
-    def printed(self) -> str:
-        """What is printed, in one line.
+    def compared(self) -> str:
+        """A table of what is printed, and of what is computed here, with as many digits.
 
-        >>> EXAMPLES["olah"].printed
-        '6; ∂a 2, ∂b 5'
+        The update is that of the source, and its result is computed also where none is printed.
+
+        >>> print(EXAMPLES["olah"].compared())
+          what  printed  computed
+        result        6         6
+            ∂a        2         2
+            ∂b        5         5
         """
-        told = [self.result] if self.result else []
-        told += [", ".join(f"∂{name} {x}" for name, x in self.gradients.items())]
-        then = [self.result_then] if self.result_then else []
-        then += [f"{name} {x}" for name, x in self.updated.items()]
-        told += [f"after an update {', '.join(then)}"] if then else []
-        return "; ".join(filter(None, told)).replace("-", "−")
+        lines = [["what", "printed", "computed"]]
+        for what, printed, computed in self._rows():
+            here = _rounded(computed, printed)
+            line = [what, printed.replace("-", "−"), here.replace("-", "−")]
+            differs = self.rounded and here != printed
+            lines.append([*line, "the source rounded on its way"] if differs else line)
+        return aligned(lines)
+
+    def _rows(self) -> Iterator[tuple[str, str, float]]:
+        """What is computed: its name, the digits that are printed of it, and its value."""
+        leaves = {name: Value(x, name) for name, x in self.values.items()}
+        root = evaluate(self.expression, leaves)
+        root.backward()
+        yield "result", self.result, root.data
+        for name, printed in self.gradients.items():
+            yield f"∂{name}", printed, leaves[name].grad
+        if not self.parameters:
+            return
+        for name in self.parameters:
+            leaves[name].data -= self.learning_rate * leaves[name].grad
+        yield "after the update: result", self.result_then, evaluate(self.expression, leaves).data
+        for name, printed in self.updated.items():
+            yield f"after the update: {name}", printed, leaves[name].data
+
+
+def _rounded(computed: float, printed: str) -> str:
+    """A number with as many decimals as are printed; with nine where nothing is."""
+    decimals = len(printed.partition(".")[2]) if printed else 9
+    return f"{round(computed, decimals) + 0.0:.{decimals}f}"  # + 0.0 takes the sign of −0 away
 
 
 def _numbers(text: str) -> dict[str, float]:
@@ -171,6 +203,7 @@ EXAMPLES: dict[str, Example] = {
         gradients=_digits("w5=0.082167041"),
         learning_rate=0.5,
         parameters=("w1", "w2", "w3", "w4", "w5", "w6", "w7", "w8"),  # its biases stay
+        # The error that it prints after the update is not that of the weights that it prints.
         updated=_digits(
             "w1=0.149780716 w2=0.19956143 w3=0.24975114 w4=0.29950229 w5=0.35891648 "
             "w6=0.408666186 w7=0.511301270 w8=0.561370121"

@@ -600,9 +600,11 @@ def test_the_examples_are_listed_with_their_sources(
 ) -> None:
     assert main(["--example"]) == 0
     listed = capsys.readouterr().out
+    examples, programs = listed.split("\nwhole programs, which run in a checkout\n")
     for name, example in EXAMPLES.items():
-        assert f"{name:20}{example.title}\n{'':20}{example.source}\n" in listed
-    assert "\nmicrogpt " in listed
+        assert f"{name:20}{example.title}\n{'':20}{example.source}\n" in examples
+    assert programs.startswith("microgpt ")
+    assert "run python demos/microgpt.py\n" in programs
     assert max(map(len, listed.splitlines())) <= 110
     assert not written(folder)
 
@@ -612,12 +614,60 @@ def test_an_example_is_shown_with_what_is_printed(
     folder: Path, capsys: pytest.CaptureFixture[str], name: str
 ) -> None:
     assert main(["--example", name, "-o", "step.dot"]) == 0
-    shown = " ".join(capsys.readouterr().out.split())
+    shown = capsys.readouterr().out
     example = EXAMPLES[name]
     if example.result:
-        assert f" printed in {example.source} {example.result.replace('-', '−')}" in shown
+        printed = example.result.replace("-", "−")
+        assert f"\nprinted in {example.source}\n" in shown
+        assert re.search(rf"^ +result +{printed}  +\S", shown, re.MULTILINE)
     assert ("update" in shown) == (name in ("mazur", "xor", "karpathy"))
     assert written(folder) == {"step.dot"}
+
+
+@pytest.mark.parametrize(
+    ("name", "table"),
+    [
+        (
+            "karpathy",
+            """\
+printed in A. Karpathy, micrograd lecture
+update: p ← p + 0.01 × ∂p, for p = a, b, c, f
+                      what    printed   computed
+                    result         −8         −8
+                        ∂a          6          6
+                        ∂b         −4         −4
+                        ∂c         −2         −2
+                        ∂f          4          4
+  after the update: result  −7.286496  −7.286496
+""",
+        ),
+        (
+            "xor",
+            """\
+from "Backpropagation Algorithm in Machine Learning"
+update: p ← p − 0.1 × ∂p, for p = u11, u12, u21, u22, w1, w2
+                      what  printed     computed
+                    result           0.552103338
+  after the update: result           0.551245349
+""",
+        ),
+        (
+            "griewank",
+            """\
+printed in Griewank and Walther, "Evaluating Derivatives", table 1.2 and what follows it
+    what   printed  computed
+  result    2.0167    2.0166  the source rounded on its way
+     ∂x1    3.0118    3.0118
+     ∂x2  −13.7239  −13.7240  the source rounded on its way
+""",
+        ),
+    ],
+)
+def test_what_is_printed_stands_beside_what_is_computed(
+    folder: Path, capsys: pytest.CaptureFixture[str], name: str, table: str
+) -> None:
+    assert main(["--example", name, "-o", "step.dot"]) == 0
+    assert f"\n\n{table}\n" in capsys.readouterr().out
 
 
 def test_an_example_goes_on_to_the_update_that_is_printed(
@@ -626,6 +676,7 @@ def test_an_example_goes_on_to_the_update_that_is_printed(
     assert main(["--example", "mazur"]) == 0
     shown = capsys.readouterr().out
     assert "w5 ← w5 − η × ∂E/∂w5 ≈ 0.4 − 0.5 × 0.08217   ≈ 0.3589" in shown
+    assert "after the update: w5   0.35891648   0.35891648\n" in shown
     assert "b1 ←" not in shown
     assert (
         "M. Mazur"

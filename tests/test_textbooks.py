@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import replace
 from typing import Any
 
 import mpmath
@@ -91,7 +93,43 @@ def test_an_example_says_all_that_it_needs(name: str) -> None:
     assert {*example.gradients, *example.parameters, *example.updated} <= {*example.values}
     assert example.title
     assert example.source
-    assert example.printed or name == "xor"
+    assert example.result or name == "xor"
+
+
+def printed_and_computed(example: Example) -> dict[str, list[str]]:
+    lines = (re.split(" {2,}", line.strip()) for line in example.compared().splitlines()[1:])
+    return {what: rest for what, *rest in lines}
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_the_table_has_all_that_is_printed_and_the_same_digits_beside_it(name: str) -> None:
+    example = EXAMPLES[name]
+    told = {"result": example.result, "after the update: result": example.result_then}
+    told |= {f"∂{x}": digits for x, digits in example.gradients.items()}
+    told |= {f"after the update: {x}": digits for x, digits in example.updated.items()}
+    table = printed_and_computed(example)
+    for what, digits in told.items():
+        if digits:
+            printed, computed, *remark = table[what]
+            assert printed == digits.replace("-", "−")
+            assert (computed == printed) == (not remark)
+            assert not remark or example.rounded
+
+
+def test_a_number_in_the_table_is_computed_and_not_repeated() -> None:
+    wrong = replace(EXAMPLES["karpathy"], result="-9", result_then="-7.28")
+    table = printed_and_computed(wrong)
+    assert table["result"] == ["−9", "−8"]
+    assert table["after the update: result"] == ["−7.28", "−7.29"]
+
+
+def test_the_error_of_mazur_after_the_update_is_not_the_one_of_his_weights() -> None:
+    example = EXAMPLES["mazur"]
+    weights = {name: float(digits) for name, digits in example.updated.items()}
+    assert (
+        f"{evaluate(example.expression, {**example.values, **weights}).data:.9f}" == "0.291027774"
+    )
+    assert printed_and_computed(example)["after the update: result"] == ["0.291027774"]
 
 
 def test_griewank_and_walther_round_each_line_to_four_decimals() -> None:
