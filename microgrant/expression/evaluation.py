@@ -97,6 +97,10 @@ def number_of(text: str) -> float:
     try:
         return float(text.replace("−", "-"))
     except ValueError:
+        if not text.strip():
+            raise ExpressionError(
+                "expected a number, such as -0.5 or 1/3, but got nothing", text
+            ) from None
         known = {name: KNOWN_NUMBERS[name] for name in names(text) if name in KNOWN_NUMBERS}
         return evaluate(text, known).data
 

@@ -35,8 +35,8 @@ BINDING |= {sign: operation.precedence for sign, operation in SIGNS.items()}
 OPERAND = "expected a number, a name or '('"
 NO_IF = "an expression has no 'if': write where(x > 0, a, b) for a if x > 0 else b"
 NO_TARGET = (
-    "'=' stands after one name, at the beginning of a statement, as in h = a * b; to compare, "
-    "write '=='"
+    "'=' stands after one name, at the beginning of a statement, as in h = a * b; to compare "
+    "with a number, write '==', and of two names a >= b and a <= b"
 )
 
 
@@ -161,7 +161,7 @@ class Parser:
             return False
         if kind == "target":
             if not self._begins:
-                raise self.error(NO_TARGET, self.program.text.index("=", position))
+                raise self.error(self._no_target, self.program.text.index("=", position))
             if word in NAMES:
                 raise self.error(f"{word} is a function: choose another name", position)
             self._target = token
@@ -225,7 +225,9 @@ class Parser:
         if kind in ("if", "else"):
             return NO_IF
         if kind in ("=", "target"):
-            return NO_TARGET if kind == "=" else "a statement begins here: put a ';' before it"
+            return (
+                self._no_target if kind == "=" else "a statement begins here: put a ';' before it"
+            )
         _, before, start = self._previous
         if self._previous.kind == "number" and start + len(before) == position:
             if word.startswith("_"):
@@ -233,6 +235,15 @@ class Parser:
             if word.startswith("."):
                 return "a number has only one decimal point"
         return f"expected an operator before '{short(word)}': to multiply, write '*'"
+
+    @property
+    def _no_target(self) -> str:
+        """What to say of an '=' where no statement begins."""
+        group = self._groups[-1]
+        compares = group.function == "where" and group.arguments == 1
+        if not group.function or compares:
+            return NO_TARGET
+        return f"arguments have no names here, only places: write {usage(group.function)}"
 
     def _open(self, opening: str, position: int, function: str = "") -> None:
         if len(self._groups) > MAX_DEPTH:

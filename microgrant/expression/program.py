@@ -12,6 +12,7 @@ program is written, and has a place.
 from __future__ import annotations
 
 import operator
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial as bind, reduce
@@ -36,6 +37,8 @@ LOGIC: dict[str, Callable[..., Any]] = {
     "not": operator.invert,
 }
 """What joins conditions, by its word: as signs do, which decide nothing."""
+
+WHOLE = re.compile(r"[0-9]+(?![.eE0-9])")  # a number as one counts
 
 NO_NUMBER = {
     "condition": "true or false is no number: where(x > 0, 1, 0) makes one of it",
@@ -187,12 +190,14 @@ class Program:
 
     def take_one(self, position: int) -> None:
         """The one of a list whose place was computed last."""
-        (_, _, size), (kind, *_) = self._stack[-2:]
+        (_, _, size), (kind, written, _) = self._stack[-2:]
         (place,) = self._drop_constants(1)
-        if kind != "constant" or not place.is_integer() or not -size <= place < size:
+        whole = kind == "constant" and WHOLE.match(self.text, written)
+        if not whole or not -size <= place < size:
+            places = [f"[{i}]" for i in range(min(size, 2))]
+            known = " or ".join(places) if size < 3 else f"a number from [0] to [{size - 1}]"
             raise self.error(
-                f"the list holds {size}: one of them is [0], [1] and so on to [{size - 1}]",
-                position,
+                f"the list holds {size}: to take one, write {known} behind it", position
             )
         self._add(Step(1, operator.itemgetter(int(place))), "number", position)
 

@@ -364,7 +364,8 @@ def test_a_number_as_one_types_it(text: str, number: float) -> None:
 @pytest.mark.parametrize(
     ("text", "line"),
     [
-        ("", "column 1: the expression is empty"),
+        ("", "expected a number, such as -0.5 or 1/3, but got nothing"),
+        (" ", "expected a number, such as -0.5 or 1/3, but got nothing"),
         ("1/", 'column 3, after "1/": expected a number'),
         ("2*x", 'column 3, after "2*": no value is given for x'),
         ("pi*x", 'column 4, after "pi*": no value is given for x'),
