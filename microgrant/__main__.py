@@ -60,7 +60,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if hasattr(sys.stdout, "reconfigure"):
         codecs.register_error("plain-signs", _plain_signs)
         sys.stdout.reconfigure(errors="plain-signs")
-    options = _parser().parse_args(_protected(sys.argv[1:] if arguments is None else arguments))
+    options = _options(sys.argv[1:] if arguments is None else arguments)
     if options.example == "":
         print(_examples())
         return 0
@@ -153,7 +153,8 @@ def _parser() -> argparse.ArgumentParser:
         nargs="?",
         help="arithmetic: numbers, names, + - * / %% **, parentheses, comparisons to choose by, "
         + ", ".join(CALLED)
-        + "; before it statements such as h = a*b; separated by ';'",
+        + f"; before it statements such as h = a*b; separated by ';' (or the word {LIVE}, "
+        "before all others: the same as --live)",
     )
     add("values", type=_text, nargs="*", metavar="NAME=NUMBER", help="of a name: 0.5, 1/3, pi/4")
     add(
@@ -211,6 +212,16 @@ def _parser() -> argparse.ArgumentParser:
     )
     add("--theme", type=_text, choices=tuple(THEMES), default="light", help="of the drawing")
     return parser
+
+
+def _options(arguments: Sequence[str]) -> argparse.Namespace:
+    """What was typed: options may stand between the values, and before the expression."""
+    parser = _parser()
+    options, rest = parser.parse_known_intermixed_args(_protected(arguments))
+    if rest:  # an option that there is not, and, of some Pythons, the values behind it
+        unknown = [argument for argument in rest if argument.startswith("-")]
+        parser.error(f"unrecognized arguments: {' '.join(unknown)}")
+    return options
 
 
 def _protected(arguments: Sequence[str]) -> list[str]:
@@ -354,6 +365,8 @@ def _assignment(text: str) -> tuple[str, float]:
     if not name.isidentifier():
         hint = " (a subscript cannot be part of it: write w1)" if re.search("[₀-₉]", name) else ""
         raise ValueError(f"expected a name before the '=' of {text!r}{hint}")
+    if not number:
+        raise ValueError(f"expected a number after the '=' of {text!r}, such as {name}=0.5")
     try:
         return name, number_of(number)
     except ExpressionError as error:

@@ -197,6 +197,37 @@ def test_an_expression_that_begins_with_a_minus(
     assert re.search(rf"^  out .*= {result}$", table, re.MULTILINE)
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["-a*b + c", "--style", "circuit", "a=2", "b=-3", "c=10"],
+        ["-a*b + c", "a=2", "--style=circuit", "b=-3", "--theme", "light", "c=10"],
+    ],
+)
+def test_options_stand_where_one_likes(
+    folder: Path, capsys: pytest.CaptureFixture[str], arguments: list[str]
+) -> None:
+    assert main([*arguments, "-o", "step.dot"]) == 0
+    assert "  out = v2 + c = 6 + 10  = 16\n" in capsys.readouterr().out
+    assert "class=wire" in (folder / "step.dot").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["live", "--style", "circuit", "a*b", "a=2"],
+        ["live", "a*b", "--style", "circuit", "a=2"],
+    ],
+)
+def test_options_stand_where_one_likes_before_a_live_page_too(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str]
+) -> None:
+    served: list[str] = []
+    monkeypatch.setattr("microgrant.views.live.server.serve", served.append)
+    assert main(arguments) == 0
+    assert served == ["#e=a*b&a=2"]
+
+
 @pytest.mark.parametrize("name", ["height", "out", "o", "h", "theme"])
 def test_minus_and_a_name_like_that_of_an_option(
     folder: Path, capsys: pytest.CaptureFixture[str], name: str
@@ -283,7 +314,7 @@ def test_the_table_is_that_of_the_record(folder: Path, capsys: pytest.CaptureFix
         (["a*b", "a=1", "b=2", "c=3"], "does not use 'c'"),
         (["a", "a=1", "a=2"], "a is given twice: 1.0 and 2.0"),
         (["a", "a=abc"], "expected a number after the '=' of 'a=abc'"),
-        (["a", "a="], "expected a number after the '=' of 'a='"),
+        (["a", "a="], "expected a number after the '=' of 'a=', such as a=0.5\n"),
         (["a", "a=0x10"], "expected a number after the '=' of 'a=0x10'"),
         (["a", "a=1+"], "after the '=' of 'a=1+': column 3, after \"1+\": expected a number"),
         (
@@ -352,6 +383,7 @@ def test_help(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "usage: python -m microgrant" in shown
     assert 'example: python -m microgrant "tanh(w1*x1 + w2*x2 + b)" x1=2 x2=0' in shown
     assert "step.svg" in shown
+    assert "the word live" in shown
 
 
 # --- What cannot be written -----------------------------------------------------------------------
@@ -482,8 +514,8 @@ def test_a_minus_as_we_print_it(folder: Path, capsys: pytest.CaptureFixture[str]
 
 def test_a_mistyped_option(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
-        main(["a", "a=1", "--opne"])
-    assert "unrecognized arguments: --opne" in capsys.readouterr().err
+        main(["a*b", "a=1", "--opne", "b=1"])
+    assert capsys.readouterr().err.endswith("unrecognized arguments: --opne\n")
 
 
 def test_version(capsys: pytest.CaptureFixture[str]) -> None:

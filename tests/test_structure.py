@@ -35,8 +35,8 @@ PACKAGES = (
     ("files", "ops"),
     ("engine",),
     ("nn", "losses", "optim"),
-    ("expression", "textbooks"),
-    ("compiler", "saving"),
+    ("expression",),
+    ("textbooks", "compiler", "saving"),
     ("views",),  # whose page runs what the compiler writes
     ("training", "export"),
     ("__init__",),
