@@ -35,8 +35,8 @@ BINDING |= {sign: operation.precedence for sign, operation in SIGNS.items()}
 OPERAND = "expected a number, a name or '('"
 NO_IF = "an expression has no 'if': write where(x > 0, a, b) for a if x > 0 else b"
 NO_TARGET = (
-    "'=' stands after one name, at the beginning of a statement, as in h = a * b; to compare "
-    "with a number, write '==', and of two names a >= b and a <= b"
+    "'=' stands after one name, at the beginning of a statement, as in h = a * b; to compare, "
+    "write x == 2 with a number, or a >= b and a <= b with two names"
 )
 
 
@@ -224,10 +224,10 @@ class Parser:
         kind, word, position = token
         if kind in ("if", "else"):
             return NO_IF
-        if kind in ("=", "target"):
-            return (
-                self._no_target if kind == "=" else "a statement begins here: put a ';' before it"
-            )
+        if kind == "=":
+            return self._no_target
+        if kind == "target":
+            return "a statement begins here: put a ';' before it"
         _, before, start = self._previous
         if self._previous.kind == "number" and start + len(before) == position:
             if word.startswith("_"):
