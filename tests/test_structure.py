@@ -32,7 +32,7 @@ PUBLIC_MODULES = ["microgrant", *(f"microgrant.{x}" for x in MODULES if "__" not
 # From the ground up: a room may import those that stand in a line above its own. In one line, and
 # so in neither one's way, are those that do not know each other.
 PACKAGES = (
-    ("files", "ops"),
+    ("extras", "files", "ops"),
     ("engine",),
     ("nn", "losses", "optim"),
     ("expression",),
@@ -45,8 +45,8 @@ PACKAGES = (
 # Inside of a package, a module may import those that stand before it.
 ROOMS = {
     "ops": "numbers functions rules vectors operators table words",
-    "engine": "habits node modes conditions arguments by_hand copying ufuncs arithmetic value"
-    " derivatives functions jacobians checking pickling",
+    "engine": "habits node modes conditions arguments by_hand copying ufuncs arithmetic freeing "
+    "value derivatives functions jacobians checking pickling",
     "nn": "arguments module activations neurons images noise sequences",
     "expression": "errors functions tokens program parser evaluation",
     "compiler": "program source llvm tables machine targets step",

@@ -21,6 +21,7 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from ..extras import in_browser, what_brings
 from ..ops.table import Operation
 from . import llvm
 from .program import Job
@@ -30,7 +31,7 @@ from .tables import Buffer, address, as_lists, empty
 if TYPE_CHECKING:
     from concurrent.futures import ThreadPoolExecutor
 
-__all__ = ["INSTALL", "JavaScriptMachine", "Machine", "NativeMachine", "PythonMachine"]
+__all__ = ["JavaScriptMachine", "Machine", "NativeMachine", "PythonMachine"]
 
 # Many rows are cut into segments, each of which is summed up by itself. How they are cut depends on
 # the work alone, and so the results do not depend on the number of cores.
@@ -39,8 +40,6 @@ SEGMENT_WORK = 1_000_000  # instructions times rows: some tens of microseconds
 # Python hears Ctrl-C between two calls only, and so none of them lasts long.
 CALL_WORK = 50 * SEGMENT_WORK  # some hundredths of a second
 BLOCK = 64  # rows: of so many or a multiple, a call leaves no lane of a vector idle
-
-INSTALL = "`pip install 'microgrant[native]'` brings native code"
 
 
 class Machine:
@@ -99,7 +98,8 @@ class PythonMachine(Machine):
 
 
 class JavaScriptMachine(Machine):
-    """Has Node run the text that a page will run: to see what comes out of it, not to be fast."""
+    """Has Node run the text that a page will run, or the browser if this is one: to see what comes
+    out of it, not to be fast."""
 
     target = "javascript"
     primitives = JavaScriptSource.primitives
@@ -118,6 +118,20 @@ class JavaScriptMachine(Machine):
 
     def run(self, parameters: Buffer, rows: Buffer, number_of_rows: int) -> Buffer:
         """The outputs, by a Node of their own."""
+        # json writes nan, inf and -0.0 as JavaScript does.
+        given = ", ".join(map(json.dumps, (parameters.tolist(), as_lists(rows, number_of_rows))))
+        found = f"new Float64Array(run({given}).flat())"
+        numbers = self._in_browser(found) if in_browser() else self._by_node(found)
+        out = empty(len(numbers))
+        out[:] = numbers
+        return out
+
+    def _in_browser(self, found: str) -> Buffer:
+        from pyodide.code import run_js
+
+        return array("d", run_js(f"(() => {{{self.text}return {found}}})()").to_py())
+
+    def _by_node(self, found: str) -> Buffer:
         import shutil
         import subprocess  # here, as not everybody has use for them
 
@@ -127,19 +141,13 @@ class JavaScriptMachine(Machine):
                 "Node, which runs JavaScript here, is not installed: get it from "
                 'https://nodejs.org, or compile for "python". A page needs only `source`'
             )
-        # json writes nan, inf and -0.0 as JavaScript does.
-        given = ", ".join(map(json.dumps, (parameters.tolist(), as_lists(rows, number_of_rows))))
         finished = subprocess.run(
             [node],
-            input=f"{self.text}process.stdout.write("
-            f"Buffer.from(new Float64Array(run({given}).flat()).buffer));".encode(),
+            input=f"{self.text}process.stdout.write(Buffer.from({found}.buffer));".encode(),
             stdout=subprocess.PIPE,
             check=True,
         )
-        numbers = array("d", finished.stdout)
-        out = empty(len(numbers))
-        out[:] = numbers
-        return out
+        return array("d", finished.stdout)
 
 
 class NativeMachine(Machine):
@@ -168,7 +176,8 @@ class NativeMachine(Machine):
         try:
             host()
         except ImportError:
-            raise ImportError(f"native code needs llvmlite: {INSTALL}") from None
+            brings = what_brings("llvmlite", "microgrant[native]")
+            raise ImportError(f"native code needs llvmlite: {brings}") from None
 
     def _function(self, name: str, arguments: list[Any]) -> Callable[..., None]:
         prototype = ctypes.CFUNCTYPE(None, *arguments)

@@ -33,6 +33,7 @@ from typing import Any, TypeAlias
 
 from ..engine.by_hand import ByHand
 from ..engine.conditions import RELATIONS, Choice, Condition, branches
+from ..engine.freeing import free_in_turn
 from ..engine.value import Value
 from ..ops.operators import Operators
 from ..ops.table import DETACH, FLOATS, OPERATIONS, Operation, power
@@ -102,6 +103,9 @@ class Register(Operators["Register | float", "Register", "Register"]):
 
     def __bool__(self) -> bool:
         raise TypeError("a rule decides with m.where(condition, yes, no), and not with `if`")
+
+
+free_in_turn(Register, "operands", "gradient_of")
 
 
 @dataclass(frozen=True)

@@ -14,8 +14,9 @@ from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
 from ..engine.modes import warn
+from ..extras import what_brings
 from ..ops.table import OPERATIONS, Operation
-from .machine import INSTALL, JavaScriptMachine, Machine, NativeMachine, PythonMachine
+from .machine import JavaScriptMachine, Machine, NativeMachine, PythonMachine
 from .program import Job, Register, needed
 
 __all__ = ["MACHINES", "TargetWarning", "checked_target", "machine_for"]
@@ -62,7 +63,8 @@ def machine_for(build: Build, target: str, quiet: bool = False) -> Machine:
     except ImportError:
         if not automatic:
             raise
-        reason = f"llvmlite is not installed, so this runs as Python: {INSTALL}"
+        brings = what_brings("llvmlite", "microgrant[native]")
+        reason = f"llvmlite is not installed, so this runs as Python: {brings}"
     else:
         job = build(kind.primitives)
         reason = unknown(kind, job.outputs)

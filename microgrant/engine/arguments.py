@@ -8,12 +8,10 @@ With this module you can
 - take a whole number that is large enough:      whole_number("epochs", epochs)
 - take one of a few words:                       one_of("theme", theme, ("light", "dark"))
 - show in a message what came:                   f"expected a Value, but got {shown(x)}"
-- import what is an extra:                       torch = imported("torch", "torch")
 """
 
 from __future__ import annotations
 
-import importlib
 import numbers
 import operator
 from collections.abc import Iterable, Mapping, Sequence, Set
@@ -22,7 +20,7 @@ from typing import Any, Protocol, SupportsFloat, SupportsIndex, TypeGuard
 
 from .conditions import Condition, is_node
 
-__all__ = ["RealNumber", "as_label", "as_list", "as_number", "checked_column", "imported"]
+__all__ = ["RealNumber", "as_label", "as_list", "as_number", "checked_column"]
 __all__ += ["is_decimal", "is_table", "listed", "one_of", "shown", "unboxed", "whole_number"]
 
 
@@ -184,20 +182,6 @@ def whole_number(name: str, number: object, least: int | None = 1) -> int:
                 return whole
     limit = "" if least is None else f" from {least} on"
     raise ValueError(f"{name} is a whole number{limit}, but got {number!r}")
-
-
-def imported(name: str, install: str) -> Any:
-    """A package that is not needed until now; an ImportError says what brings it.
-
-    >>> imported("nothing_at_all", "microgrant[lessons]")
-    Traceback (most recent call last):
-        ...
-    ImportError: nothing_at_all is not installed: `pip install 'microgrant[lessons]'` brings it
-    """
-    try:
-        return importlib.import_module(name)
-    except ImportError:
-        raise ImportError(f"{name} is not installed: `pip install '{install}'` brings it") from None
 
 
 def one_of(name: str, given: Any, known: Iterable[str]) -> str:

@@ -20,7 +20,8 @@ from ..ops.table import DETACH, FLOATS, OPERATIONS, Operation
 from .arguments import RealNumber, as_number, shown, unboxed
 from .arithmetic import Arithmetic, is_operand
 from .by_hand import added, record_by_hand
-from .conditions import Choice, reach_branches
+from .conditions import Choice, Condition, reach_branches
+from .freeing import free_in_turn
 from .habits import GRAD, refuse
 from .modes import check_gradients, inside, open_blocks, watch
 from .node import NO_GRADIENT
@@ -258,6 +259,9 @@ class Value(Arithmetic["Value"]):
         reach_branches(choices, zero)
         return results, earlier
 
+
+free_in_turn(Value, "operation", "_left", "_right")
+free_in_turn(Condition, "left", "right")
 
 Number: TypeAlias = Value | RealNumber
 """What an operator takes."""

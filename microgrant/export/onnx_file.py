@@ -13,9 +13,10 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from ..engine.arguments import imported, shown
+from ..engine.arguments import shown
 from ..engine.modes import no_grad
 from ..engine.value import Value
+from ..extras import imported
 from ..files import write_file
 from ..nn import Dropout, Layer, Module, Neuron, RNNCell
 from .kinds import parts_of

@@ -11,8 +11,9 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from .. import nn
-from ..engine.arguments import imported, shown
+from ..engine.arguments import shown
 from ..engine.value import Value
+from ..extras import imported
 from ..nn.activations import Activation
 from .kinds import KNOWN, activations_of, is_known, parts_of, rule_for
 

@@ -26,10 +26,11 @@ from typing import Any, NoReturn, TypeAlias
 
 from ..compiler import tables
 from ..compiler.targets import TargetWarning
-from ..engine.arguments import as_number, imported, shown, whole_number
+from ..engine.arguments import as_number, shown, whole_number
 from ..engine.habits import refuse
 from ..engine.modes import inside, recording, warn
 from ..engine.value import NO_GRADIENT, Value
+from ..extras import imported
 from ..nn import Module
 from ..optim import SGD, Optimizer, Schedule, clip_gradients
 from .examples import Examples, Form, Rows, examples, pair, take

@@ -13,7 +13,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ..engine.arguments import imported, shown
+from ..engine.arguments import shown
+from ..extras import imported
 from ..ops.numbers import aligned, number
 from ..views.style import THEMES
 

@@ -7,10 +7,12 @@ import random
 import tracemalloc
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import pytest
 
 from microgrant import Value, grad, no_grad
+from microgrant.engine.freeing import free_in_turn
 from microgrant.nn import MLP, Module
 
 
@@ -135,3 +137,28 @@ def test_a_network_takes_at_most_300_bytes_a_node() -> None:
         assert taken() / nodes < 300
         del losses, total
         assert taken() < 10_000
+
+
+def test_in_a_browser_one_node_is_freed_after_the_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.platform", "emscripten")
+
+    class Link:
+        def __init__(self, held: Any) -> None:
+            self.held = held
+
+    free_in_turn(Link)
+    free, depth, deepest, freed = Link.__del__, 0, 0, 0  # type: ignore[attr-defined]
+
+    def counted(link: Link) -> None:
+        nonlocal depth, deepest, freed
+        depth, freed = depth + 1, freed + 1
+        deepest = max(depth, deepest)
+        free(link)
+        depth -= 1
+
+    Link.__del__ = counted  # type: ignore[attr-defined]
+    chain = None
+    for _ in range(1000):
+        chain = Link([chain, (chain,)])
+    del chain
+    assert (freed, deepest) == (1000, 2)  # the first one waits for all others
