@@ -8,11 +8,13 @@ import json
 import os
 import shutil
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, NoReturn
 
 import pytest
 from hypothesis import settings
+
+from microgrant.extras import in_browser
 
 collect_ignore = ["typed"]  # programs to be checked, some of whose lines are mistakes
 
@@ -27,6 +29,26 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if {"browser", "chromium", "in_webkit"} & {*getattr(item, "fixturenames", ())}:
             item.add_marker(pytest.mark.browser)
+
+
+# What Python says in a browser to who wants a process, a thread, an event loop, native code.
+NOT_IN_A_BROWSER = (
+    "emscripten does not support processes",
+    "can't start new thread",
+    "WebAssembly stack switching not supported",
+    "there is none for Python in a browser",
+)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_pyfunc_call() -> Iterator[Any]:
+    """Skip in a browser what wants more than a browser has."""
+    try:
+        return (yield)
+    except Exception as problem:
+        if in_browser() and any(x in str(problem) for x in NOT_IN_A_BROWSER):
+            pytest.skip(str(problem))
+        raise
 
 
 def pytest_collection_finish() -> None:
@@ -54,7 +76,7 @@ def runs_here(lacking: Callable[[str], NoReturn]) -> Callable[[str], None]:
     def runs_here(target: str) -> None:
         if target == "native" and not importlib.util.find_spec("llvmlite"):
             lacking("llvmlite is not installed")
-        if target == "javascript" and not shutil.which("node"):
+        if target == "javascript" and not (shutil.which("node") or in_browser()):
             lacking("Node is not installed")
 
     return runs_here
@@ -66,8 +88,13 @@ def returned(
 ) -> Callable[[str], Any]:
     """What the body of a function in JavaScript returns, as far as JSON can write it.
 
-    It runs under Node, or else in Chromium, which the fixture of that name starts.
+    It runs under Node, or else in Chromium, which the fixture of that name starts; in a browser,
+    there.
     """
+    if in_browser():
+        from pyodide.code import run_js
+
+        return lambda body: json.loads(run_js(f"JSON.stringify((() => {{{body}\n}})())"))
     node = shutil.which("node")
     if node is None and (shutil.which("chromium") or shutil.which("google-chrome")) is None:
         lacking("neither Node nor Chromium is installed")

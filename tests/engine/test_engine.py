@@ -56,6 +56,7 @@ from microgrant import (
     where,
 )
 from microgrant.engine import NO_GRADIENT, modes
+from microgrant.extras import in_browser
 from microgrant.losses import cross_entropy
 from microgrant.nn import MLP, Neuron
 from microgrant.ops import OPERATIONS
@@ -1083,7 +1084,7 @@ PLAIN_NUMBERS: dict[str, Callable[[Any], object]] = {
     "mean": lambda v: statistics.mean([v, v]),  # type: ignore[type-var]
     "range": range,  # type: ignore[dict-item]
     "index": lambda v: [1, 2, 3][v],  # type: ignore[call-overload]
-    "sleep": time.sleep,  # type: ignore[dict-item]
+    **({} if in_browser() else {"sleep": time.sleep}),  # a browser's has words of its own
     "numpy": lambda v: numpy_array([v], dtype=float),
 }
 

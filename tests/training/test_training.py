@@ -26,6 +26,7 @@ import pytest
 from microgrant import TargetWarning, Value, compile, define, no_grad, where
 from microgrant.compiler import machine, tables
 from microgrant.engine import NO_GRADIENT
+from microgrant.extras import in_browser
 from microgrant.losses import (
     binary_cross_entropy,
     cross_entropy,
@@ -114,16 +115,16 @@ WAYS: dict[str, dict[str, Any]] = {
 
 
 def both(make: Callable[[], Any], loss: Any, ys: Any, xs: Any = XS, **ways: Any) -> History:
-    """The history of the native training, once it is that of the eager one."""
+    """The history of a compiled training, once it is that of the eager one."""
     found = []
-    for target in ("eager", "native", "python"):
+    for target in ("eager", "javascript" if in_browser() else "native", "python"):
         model = make()
         settings: dict[str, Any] = {"epochs": 6, "optimizer": lambda ps: SGD(ps, 0.1)} | ways
         history = fit(model, loss, (xs, ys), target=target, **settings)
         assert history.target == target
         found.append((columns(history), data_of(model)))
-    eager, native, python = found
-    for other in (native, python):
+    eager, *compiled = found
+    for other in compiled:
         for name in COLUMNS:
             assert other[0][name] == pytest.approx(eager[0][name], rel=1e-9, abs=1e-9)
         assert other[1] == pytest.approx(eager[1], rel=1e-9, abs=1e-9)
@@ -392,6 +393,7 @@ class AlwaysDropping(Deciding):
     ],
 )
 def test_what_cannot_be_compiled_runs_eagerly_and_says_so_once(make: Any, why: str) -> None:
+    pytest.importorskip("llvmlite", reason="llvmlite is not installed")
     model, twin = make(), make()
     with pytest.warns(TargetWarning) as said:
         history = fit(
@@ -425,6 +427,7 @@ def test_a_recorded_choice_stays_compiled() -> None:
 
 
 def test_an_operation_of_ones_own_runs_as_python() -> None:
+    pytest.importorskip("llvmlite", reason="llvmlite is not installed")
     bump = define("bump", lambda x: math.exp(-x * x), lambda m, out, x: (-2 * x * out,))
 
     class Bumpy(Deciding):
@@ -1139,6 +1142,7 @@ def compilations(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
 def test_what_was_compiled_is_used_again_where_nothing_changed(
     change: str, compilations: list[Any]
 ) -> None:
+    pytest.importorskip("llvmlite", reason="llvmlite is not installed")
     found = []
     for way in ("the history", "its state"):
         model = Scaled()
@@ -1200,6 +1204,7 @@ def test_a_step_is_not_taken_for_a_prediction() -> None:
 
 
 def test_a_decision_that_came_up_in_between_is_seen(compilations: list[Any]) -> None:
+    pytest.importorskip("llvmlite", reason="llvmlite is not installed")
     model: Any = Deciding()
     model.forward = lambda x: model.high(x)
     first = fit(model, mean_squared_error, (XS, CURVE), epochs=2)
@@ -1425,6 +1430,7 @@ def test_progress_goes_to_stderr_and_only_when_asked_for(
 @pytest.mark.parametrize("count", [1, 5, 150])
 @pytest.mark.parametrize("target", ["auto", "eager", "native", "python"])
 def test_predict_gives_what_the_model_gives(count: int, target: str) -> None:
+    pytest.importorskip("numpy", reason="NumPy is not installed")
     generator = random.Random(1)
     xs = [[generator.gauss(0, 1), generator.gauss(0, 1)] for _ in range(count)]
     for nouts in ((4, 1), (4, 3)):

@@ -1,0 +1,20 @@
+// node .ci/pyodide.mjs CACHE ARGUMENTS: pytest with these arguments, by Pyodide, in this checkout.
+// CACHE holds what .ci/pyodide has fetched.
+import { resolve } from "node:path";
+
+const [cache, ...given] = process.argv.slice(2);
+const { loadPyodide } = await import(resolve(cache, "node_modules/pyodide/pyodide.mjs"));
+const pyodide = await loadPyodide();
+for (const [folder, root] of [["/checkout", "."], ["/packages", `${cache}/packages`]]) {
+    pyodide.FS.mkdirTree(folder);
+    pyodide.mountNodeFS(folder, resolve(root));
+}
+pyodide.globals.set("given", pyodide.toPy(given));
+process.exitCode = pyodide.runPython(`
+import os, sys
+sys.path[:0] = ["/checkout", "/packages"]
+sys.dont_write_bytecode = True
+os.chdir("/checkout")
+import pytest
+int(pytest.main(["-p", "no:cacheprovider", *given]))
+`);
