@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
 
-from microgrant import TargetWarning, Value, compile
+from microgrant import TargetWarning, Value, compile, draw
 from microgrant.compiler import machine
 from microgrant.extras import imported, what_brings
+from microgrant.views import rendering
 
 
 @pytest.fixture
@@ -42,3 +44,15 @@ def test_a_step_compiled_in_a_browser_says_why_it_runs_as_python(
     with pytest.warns(TargetWarning, match=f"^{re.escape(why)}$"):
         step = compile(w * w, parameters=[w])
     assert step.target == "python"
+
+
+@pytest.mark.usefixtures("browser_python")
+def test_a_picture_that_no_browser_draws_is_to_be_another(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def none(*_: object, **__: object) -> None:
+        raise rendering.NoGraphvizError
+
+    monkeypatch.setattr(rendering.graphviz.Digraph, "pipe", none)
+    with pytest.raises(rendering.NoGraphvizError, match=r"none in a browser: write an \.svg$"):
+        draw(Value(1.0)).write(tmp_path / "step.png")

@@ -25,6 +25,7 @@ from typing import Any
 
 import graphviz
 
+from ..extras import in_browser
 from ..files import write_file
 from .plain_drawing import svg_of
 from .style import beginning, fitted
@@ -49,7 +50,9 @@ class NoGraphvizError(RuntimeError):
 
     def __init__(self, problem: str = "") -> None:
         super().__init__(
-            "a PNG or a PDF needs Graphviz: `pip install pygraphviz` brings one along, "
+            "a PNG or a PDF needs a Graphviz, and there is none in a browser: write an .svg"
+            if in_browser()
+            else "a PNG or a PDF needs Graphviz: `pip install pygraphviz` brings one along, "
             "or install the program `dot` from https://graphviz.org"
             + f" (the pygraphviz that is installed says: {problem})"
             * bool(problem)

@@ -23,6 +23,7 @@ import pytest
 from hypothesis import given, strategies as st
 
 from microgrant import Value
+from microgrant.extras import in_browser
 from microgrant.files import write_file
 from microgrant.losses import binary_cross_entropy
 from microgrant.nn import (
@@ -595,6 +596,7 @@ def test_wrong_text_is_one_error(text: bytes, says: str, tmp_path: Path) -> None
             reader(path)
 
 
+@pytest.mark.skipif(in_browser(), reason="a browser's files are all in memory")
 def test_a_file_that_is_too_large_is_not_read(tmp_path: Path) -> None:
     path = tmp_path / "model.json"
     with path.open("wb") as file:
