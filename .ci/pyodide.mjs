@@ -2,6 +2,10 @@
 // CACHE holds what .ci/pyodide has fetched.
 import { resolve } from "node:path";
 
+process.on("uncaughtException", ({ message }) => {
+    console.error(message); // alone, as Node would print the line of code too, all megabytes of it
+    process.exit(1);
+});
 const [cache, ...given] = process.argv.slice(2);
 const { loadPyodide } = await import(resolve(cache, "node_modules/pyodide/pyodide.mjs"));
 const pyodide = await loadPyodide();

@@ -105,7 +105,9 @@ def python(folder: Path, cache: Path) -> None:
     for known in packages.values():
         known["file_name"] = ELSEWHERE + known["file_name"]
     here = sorted(with_dependencies(packages, NEEDED))
-    wheels = fetched([f"{name}=={packages[name]['version']}" for name in here], cache / "kernel")
+    wheels = fetched(
+        [f"{name}=={packages[name]['version']}" for name in here], cache / f"kernel-{PYODIDE}"
+    )
     wheels += fetched(ADDED.values(), cache / "added")
     wheels += [own_wheel(folder)]
     for wheel in wheels:
@@ -161,8 +163,10 @@ def with_dependencies(packages: dict[str, dict[str, Any]], names: Iterable[str])
 def fetched(requirements: Iterable[str], cache: Path) -> list[Path]:
     """The wheels of pure Python that meet requirements, from PyPI or from the cache."""
     if not cache.exists():
+        part = cache.with_suffix(".part")
         pip("download", "--no-deps", "--only-binary", ":all:", "--platform", "any",
-            "--python-version", "3.14", "-d", str(cache), *requirements)  # fmt: skip
+            "--python-version", "3.14", "-d", str(part), *requirements)  # fmt: skip
+        part.rename(cache)
     return sorted(cache.glob("*.whl"))
 
 

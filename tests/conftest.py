@@ -8,7 +8,7 @@ import json
 import os
 import shutil
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from typing import Any, NoReturn
 
 import pytest
@@ -31,18 +31,31 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.browser)
 
 
-# What Python says in a browser to who wants a process, a thread, an event loop, native code.
+# What is said in a browser to who wants a process, a thread, native code, a PNG, a terminal, or
+# what a disk has.
 NOT_IN_A_BROWSER = (
     "emscripten does not support processes",
     "can't start new thread",
-    "WebAssembly stack switching not supported",
     "there is none for Python in a browser",
+    "there is none in a browser",
+    "out of pty devices",
+    "module 'os' has no attribute",
 )
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_pyfunc_call() -> Iterator[Any]:
+def pytest_pyfunc_call() -> Generator[None, Any, Any]:
     """Skip in a browser what wants more than a browser has."""
+    return (yield from _unless_in_a_browser())
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_setup() -> Generator[None, Any, Any]:
+    """The same of what a test stands on."""
+    return (yield from _unless_in_a_browser())
+
+
+def _unless_in_a_browser() -> Generator[None, Any, Any]:
     try:
         return (yield)
     except Exception as problem:

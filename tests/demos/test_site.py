@@ -43,21 +43,15 @@ def builder() -> ModuleType:
 
 
 @pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def site(tmp_path_factory: pytest.TempPathFactory, lacking: Callable[[str], NoReturn]) -> Path:
     for name in ("jupyterlite_core", "jupyterlite_pyodide_kernel", "jupyter_server"):
         if importlib.util.find_spec(name) is None:
-            missing(f"{name} is not installed (the extra `site` has it)")
+            lacking(f"{name} is not installed (the extra `site` has it)")
     if shutil.which("npm") is None:
-        missing("npm is not installed")
+        lacking("npm is not installed")
     out = tmp_path_factory.mktemp("site") / "out"
     subprocess.run([sys.executable, str(DEMOS / "site.py"), str(out)], check=True, timeout=1200)
     return out
-
-
-def missing(what: str) -> NoReturn:
-    from tests.views.conftest import give_up
-
-    give_up(what)
 
 
 class Quiet(SimpleHTTPRequestHandler):

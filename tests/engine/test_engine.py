@@ -523,6 +523,7 @@ def test_detect_anomaly_as_a_decorator() -> None:
             decorate(lambda: Value(0.0).log())()
 
 
+@pytest.mark.skipif(in_browser(), reason="a browser's loop runs already")
 def test_no_grad_as_a_decorator_of_coroutines() -> None:
     @no_grad
     async def coroutine() -> bool:
@@ -541,6 +542,7 @@ def test_no_grad_as_a_decorator_of_coroutines() -> None:
         no_grad(Neuron)
 
 
+@pytest.mark.skipif(in_browser(), reason="a browser's loop runs already")
 def test_an_asynchronous_generator_that_waits_inside_no_grad_lets_its_consumer_record() -> None:
     async def batches() -> AsyncGenerator[bool, None]:
         with no_grad():

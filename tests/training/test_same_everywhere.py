@@ -292,6 +292,7 @@ def run(model: Any, **settings: Any) -> Any:
 
 
 def test_a_decision_that_begins_to_matter_is_warned_of() -> None:
+    pytest.importorskip("llvmlite", reason="llvmlite is not installed")
     with pytest.warns(TargetWarning) as said:
         run(capped())
     [warning] = said
@@ -329,6 +330,7 @@ def test_after_an_error_one_can_go_on() -> None:
 @pytest.mark.parametrize("target", ["auto", "native"])
 def test_ctrl_c_leaves_what_python_would_have_computed(target: str) -> None:
     """The training is stopped before anybody had a look, when the decision matters already."""
+    pytest.importorskip("llvmlite", reason="llvmlite is not installed")
     hidden = False
 
     def unread(model: Any, x: Any) -> Any:

@@ -209,7 +209,7 @@ def test_sequences_train_the_same() -> None:
 
     both(Reader, loss, ys, xs, epochs=3, batch_size=4)
     outputs = predict(Reader(), xs)
-    assert outputs.shape == (6, 4, 2)
+    assert [[len(row) for row in each] for each in outputs] == [[2] * 4] * 6
 
 
 def test_a_function_of_values_is_a_model() -> None:
@@ -261,6 +261,7 @@ def test_arrays_are_data_like_lists() -> None:
 
 @pytest.mark.parametrize("target", ["eager", "native", "python"])
 def test_it_works_without_numpy(target: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("numpy", reason="NumPy is not installed")
     found = []
     for absent in (False, True):
         if absent:

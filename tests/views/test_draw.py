@@ -23,6 +23,7 @@ import graphviz
 import pytest
 
 from microgrant import Value, define, draw, explain, topological_order
+from microgrant.extras import in_browser
 from microgrant.nn import MLP, RNN, Conv2d, Module, Neuron
 from microgrant.views import COLLAPSE_ABOVE, THEMES
 from microgrant.views.graph import Graph
@@ -840,6 +841,8 @@ def test_a_drawing_is_the_same_byte_for_byte_whatever_the_hash_seed(batches: int
 
 def stand_in(folder: Path, script: str) -> None:
     """A program called dot."""
+    if in_browser():
+        pytest.skip("a browser starts no program")
     folder.mkdir()
     program = folder / "dot"
     program.write_text(f"#!{shutil.which('sh')}\n{script}\n")
@@ -961,6 +964,7 @@ def test_render_takes_the_arguments_of_graphviz(no_dot: None, tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("format", ["png", "pdf"])
+@pytest.mark.skipif(in_browser(), reason="another hint is for browsers")
 def test_without_any_graphviz_there_is_a_hint(
     format: str, no_graphviz: None, tmp_path: Path
 ) -> None:
@@ -1031,6 +1035,7 @@ def old_pygraphviz() -> types.ModuleType:
     return module
 
 
+@pytest.mark.skipif(in_browser(), reason="another hint is for browsers")
 def test_a_pygraphviz_that_cannot_render(
     no_dot: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

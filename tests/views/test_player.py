@@ -22,6 +22,7 @@ from browser import Browser
 
 from microgrant import Value, define, explain, grad, where
 from microgrant.engine import apply, topological_order
+from microgrant.extras import in_browser
 from microgrant.nn import MLP
 from microgrant.ops import OPERATIONS, clip, power
 from microgrant.ops.numbers import equals, number
@@ -160,6 +161,7 @@ def crowded(kind: str, count: int) -> Value:
 
 @pytest.mark.parametrize("kind", ["leaf", "halves"])
 @pytest.mark.parametrize("count", [20, 120, 300, 3_000])
+@pytest.mark.skipif(in_browser(), reason="there is no Graphviz")
 def test_graphviz_is_told_of_few_long_edges(
     monkeypatch: pytest.MonkeyPatch, kind: str, count: int
 ) -> None:
