@@ -232,14 +232,13 @@ def card(folder: Path, name: str, example: Example) -> str:
     root.backward()
     picture = fitted(draw(root).pipe("svg", encoding="utf-8"), themed=True)
     (folder / f"{name}.svg").write_text(picture, encoding="utf-8")
-    typed = fragment(example.expression, {each: repr(x) for each, x in example.values.items()})
     parts = {
         "name": name,
         "title": example.title,
         "source": example.source,
         "expression": example.expression,
-        "printed": example.printed,
-        "live": f"../live/index.html{typed}",
+        "compared": example.compared(),
+        "live": "../live/index.html" + fragment(example.expression, example.typed),
     }
     escaped = {key: html.escape(part) for key, part in parts.items()}
     return re.sub(r"\{\{(\w+)\}\}", lambda word: escaped[word[1]], text("card.html"))

@@ -4,6 +4,7 @@ machine."""
 from __future__ import annotations
 
 import hashlib
+import html
 import importlib.util
 import json
 import re
@@ -107,7 +108,7 @@ def test_the_gallery_shows_each_example_with_what_is_printed(
     page = (tmp_path / "gallery" / "index.html").read_text(encoding="utf-8")
     for name, example in EXAMPLES.items():
         assert f'<article id="{name}">' in page
-        assert example.printed.split(";")[0] in page
+        assert html.escape(example.compared()) in page
         assert "<svg" in (tmp_path / "gallery" / f"{name}.svg").read_text(encoding="utf-8")
         step = (tmp_path / "gallery" / f"{name}.html").read_text(encoding="utf-8")
         assert 'id="counter"' in step
