@@ -20,14 +20,14 @@ transformation", CGO 2004; https://llvm.org/docs/LangRef.html describes the text
 from __future__ import annotations
 
 import struct
+from array import array
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 
-from ..engine.conditions import RELATIONS
-from ..ops.table import OPERATIONS
-from .program import ONCE, ROW, Job, Program, Register, needed
+from ..ops.table import OPERATIONS, Operation
+from .program import BOOLEAN, ONCE, ROW, Job, Program, Register, needed
 
 __all__ = ["ALIGNMENT", "PRIMITIVES", "Layout", "translate"]
 
@@ -55,14 +55,16 @@ SHORT, LONG, LARGE_PROGRAM = 200, 2_000, 5_000
 FAST = frozenset({"fadd", "fsub", "fmul"})  # what may be fused
 
 ORDERED = {"<": "olt", "<=": "ole", ">": "ogt", ">=": "oge", "==": "oeq", "!=": "une"}
-BOOLEAN = frozenset({*RELATIONS, "and", "or", "not"})
 
 # Adding it to a small whole number leaves that number in the last bits of the sum.
 ALIGN = 1.5 * 2.0**52
 ONE_BITS, FRACTION_BITS, ALIGN_BITS = 0x3FF << 52, (1 << 52) - 1, 0x433 << 52
 
-MEMORY = "ptr noalias %parameters, ptr noalias %scalars, ptr noalias %vectors, ptr noalias %sums"
-PASSED = "ptr %parameters, ptr %scalars, ptr %vectors, ptr %sums"
+MEMORY = (
+    "ptr noalias %parameters, ptr noalias %scalars, ptr noalias %vectors, ptr noalias %sums, "
+    "ptr noalias %table"
+)
+PASSED = "ptr %parameters, ptr %scalars, ptr %vectors, ptr %sums, ptr %table"
 
 
 @dataclass(frozen=True)
@@ -71,6 +73,7 @@ class Layout:
 
     width: how many numbers a vector holds.
     instructions: how many instructions it has.
+    table: what it looks up: a list of integers.
     """
 
     width: int
@@ -78,6 +81,7 @@ class Layout:
     vectors: int
     sums: int
     instructions: int
+    table: array[int] = field(default_factory=lambda: array("i"))
 
     @property
     def first_vector(self) -> int:
@@ -116,10 +120,10 @@ class Kind:
 
 
 def instruction(
-    kind: Kind, register: Register, operands: Sequence[str], fused: bool
+    kind: Kind, operation: str | Operation, out: str, operands: Sequence[str], fused: bool
 ) -> Iterator[str]:
-    """The lines that compute a register, under the name of %r and its index."""
-    operation, out, t = register.operation, f"%r{register.index}", kind.number
+    """The lines that compute the result of an operation, under the name `out`."""
+    t = kind.number
     if operation in ORDERED:
         yield f"{out} = fcmp {ORDERED[operation]} {t} {operands[0]}, {operands[1]}"
     elif operation in ("and", "or"):
@@ -181,7 +185,9 @@ def called_function(name: str, width: int) -> str:
         elif not register.leaf:
             names[register.index] = f"%r{register.index}"
             used = [names[o.index] for o in register.operands]
-            lines += instruction(kind, register, used, fused=True)
+            lines += instruction(
+                kind, register.operation, names[register.index], used, fused=True
+            )
     return "\n".join([*lines, f"ret {kind.number} {names[result.index]}", "}"])
 
 
@@ -228,9 +234,9 @@ class Part:
         return name
 
     def compute(self, register: Register, fused: bool) -> None:
-        operands = [self.use(x) for x in register.operands]
-        self.lines += instruction(self.kind, register, operands, fused)
-        self.names[register.index] = f"%r{register.index}"
+        operands, name = [self.use(x) for x in register.operands], f"%r{register.index}"
+        self.lines += instruction(self.kind, register.operation, name, operands, fused)
+        self.names[register.index] = name
 
     def store(self, register: Register, array: str, slot: int, tag: str) -> None:
         """Keep a number for later parts, or hand it out."""
@@ -293,6 +299,7 @@ class Writer:
         self.vector_slot = {x.index: x.operands[0] for x in used if x.operation == "input"}
         self.vectors = job.inputs + (len(job.outputs) if job.per_row else 0)
         self.free: list[int] = []
+        self.table = array("i")  # where the results of a row are, in bytes
         self.part_size = LONG if len(self.computed) < LARGE_PROGRAM else SHORT
         self.crossing = {
             operand.index
@@ -391,88 +398,21 @@ class Writer:
         kinds = (self.scalar, self.vector, self.scalar)
         once, row, after = map(self.stage, ("once", "row", "after"), kinds, self.job.stages())
         (row if self.per_row else after).extend(self.handing_out())
-        width = self.vector.width
+        width, size = self.vector.width, 8 * self.vector.width
+        if self.per_row:
+            places = range(self.inputs, self.inputs + len(self.outputs))
+            self.table.extend(size * place for place in places)
         return "\n\n".join(
             [
                 *declarations(width),
                 *(called_function(name, lanes) for name, lanes in sorted(self.called())),
                 *(part.text() for part in (*once, *row, *after)),
-                BEFORE.format(memory=MEMORY, calls=calls(once)),
-                self.loop(row),
-                self.end(after),
+                before_function(calls(once)),
+                loop_function(
+                    width, 1, size * self.vectors, self.inputs, len(self.table), 0, calls(row, "%count")
+                ),
+                after_function(width, self.sums, calls(after)),
             ]
-        )
-
-    def loop(self, parts: Sequence[Part]) -> str:
-        """The function that runs over the rows from %begin to %end."""
-        width, vector, k = self.vector.width, self.vector.number, self.inputs
-        rows: list[str] = []
-        gather: list[str] = []
-        for lane in range(width):
-            # Lanes beyond the last row compute the last one again, and are left out of the sums.
-            rows += [
-                f"%i{lane} = add i64 %row, {lane}",
-                f"%c{lane} = icmp slt i64 %i{lane}, %end",
-                f"%j{lane} = select i1 %c{lane}, i64 %i{lane}, i64 %last",
-                f"%q{lane} = mul i64 %j{lane}, {k}",
-                f"%x{lane} = getelementptr double, ptr %rows, i64 %q{lane}",
-            ]
-            before = "poison" if lane == 0 else f"%g{lane - 1}"
-            gather += [
-                f"%a{lane} = getelementptr double, ptr %x{lane}, i64 %column",
-                f"%l{lane} = load double, ptr %a{lane}",
-                f"%g{lane} = insertelement {vector} {before}, double %l{lane}, i64 {lane}",
-            ]
-        return LOOP.format(
-            memory=MEMORY,
-            rows="\n".join(rows),
-            gather="\n".join(gather),
-            vector=vector,
-            width=width,
-            columns=k,
-            last=f"%g{width - 1}",
-            calls=calls(parts, "%count"),
-            outputs=len(self.outputs) if self.per_row else 0,
-            first_output=self.inputs * width,
-        )
-
-    def end(self, parts: Sequence[Part]) -> str:
-        """The function that divides the sums by the number of rows, and does what is left.
-
-        It adds up the lanes of as many vectors at once as a vector has lanes: neighbours are added
-        pair by pair, until one vector holds a total in each lane.
-        """
-        width, t = self.vector.width, self.vector.number
-        starts, loads = [], []
-        for k in range(width):
-            starts.append(f"%v{k} = phi {t} [zeroinitializer, %head], [%w{k}, %adding]")
-            loads += [
-                f"%o{k} = add i64 %offset1, {k}",
-                f"%p{k} = getelementptr {t}, ptr %sums, i64 %o{k}",
-                f"%u{k} = load {t}, ptr %p{k}",
-                f"%w{k} = fadd {t} %v{k}, %u{k}",
-            ]
-        sides = [", ".join(f"i32 {lane}" for lane in range(side, 2 * width, 2)) for side in (0, 1)]
-        totals = [f"%v{k}" for k in range(width)]
-        adding = []
-        while len(totals) > 1:
-            for x, y in zip(totals[::2], totals[1::2], strict=True):
-                for name, side in zip("lr", sides, strict=True):
-                    adding.append(
-                        f"{x}{name} = shufflevector {t} {x}, {t} {y}, <{width} x i32> <{side}>"
-                    )
-                adding.append(f"{x}t = fadd {t} {x}l, {x}r")
-            totals = [f"{x}t" for x in totals[::2]]
-        return END.format(
-            memory=MEMORY,
-            vector=t,
-            width=width,
-            starts="\n".join(starts),
-            loads="\n".join(loads),
-            adding="\n".join(adding),
-            total=totals[0],
-            sums=self.sums,
-            calls=calls(parts),
         )
 
 
@@ -480,10 +420,92 @@ def calls(parts: Sequence[Part], count: str = "0") -> str:
     return "\n".join(f"call void @{part.name}({PASSED}, ptr %out, i64 {count})" for part in parts)
 
 
-BEFORE = """define void @before({memory}, ptr noalias %out) #0 {{
-{calls}
-ret void
-}}"""
+def before_function(calls: str) -> str:
+    """The function that computes what is the same for all rows."""
+    return f"define void @before({MEMORY}, ptr noalias %out) #0 {{\n{calls}\nret void\n}}"
+
+
+def loop_function(
+    width: int, vectors: int, stride: int, columns: int, outputs: int, listed: int, calls: str
+) -> str:
+    """The function that runs over the rows from %begin to %end, a block of them at once.
+
+    vectors: how many there are in a block; `stride`: from one to the next, in bytes.
+    outputs: how many there are of each row; where they are, the table says from `listed` on.
+    """
+    vector = Kind(width).number
+    rows: list[str] = []
+    gather: list[str] = []
+    for lane in range(width):
+        # Lanes beyond the last row compute the last one again, and are left out of the sums.
+        rows += [
+            f"%i{lane} = add i64 %therow, {lane}",
+            f"%c{lane} = icmp slt i64 %i{lane}, %end",
+            f"%j{lane} = select i1 %c{lane}, i64 %i{lane}, i64 %last",
+            f"%q{lane} = mul i64 %j{lane}, {columns}",
+            f"%x{lane} = getelementptr double, ptr %rows, i64 %q{lane}",
+        ]
+        before = "poison" if lane == 0 else f"%g{lane - 1}"
+        gather += [
+            f"%a{lane} = getelementptr double, ptr %x{lane}, i64 %column",
+            f"%l{lane} = load double, ptr %a{lane}",
+            f"%g{lane} = insertelement {vector} {before}, double %l{lane}, i64 {lane}",
+        ]
+    return LOOP.format(
+        memory=MEMORY,
+        rows="\n".join(rows),
+        gather="\n".join(gather),
+        vector=vector,
+        width=width,
+        block=vectors * width,
+        stride=stride,
+        columns=columns,
+        last=f"%g{width - 1}",
+        calls=calls,
+        outputs=outputs,
+        listed=listed,
+    )
+
+
+def after_function(width: int, sums: int, calls: str) -> str:
+    """The function that divides the sums by the number of rows, and does what is left.
+
+    It adds up the lanes of as many vectors at once as a vector has lanes: neighbours are added
+    pair by pair, until one vector holds a total in each lane.
+    """
+    t = Kind(width).number
+    starts, loads = [], []
+    for k in range(width):
+        starts.append(f"%v{k} = phi {t} [zeroinitializer, %head], [%w{k}, %adding]")
+        loads += [
+            f"%o{k} = add i64 %offset1, {k}",
+            f"%p{k} = getelementptr {t}, ptr %sums, i64 %o{k}",
+            f"%u{k} = load {t}, ptr %p{k}",
+            f"%w{k} = fadd {t} %v{k}, %u{k}",
+        ]
+    sides = [", ".join(f"i32 {lane}" for lane in range(side, 2 * width, 2)) for side in (0, 1)]
+    totals = [f"%v{k}" for k in range(width)]
+    adding = []
+    while len(totals) > 1:
+        for x, y in zip(totals[::2], totals[1::2], strict=True):
+            for name, side in zip("lr", sides, strict=True):
+                adding.append(
+                    f"{x}{name} = shufflevector {t} {x}, {t} {y}, <{width} x i32> <{side}>"
+                )
+            adding.append(f"{x}t = fadd {t} {x}l, {x}r")
+        totals = [f"{x}t" for x in totals[::2]]
+    return END.format(
+        memory=MEMORY,
+        vector=t,
+        width=width,
+        starts="\n".join(starts),
+        loads="\n".join(loads),
+        adding="\n".join(adding),
+        total=totals[0],
+        sums=sums,
+        calls=calls,
+    )
+
 
 # For each block of rows: gather the columns into vectors, run the parts, scatter the results.
 LOOP = """define void @loop(
@@ -492,54 +514,76 @@ start:
 %last = sub i64 %end, 1
 br label %head
 head:
-%row = phi i64 [%begin, %start], [%following, %done]
+%row = phi i64 [%begin, %start], [%following, %next]
 %more = icmp slt i64 %row, %end
 br i1 %more, label %block, label %finish
 block:
 %left = sub i64 %end, %row
-%full = icmp sgt i64 %left, {width}
-%count = select i1 %full, i64 {width}, i64 %left
+%whole = icmp sgt i64 %left, {block}
+%count = select i1 %whole, i64 {block}, i64 %left
+%count1 = add i64 %count, {width}
+%count2 = sub i64 %count1, 1
+%used = udiv i64 %count2, {width}
+br label %fill
+fill:
+%v = phi i64 [0, %block], [%v1, %filled]
+%offset = mul i64 %v, {stride}
+%workspace = getelementptr i8, ptr %vectors, i64 %offset
+%rowsbefore = mul i64 %v, {width}
+%therow = add i64 %row, %rowsbefore
 {rows}
 br label %gather
 gather:
-%column = phi i64 [0, %block], [%nextcolumn, %fetch]
+%column = phi i64 [0, %fill], [%nextcolumn, %fetch]
 %morecolumns = icmp slt i64 %column, {columns}
-br i1 %morecolumns, label %fetch, label %compute
+br i1 %morecolumns, label %fetch, label %filled
 fetch:
 {gather}
-%place = getelementptr {vector}, ptr %vectors, i64 %column
+%place = getelementptr {vector}, ptr %workspace, i64 %column
 store {vector} {last}, ptr %place
 %nextcolumn = add i64 %column, 1
 br label %gather
+filled:
+%v1 = add i64 %v, 1
+%morevectors = icmp slt i64 %v1, %used
+br i1 %morevectors, label %fill, label %compute
 compute:
 {calls}
 br label %scatter
 scatter:
-%lane = phi i64 [0, %compute], [%nextlane, %lanedone]
-%morelanes = icmp slt i64 %lane, %count
-br i1 %morelanes, label %result, label %done
+%done = phi i64 [0, %compute], [%done1, %copied]
+%moredone = icmp slt i64 %done, %count
+br i1 %moredone, label %results, label %next
+results:
+%itsvector = udiv i64 %done, {width}
+%itslane = urem i64 %done, {width}
+%itsoffset = mul i64 %itsvector, {stride}
+%itsvectors = getelementptr i8, ptr %vectors, i64 %itsoffset
+%numbers = getelementptr double, ptr %itsvectors, i64 %itslane
+%itsrow = add i64 %row, %done
+%target = mul i64 %itsrow, {outputs}
+%targets = getelementptr double, ptr %out, i64 %target
+%listed = getelementptr i32, ptr %table, i64 {listed}
+br label %result
 result:
-%output = phi i64 [0, %scatter], [%nextoutput, %copy]
+%output = phi i64 [0, %results], [%nextoutput, %copy]
 %moreoutputs = icmp slt i64 %output, {outputs}
-br i1 %moreoutputs, label %copy, label %lanedone
+br i1 %moreoutputs, label %copy, label %copied
 copy:
-%offset = mul i64 %output, {width}
-%offset1 = add i64 %offset, {first_output}
-%offset2 = add i64 %offset1, %lane
-%from = getelementptr double, ptr %vectors, i64 %offset2
+%entry = getelementptr i32, ptr %listed, i64 %output
+%from32 = load i32, ptr %entry
+%from64 = sext i32 %from32 to i64
+%from = getelementptr i8, ptr %numbers, i64 %from64
 %number = load double, ptr %from
-%therow = add i64 %row, %lane
-%target = mul i64 %therow, {outputs}
-%target1 = add i64 %target, %output
-%to = getelementptr double, ptr %out, i64 %target1
+%to = getelementptr double, ptr %targets, i64 %output
 store double %number, ptr %to
 %nextoutput = add i64 %output, 1
 br label %result
-lanedone:
-%nextlane = add i64 %lane, 1
+copied:
+%done1 = add i64 %done, 1
 br label %scatter
-done:
-%following = add i64 %row, {width}
+next:
+%following = add i64 %row, {block}
 br label %head
 finish:
 ret void
@@ -580,7 +624,8 @@ ret void
 
 RUN = """declare void @llvm.memset.p0.i64(ptr, i8, i64, i1)
 
-define void @run(ptr %memory, ptr %parameters, ptr %rows, i64 %n, ptr %out) #0 {{
+define void @run(
+ptr %memory, ptr %table, ptr %parameters, ptr %rows, i64 %n, ptr %out) #0 {{
 %scalars = getelementptr i8, ptr %memory, i64 0
 %vectors = getelementptr i8, ptr %memory, i64 {first_vector}
 %sums = getelementptr i8, ptr %memory, i64 {first_sum}
@@ -615,12 +660,19 @@ def translate(job: Job, width: int) -> tuple[str, Layout]:
     """
     writer = Writer(job, width)
     text = writer.text()
-    layout = Layout(width, writer.scalars, writer.vectors, writer.sums, len(writer.computed))
-    run = RUN.format(
+    instructions = len(writer.computed)
+    layout = Layout(
+        width, writer.scalars, writer.vectors, writer.sums, instructions, writer.table
+    )
+    return f"{text}\n\n{run_function(layout)}", layout
+
+
+def run_function(layout: Layout) -> str:
+    """The function that runs before, through, and after the rows."""
+    return RUN.format(
         first_vector=layout.first_vector,
         first_sum=layout.first_sum,
         bytes_of_sums=layout.bytes_of_sums,
         passed=PASSED,
-        bits=64 * width,
+        bits=64 * layout.width,
     )
-    return f"{text}\n\n{run}", layout

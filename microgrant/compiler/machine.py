@@ -24,7 +24,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from ..extras import in_browser, what_brings
 from ..ops.table import Operation
 from . import llvm
+from .kernels import translate_rolled
 from .program import Job
+from .rolled import rolled
 from .source import JavaScriptSource, PythonSource, Source
 from .tables import Buffer, address, as_lists, empty
 
@@ -160,14 +162,15 @@ class NativeMachine(Machine):
     def __init__(self, job: Job) -> None:
         super().__init__(job)
         processor = host()
-        text, self.layout = llvm.translate(job, processor.width)
+        text, self.layout = native_text(job, processor.width)
         self.engine = processor.engine(text)
         number, pointer = ctypes.c_int64, ctypes.c_void_p
-        memory = [pointer] * 4
-        self.all = self._function("run", [pointer, pointer, pointer, number, pointer])
+        memory = [pointer] * 5
+        self.all = self._function("run", [pointer, pointer, pointer, pointer, number, pointer])
         self.before = self._function("before", [*memory, pointer])
         self.loop = self._function("loop", [*memory, pointer, number, number, pointer])
         self.after = self._function("after", [*memory, number, ctypes.c_double, pointer])
+        self.table = address(self.layout.table) if self.layout.table else 0
         self.spare: list[Workspace] = []
 
     @classmethod
@@ -195,7 +198,8 @@ class NativeMachine(Machine):
             space = self.spare.pop()  # no other thread can get hold of the same
         except IndexError:
             space = Workspace(self.layout, 1)
-        self.all(space.start, address(parameters), address(rows), number_of_rows, address(out))
+        p, x, to = map(address, (parameters, rows, out))
+        self.all(space.start, self.table, p, x, number_of_rows, to)
         self.spare.append(space)
         return out
 
@@ -206,7 +210,7 @@ class NativeMachine(Machine):
         from concurrent.futures import wait  # here, as not everybody has so many rows
 
         space = Workspace(self.layout, segments)
-        self.before(address(parameters), space.start, 0, 0, 0)
+        self.before(address(parameters), space.start, 0, 0, self.table, 0)
         bounds = [number_of_rows * i // segments for i in range(segments + 1)]
         at_once = max(1, CALL_WORK // self.layout.instructions // BLOCK) * BLOCK
         workers, stopped = min(cores(), segments), threading.Event()
@@ -221,7 +225,9 @@ class NativeMachine(Machine):
                     if stopped.is_set():
                         return
                     next_one = min(begin + at_once, end)
-                    self.loop(p, space.start, own.vectors, sums, x, begin, next_one, to)
+                    self.loop(
+                        p, space.start, own.vectors, sums, self.table, x, begin, next_one, to
+                    )
 
         others = [pool().submit(work, worker) for worker in range(1, workers)]
         try:
@@ -234,7 +240,12 @@ class NativeMachine(Machine):
         for other in others:
             other.result()
         p, to = address(parameters), address(out)
-        self.after(p, space.start, 0, space.sums, segments, number_of_rows, to)
+        self.after(p, space.start, 0, space.sums, self.table, segments, number_of_rows, to)
+
+
+def native_text(job: Job, width: int) -> tuple[str, llvm.Layout]:
+    """A program for LLVM: as loops."""
+    return translate_rolled(job, rolled(job), width)
 
 
 class Workspace:

@@ -38,7 +38,7 @@ from ..engine.value import Value
 from ..ops.operators import Operators
 from ..ops.table import DETACH, FLOATS, OPERATIONS, Operation, power
 
-__all__ = ["AFTER", "ONCE", "ROW", "Job", "Program", "Register", "needed"]
+__all__ = ["AFTER", "BOOLEAN", "ONCE", "ROW", "Job", "Program", "Register", "needed"]
 
 ONCE, ROW, AFTER = range(3)
 
@@ -57,6 +57,7 @@ FOLDED: dict[str, Callable[..., Any]] = {
 # What native rules ask beside that of the layout of a float, and of the processor.
 LAYOUT = ("round", "power_of_two", "exponent", "mantissa", "fmod")
 LEAVES = ("constant", "parameter", "input")
+BOOLEAN = frozenset({*RELATIONS, "and", "or", "not"})
 
 
 @dataclass(slots=True, eq=False, repr=False)  # `==` of registers is an instruction: see below

@@ -1,0 +1,714 @@
+"""The loops of a program as LLVM IR: short text, and long tables.
+
+With this module you can
+
+- write the text and its tables:      text, layout = translate_rolled(job, rolled(job), width)
+
+Each formula is written once, as a function that runs over its instances: a kernel. Which operands
+an instance has, and which kernels are called, and in what order, stands in a table of integers:
+where the numbers are, in bytes. So a network of any depth is as little text as one layer of it.
+
+A block of rows are several vectors, whose lanes are rows. A table is read once for all of them.
+Each vector of a block has a workspace of its own, where a register has the same place.
+
+The arithmetic is that of `microgrant.compiler.llvm`.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Iterable, Iterator, Sequence
+from heapq import heappop, heappush
+from itertools import groupby
+from typing import Any
+
+from .llvm import (
+    CALLED,
+    PASSED,
+    Kind,
+    Layout,
+    after_function,
+    before_function,
+    called_function,
+    declarations,
+    instruction,
+    loop_function,
+    run_function,
+)
+from .program import BOOLEAN, ROW, Job, Register, needed
+from .rolled import Call, Cone, Grid, Instance, Sum
+
+__all__ = ["translate_rolled"]
+
+VECTORS = 8  # in a block
+TILE = 4  # sums that share the terms which they load
+LINE = 64  # bytes that come together from memory
+
+ARGUMENTS = (
+    "ptr noalias %scalars, ptr noalias %vectors, ptr noalias %sums, ptr noalias %table, "
+    "i64 %at, i64 %count, i64 %used, i64 %rows"
+)
+SAME = "ptr %scalars, ptr %vectors, ptr %sums, ptr %table"
+
+
+class Code:
+    """The lines of a function."""
+
+    def __init__(self, kind: Kind, stride: int) -> None:
+        self.kind, self.stride = kind, stride
+        self.lines: list[str] = []
+
+    def add(self, *lines: str) -> None:
+        self.lines += lines
+
+    def let(self, expression: str) -> str:
+        """A new name for what an expression computes."""
+        name = f"%t{len(self.lines)}"
+        self.lines.append(f"{name} = {expression}")
+        return name
+
+    def entry(self, table: str, place: int) -> str:
+        """A number of a table."""
+        at = self.let(f"getelementptr i32, ptr {table}, i64 {place}")
+        return self.let(f"sext i32 {self.let(f'load i32, ptr {at}')} to i64")
+
+    def at(self, base: str, offset: str | int) -> str:
+        """An address so many bytes further."""
+        return self.let(f"getelementptr i8, ptr {base}, i64 {offset}")
+
+    def load(self, base: str, offset: str | int) -> str:
+        """A vector from the workspace, or a scalar where there are no others."""
+        return self.let(f"load {self.kind.number}, ptr {self.at(base, offset)}")
+
+    def store(self, text: str, base: str, offset: str | int) -> None:
+        self.add(f"store {self.kind.number} {text}, ptr {self.at(base, offset)}")
+
+    def splat(self, address: str) -> str:
+        """The scalar of an address, in all lanes."""
+        t, width = self.kind.number, self.kind.width
+        scalar = self.let(f"load double, ptr {address}")
+        if width == 1:
+            return scalar
+        one = self.let(f"insertelement {t} poison, double {scalar}, i64 0")
+        return self.let(f"shufflevector {t} {one}, {t} poison, <{width} x i32> zeroinitializer")
+
+    def truth(self, number: str) -> str:
+        zero = self.kind.constant(0.0)
+        return self.let(f"fcmp une {self.kind.number} {number}, {zero}")
+
+    def number(self, truth: str) -> str:
+        one, zero = self.kind.constant(1.0), self.kind.constant(0.0)
+        t = self.kind.number
+        return self.let(f"select {self.kind.truth} {truth}, {t} {one}, {t} {zero}")
+
+    def computed(self, operation: Any, operands: Sequence[str], fused: bool) -> str:
+        name = f"%t{len(self.lines)}"
+        self.add(*instruction(self.kind, operation, name, operands, fused))
+        return name
+
+    def function(self, name: str) -> str:
+        body = "\n".join(self.lines)
+        return f"define internal void @{name}({ARGUMENTS}) #0 {{\n{body}\n}}"
+
+    def begin(self) -> None:
+        """Begin to go through the instances."""
+        self.add(
+            "start:",
+            "%first = getelementptr i32, ptr %table, i64 %at",
+            "br label %instance",
+            "instance:",
+            "%i = phi i64 [0, %start], [%i1, %next]",
+            "%here = phi ptr [%first, %start], [%there, %next]",
+        )
+
+    def end(self, size: int, here: str = "%here") -> None:
+        """Go on to the next instance, whose entries follow."""
+        self.add(
+            "next:",
+            f"%there = getelementptr i32, ptr {here}, i64 {size}",
+            "%i1 = add i64 %i, 1",
+            "%others = icmp slt i64 %i1, %count",
+            "br i1 %others, label %instance, label %end",
+            "end:",
+            "ret void",
+        )
+
+
+def cone_kernel(name: str, cone: Cone, kind: Kind, stride: int) -> str:
+    """A formula; an instance is the place of its result, and then those of its holes."""
+    code = Code(kind, stride)
+    code.begin()
+    out = code.entry("%here", 0)
+    offsets = [code.entry("%here", 1 + hole) for hole in range(len(cone.holes))]
+    filled = [
+        code.splat(code.at("%scalars", offset)) if hole in "pP" else ""
+        for hole, offset in zip(cone.holes, offsets, strict=True)
+    ]
+    code.add(
+        "br label %vector",
+        "vector:",
+        "%v = phi i64 [0, %instance], [%v1, %vector]",
+        "%base = phi ptr [%vectors, %instance], [%base1, %vector]",
+    )
+    for place, hole in enumerate(cone.holes):
+        number = filled[place] or code.load("%base", offsets[place])
+        filled[place] = code.truth(number) if hole in "PR" else number
+    results: list[str] = []
+
+    def text(operand: Any) -> str:
+        if operand.__class__ is str:
+            return kind.constant(float(operand))
+        return results[operand] if operand >= 0 else filled[-1 - operand]
+
+    for operation, fused, *operands in cone.steps:
+        results.append(code.computed(operation, list(map(text, operands)), fused))
+    result = results[-1] if results else filled[0]
+    if cone.steps and cone.steps[-1][0] in BOOLEAN:
+        result = code.number(result)
+    code.store(result, "%base", out)
+    code.add(
+        f"%base1 = getelementptr i8, ptr %base, i64 {stride}",
+        "%v1 = add i64 %v, 1",
+        "%more = icmp slt i64 %v1, %used",
+        "br i1 %more, label %vector, label %next",
+    )
+    code.end(1 + len(cone.holes))
+    return code.function(name)
+
+
+def sum_kernel(name: str, form: Sum, tile: int, kind: Kind, stride: int) -> str:
+    """A sum, or a tile of sums with the same terms by other factors.
+
+    An instance: how many terms there are, and where the table lists them; for products of scalars
+    the distance between these, else where the other factors are listed; and for each sum of the
+    tile its place, that of its start, and that of its first scalar.
+    """
+    code, t = Code(kind, stride), kind.number
+    fused = " contract" if form.fused else ""
+    scalars = form.terms == "pr"
+    code.begin()
+    number, listed, second = (code.entry("%here", place) for place in range(3))
+    outs, starts, firsts = (
+        [code.entry("%here", 3 + 3 * k + place) for k in range(tile)] for place in range(3)
+    )
+    lists = [code.let(f"getelementptr i32, ptr %table, i64 {x}") for x in (listed, second)]
+    bases = [code.at("%scalars", first) for first in firsts] if scalars else []
+    if form.start == "p":
+        starts = [code.splat(code.at("%scalars", start)) for start in starts]
+    together = [1] if kind.width == 1 else [2 * TILE // max(tile, 2), 1]
+    left, base, before = "%used", "%vectors", "instance"
+    for n in together:
+        code.add(
+            f"br label %head{n}",
+            f"head{n}:",
+            f"%left{n} = phi i64 [{left}, %{before}], [%less{n}, %done{n}]",
+            f"%base{n} = phi ptr [{base}, %{before}], [%base{n}n, %done{n}]",
+            f"%enough{n} = icmp sge i64 %left{n}, {n}",
+            f"br i1 %enough{n}, label %chunk{n}, label %rest{n}",
+            f"chunk{n}:",
+        )
+        left, base, before = f"%left{n}", f"%base{n}", f"rest{n}"
+        begun = starts
+        sums = [(k, v) for k in range(tile) for v in range(n)]
+        if form.start == "r":
+            begun = [code.at(base, start) for start in starts]
+            values = [code.load(begun[k], v * stride) for k, v in sums]
+        else:
+            values = [begun[k] for k, v in sums]
+        code.add(
+            f"br label %loop{n}",
+            f"loop{n}:",
+            f"%j{n} = phi i64 [0, %chunk{n}], [%j{n}n, %loop{n}]",
+            f"%o{n} = phi i64 [0, %chunk{n}], [%o{n}n, %loop{n}]",
+        )
+        for (k, v), value in zip(sums, values, strict=True):
+            code.add(f"%s{n}.{k}.{v} = phi {t} [{value}, %chunk{n}], [%n{n}.{k}.{v}, %loop{n}]")
+        entry = code.let(f"getelementptr i32, ptr {lists[0]}, i64 %j{n}")
+        offset = code.let(f"sext i32 {code.let(f'load i32, ptr {entry}')} to i64")
+        row = code.at(base, offset)
+        terms = [code.load(row, v * stride) for v in range(n)]
+        factors: list[list[str]] = []
+        if scalars:
+            factors = [[code.splat(code.at(x, f"%o{n}"))] * n for x in bases]
+        elif form.terms == "rr":
+            entry = code.let(f"getelementptr i32, ptr {lists[1]}, i64 %j{n}")
+            offset = code.let(f"sext i32 {code.let(f'load i32, ptr {entry}')} to i64")
+            row = code.at(base, offset)
+            factors = [[code.load(row, v * stride) for v in range(n)]]
+        for k, v in sums:
+            term = terms[v]
+            if factors:
+                term = code.let(f"fmul{fused} {t} {factors[k][v]}, {term}")
+            code.add(f"%n{n}.{k}.{v} = fadd{fused} {t} %s{n}.{k}.{v}, {term}")
+        code.add(
+            f"%j{n}n = add i64 %j{n}, 1",
+            f"%o{n}n = add i64 %o{n}, {second}",
+            f"%further{n} = icmp slt i64 %j{n}n, {number}",
+            f"br i1 %further{n}, label %loop{n}, label %done{n}",
+            f"done{n}:",
+        )
+        for k in range(tile):
+            out = code.at(base, outs[k])
+            for v in range(n):
+                code.store(f"%n{n}.{k}.{v}", out, v * stride)
+        code.add(
+            f"%less{n} = sub i64 %left{n}, {n}",
+            f"%base{n}n = getelementptr i8, ptr {base}, i64 {n * stride}",
+            f"br label %head{n}",
+            f"rest{n}:",
+        )
+    code.add("br label %next")
+    code.end(3 + 3 * tile)
+    return code.function(name)
+
+
+def grid_kernel(name: str, rows: int, columns: int, kind: Kind, stride: int) -> str:
+    """A tile of a grid: the products of factors are added to sums over the rows.
+
+    An instance: how many positions there are, where the sums are, and for each position the
+    factors. The lanes of the last vector that hold no row are left out.
+    """
+    code, t, w = Code(kind, stride), kind.number, kind.width
+    cells = [(r, c) for r in range(rows) for c in range(columns)]
+    factors = rows + columns
+    code.begin()
+    code.lines[1:1] = [
+        f"%full = udiv i64 %rows, {w}",
+        f"%partial = urem i64 %rows, {w}",
+        f"%partial1 = insertelement <{w} x i64> poison, i64 %partial, i64 0",
+        f"%partials = shufflevector <{w} x i64> %partial1, <{w} x i64> poison, "
+        f"<{w} x i32> zeroinitializer",
+        f"%mask = icmp ult <{w} x i64> <{', '.join(f'i64 {lane}' for lane in range(w))}>, "
+        "%partials",
+        "%some = icmp ne i64 %partial, 0",
+        f"%lastoffset = mul i64 %full, {stride}",
+        "%last = getelementptr i8, ptr %vectors, i64 %lastoffset",
+    ]
+    number = code.entry("%here", 0)
+    sums = [code.at("%sums", code.entry("%here", 1 + cell)) for cell in range(len(cells))]
+    old = [code.let(f"load {t}, ptr {x}") for x in sums]
+    code.add(
+        f"%pairs = getelementptr i32, ptr %here, i64 {1 + len(cells)}",
+        "br label %position",
+        "position:",
+        "%k = phi i64 [0, %instance], [%k1, %positiondone]",
+        "%pair = phi ptr [%pairs, %instance], [%pair1, %positiondone]",
+    )
+    for (r, c), x in zip(cells, old, strict=True):
+        code.add(f"%a{r}.{c} = phi {t} [{x}, %instance], [%d{r}.{c}, %positiondone]")
+    offsets = [code.entry("%pair", place) for place in range(factors)]
+    code.add(
+        "br label %head",
+        "head:",
+        "%v = phi i64 [0, %position], [%v1, %vector]",
+        "%base = phi ptr [%vectors, %position], [%base1, %vector]",
+    )
+    for r, c in cells:
+        code.add(f"%b{r}.{c} = phi {t} [%a{r}.{c}, %position], [%c{r}.{c}, %vector]")
+    code.add(
+        "%more = icmp slt i64 %v, %full",
+        "br i1 %more, label %vector, label %rest",
+        "vector:",
+    )
+
+    def products(base: str, out: str) -> None:
+        loaded = [code.load(base, offset) for offset in offsets]
+        for r, c in cells:
+            product = code.let(f"fmul contract {t} {loaded[r]}, {loaded[rows + c]}")
+            code.add(f"%{out}{r}.{c} = fadd contract {t} %b{r}.{c}, {product}")
+
+    products("%base", "c")
+    code.add(
+        "%v1 = add i64 %v, 1",
+        f"%base1 = getelementptr i8, ptr %base, i64 {stride}",
+        "br label %head",
+        "rest:",
+        "br i1 %some, label %masked, label %positiondone",
+        "masked:",
+    )
+    products("%last", "e")
+    for r, c in cells:
+        code.add(f"%f{r}.{c} = select <{w} x i1> %mask, {t} %e{r}.{c}, {t} %b{r}.{c}")
+    code.add("br label %positiondone", "positiondone:")
+    for r, c in cells:
+        code.add(f"%d{r}.{c} = phi {t} [%b{r}.{c}, %rest], [%f{r}.{c}, %masked]")
+    code.add(
+        "%k1 = add i64 %k, 1",
+        f"%pair1 = getelementptr i32, ptr %pair, i64 {factors}",
+        f"%further = icmp slt i64 %k1, {number}",
+        "br i1 %further, label %position, label %stored",
+        "stored:",
+    )
+    for (r, c), x in zip(cells, sums, strict=True):
+        code.add(f"store {t} %d{r}.{c}, ptr {x}")
+    code.add("br label %next")
+    code.end(0, "%pair1")
+    return code.function(name)
+
+
+class Tables:
+    """The text of the kernels that are needed, and the table that they run over."""
+
+    def __init__(self, job: Job, stages: Sequence[list[Call]], width: int) -> None:
+        self.job, self.width, self.stages = job, width, stages
+        self.table = array("i")
+        self.kernels: dict[tuple[Any, ...], int] = {}
+        self.lists: dict[tuple[int, ...], int] = {}
+        self.packed: list[int] = []
+        used = needed(job.outputs)
+        self.constants = [x for x in used if x.operation == "constant"]
+        self.one = job.program.constant(1.0)
+        row = stages[ROW]
+        given = [self.one, *(x for x in job.outputs if x.stage != ROW)] if job.per_row else [self.one]
+        copies = [Instance(x, [x]) for x in {x.index: x for x in given}.values()]
+        self.stages = [stages[0], [Call(Cone((), "p"), copies), *row], stages[2]]
+        self.place_scalars()
+        self.place_vectors()
+
+    # --- Where the numbers are ------------------------------------------------------------------
+
+    def place_scalars(self) -> None:
+        """Give each number that is the same for all rows a place: first of all, means."""
+        once, row, after_rows = self.stages
+        grids = [call.kernel for call in row if isinstance(call.kernel, Grid)]
+        means = {mean.index: mean for grid in grids for line in grid.means for mean in line}
+        self.sums = -(-len(means) // self.width) * self.width  # the last vector may idle
+        self.scalar = {index: 8 * place for place, index in enumerate(means)}
+        self.first_parameter = self.sums
+        self.first_constant = self.sums + self.job.parameters
+        for calls in (once, row, after_rows):
+            for call in calls:
+                for x in call.instances:
+                    for o in (*x.operands, *x.others):
+                        if o.operation == "constant":
+                            self.constants.append(o)
+        self.constants = list({x.index: x for x in self.constants}.values())
+        places = self.first_constant
+        for x in self.constants:
+            self.scalar[x.index] = 8 * places
+            places += 1
+        for call in (*once, *after_rows):
+            for x in call.instances:
+                self.scalar[x.register.index] = 8 * places
+                places += 1
+        self.scalars = places
+
+    def place_vectors(self) -> None:
+        """Give each number of a row a place in the workspace, or one that is needed no more."""
+        calls = self.stages[ROW]
+        last: dict[int, int] = {}
+        for place, call in enumerate(calls):
+            last.update((x.index, place) for x in taken(call) if x.stage == ROW)
+        if self.job.per_row:
+            last.update((x.index, len(calls)) for x in self.job.outputs)
+        ending: dict[int, list[int]] = {}
+        last[self.one.index] = len(calls)
+        count, free = self.job.inputs, []
+        self.vector: dict[int, int] = {}
+        for place, call in enumerate(calls):
+            for x in call.instances:
+                if free:
+                    slot = heappop(free)
+                else:
+                    slot, count = count, count + 1
+                self.vector[x.register.index] = slot
+                ending.setdefault(last.get(x.register.index, place), []).append(slot)
+            for slot in ending.pop(place, ()):
+                heappush(free, slot)
+        lines = -(-8 * self.width * count // LINE)
+        self.stride = (lines | 1) * LINE  # odd, so that vectors do not compete in the cache
+
+    def scalar_offset(self, x: Register) -> int:
+        """Where a number stands that is the same for all rows, in bytes."""
+        if x.operation == "parameter":
+            return 8 * (self.first_parameter + int(x.operands[0]))
+        return self.scalar[x.index]
+
+    def vector_offset(self, x: Register) -> int:
+        """Where a number stands in the workspace of its row, in bytes."""
+        slot = x.operands[0] if x.operation == "input" else self.vector[x.index]
+        return 8 * self.width * int(slot)
+
+    # --- The table ------------------------------------------------------------------------------
+
+    def written(self, entries: Iterable[int]) -> int:
+        """Where these entries begin, now that they are in the table."""
+        at = len(self.table)
+        self.table.extend(entries)
+        return at
+
+    def listed(self, entries: Sequence[int]) -> int:
+        """Where a list stands; equal ones are there once."""
+        key = tuple(entries)
+        if key not in self.lists:
+            self.lists[key] = self.written(key)
+        return self.lists[key]
+
+    def stage(self, calls: Sequence[Call], rows: bool) -> list[tuple[int, int, int]]:
+        """For each call its kernel, where its instances stand, and how many they are."""
+        lines = []
+        for call in calls:
+            kernel = call.kernel
+            if isinstance(kernel, Cone):
+                at = self.written(self.entries(call, rows))
+                lines.append((self.kernel(kernel, rows), at, len(call.instances)))
+            elif isinstance(kernel, Sum):
+                lines += self.sums_of(kernel, call.instances, rows)
+            else:
+                lines += self.tiles(kernel)
+        return lines
+
+    def kernel(self, *key: Any) -> int:
+        """The number of a kernel."""
+        return self.kernels.setdefault(key, len(self.kernels))
+
+    def offset(self, x: Register, kind: str, rows: bool) -> int:
+        return self.vector_offset(x) if rows and kind in "rR" else self.scalar_offset(x)
+
+    def entries(self, call: Call, rows: bool) -> Iterator[int]:
+        """The instances of a cone."""
+        for x in call.instances:
+            yield self.offset(x.register, "r", rows)
+            for o, kind in zip(x.operands, call.kernel.holes, strict=True):  # type: ignore[union-attr]
+                yield self.offset(o, kind, rows)
+
+    def sums_of(
+        self, form: Sum, instances: Sequence[Instance], rows: bool
+    ) -> list[tuple[int, int, int]]:
+        """The instances of a sum: tiles of those with the same terms, and then the others."""
+        tiles: dict[tuple[int, int, int], list[tuple[int, int, int]]] = {}
+        for register, (start, *terms), others in instances:
+            first, second = 0, 0
+            if form.terms == "pr":
+                first, second = self.line([self.scalar_offset(x) for x in terms])
+                terms = list(others)
+            elif others:
+                second = self.listed([self.offset(x, "r", rows) for x in others])
+            listed = self.listed([self.offset(x, "r", rows) for x in terms])
+            places = self.offset(register, "r", rows), self.offset(start, form.start, rows), first
+            tiles.setdefault((len(terms), listed, second), []).append(places)
+        found: dict[int, list[tuple[int, ...]]] = {TILE: [], 1: []}
+        for key, sums in tiles.items():
+            whole = len(sums) // TILE * TILE if form.terms == "pr" else 0
+            for begin in range(0, whole, TILE):
+                found[TILE].append((*key, *(x for s in sums[begin : begin + TILE] for x in s)))
+            found[1] += [(*key, *s) for s in sums[whole:]]
+        return [
+            (
+                self.kernel(form, tile, rows),
+                self.written(x for entry in entries for x in entry),
+                len(entries),
+            )
+            for tile, entries in found.items()
+            if entries
+        ]
+
+    def line(self, offsets: list[int]) -> tuple[int, int]:
+        """Where scalars begin, and the distance between them; they are copied if they are not in a
+        line."""
+        first, step = offsets[0], offsets[1] - offsets[0]
+        if step and offsets == list(range(first, first + len(offsets) * step, step)):
+            return first, step
+        at = self.scalars + len(self.packed)
+        self.packed += offsets
+        return 8 * at, 8
+
+    def tiles(self, grid: Grid) -> Iterator[tuple[int, int, int]]:
+        """The tiles of a grid, by their sizes."""
+        size = 8 * self.width
+        found: dict[tuple[int, int], list[int]] = {}
+        for r, rows in cut(len(grid.rows), (2, 1)):
+            for c, columns in cut(len(grid.columns), (4, 1)):
+                entries = found.setdefault((rows, columns), [])
+                factors = [*grid.rows[r : r + rows], *grid.columns[c : c + columns]]
+                entries.append(len(factors[0]))
+                for line in grid.means[r : r + rows]:
+                    entries += [size // 8 * self.scalar[x.index] for x in line[c : c + columns]]
+                for position in zip(*factors, strict=True):
+                    entries += map(self.vector_offset, position)
+        for (rows, columns), entries in found.items():
+            positions = len(grid.rows[0])
+            each = 1 + rows * columns + positions * (rows + columns)
+            yield self.kernel(rows, columns, True), self.written(entries), len(entries) // each
+
+    # --- The text -------------------------------------------------------------------------------
+
+    def text(self) -> tuple[str, Layout]:
+        """The functions, and what memory they need."""
+        job, width = self.job, self.width
+        lines = [self.stage(calls, place == ROW) for place, calls in enumerate(self.stages)]
+        offset = self.vector_offset if job.per_row else self.scalar_offset
+        listed = self.written(map(offset, job.outputs))
+        halves = array("i", array("d", [x.operands[0] for x in self.constants]).tobytes())
+        constants, packed = self.written(halves), self.written(self.packed)
+        once, row, after = (
+            CALLS.format(
+                numbers="%vectors" if place == ROW else "%scalars",
+                at=self.written(x for line in stage for x in line),
+                count=len(stage),
+                used="%used" if place == ROW else 1,
+                rows="%count" if place == ROW else 1,
+            )
+            for place, stage in enumerate(lines)
+        )
+        before = BEFORE.format(
+            parameters=8 * self.first_parameter,
+            bytes_of_parameters=8 * job.parameters,
+            constants=8 * self.first_constant,
+            bytes_of_constants=8 * len(self.constants),
+            at=constants,
+            calls=once,
+            packed=8 * self.scalars,
+            listed=packed,
+            count=len(self.packed),
+        )
+        results = GATHER.format(to="%out", listed=listed, count=len(job.outputs))
+        outputs = len(job.outputs) if job.per_row else 0
+        layout = Layout(
+            width,
+            self.scalars + len(self.packed),
+            VECTORS * self.stride // (8 * width),
+            self.sums,
+            sum(not x.leaf for x in needed(job.outputs)),
+            self.table,
+        )
+        text = [
+            *declarations(width),
+            *(called_function(name, lanes) for name, lanes in sorted(self.called())),
+            *(self.kernel_text(place, *key) for key, place in self.kernels.items()),
+            self.dispatch(),
+            COPY,
+            before_function(before),
+            loop_function(width, VECTORS, self.stride, job.inputs, outputs, listed, row),
+            after_function(width, self.sums, after + ("" if job.per_row else results)),
+            run_function(layout),
+        ]
+        return "\n\n".join(text), layout
+
+    def kernel_text(self, place: int, kernel: Any, *details: Any) -> str:
+        """The text of a kernel, by what `kernel` was told of it."""
+        name, kind = f"k{place}", Kind(self.width if details[-1] else 1)
+        if isinstance(kernel, Cone):
+            return cone_kernel(name, kernel, kind, self.stride)
+        if isinstance(kernel, Sum):
+            return sum_kernel(name, kernel, details[0], kind, self.stride)
+        return grid_kernel(name, kernel, details[0], kind, self.stride)
+
+    def dispatch(self) -> str:
+        """The function that goes through calls."""
+        places = range(len(self.kernels))
+        return DISPATCH.format(
+            arguments=ARGUMENTS,
+            cases=" ".join(f"i32 {place}, label %k{place}" for place in places),
+            calls="\n".join(
+                f"k{place}:\ncall void @k{place}({SAME}, i64 %itsat, i64 %itscount, i64 %used, "
+                "i64 %rows)\nbr label %next"
+                for place in places
+            ),
+        )
+
+    def called(self) -> set[tuple[str, int]]:
+        """Which of the functions in `CALLED` there have to be, for scalars and for vectors."""
+        found = {
+            (step[0], self.width if rows else 1)
+            for kernel, *_, rows in self.kernels
+            if isinstance(kernel, Cone)
+            for step in kernel.steps
+            if step[0] in CALLED
+        }
+        return found | {(other, width) for name, width in found for other in CALLED[name]}
+
+
+def translate_rolled(job: Job, stages: Sequence[list[Call]], width: int) -> tuple[str, Layout]:
+    """The text of a program as loops, and the memory that it needs: as `llvm.translate` gives."""
+    return Tables(job, stages, width).text()
+
+
+def taken(call: Call) -> Iterator[Register]:
+    """What a call takes."""
+    if isinstance(call.kernel, Grid):
+        for line in (*call.kernel.rows, *call.kernel.columns):
+            yield from line
+    for x in call.instances:
+        yield from x.operands
+        yield from x.others
+
+
+def cut(count: int, sizes: Sequence[int]) -> Iterator[tuple[int, int]]:
+    """Where each piece of a line begins, and its size: large ones, and small ones in the end."""
+    start = 0
+    for size in sizes:
+        while count - start >= size:
+            yield start, size
+            start += size
+
+
+CALLS = """call void @calls(
+ptr %scalars, ptr {numbers}, ptr %sums, ptr %table, i64 {at}, i64 {count}, i64 {used}, i64 {rows})
+"""
+
+# A line for each call: its kernel, where its instances are, and how many.
+DISPATCH = """define internal void @calls({arguments}) #0 {{
+start:
+%first = getelementptr i32, ptr %table, i64 %at
+br label %head
+head:
+%i = phi i64 [0, %start], [%i1, %next]
+%more = icmp slt i64 %i, %count
+br i1 %more, label %line, label %end
+line:
+%place = mul i64 %i, 3
+%kernelat = getelementptr i32, ptr %first, i64 %place
+%kernel = load i32, ptr %kernelat
+%atat = getelementptr i32, ptr %kernelat, i64 1
+%itsat32 = load i32, ptr %atat
+%itsat = sext i32 %itsat32 to i64
+%countat = getelementptr i32, ptr %kernelat, i64 2
+%itscount32 = load i32, ptr %countat
+%itscount = sext i32 %itscount32 to i64
+switch i32 %kernel, label %next [{cases}]
+{calls}
+next:
+%i1 = add i64 %i, 1
+br label %head
+end:
+ret void
+}}"""
+
+BEFORE = """%parametersto = getelementptr i8, ptr %scalars, i64 {parameters}
+call void @llvm.memcpy.p0.p0.i64(
+ptr %parametersto, ptr %parameters, i64 {bytes_of_parameters}, i1 false)
+%constantsto = getelementptr i8, ptr %scalars, i64 {constants}
+%constants = getelementptr i32, ptr %table, i64 {at}
+call void @llvm.memcpy.p0.p0.i64(
+ptr %constantsto, ptr %constants, i64 {bytes_of_constants}, i1 false)
+{calls}
+%packed = getelementptr i8, ptr %scalars, i64 {packed}
+""" + (
+    GATHER := """call void @gather(ptr {to}, ptr %scalars, ptr %table, i64 {listed}, i64 {count})
+"""
+).replace("{to}", "%packed")
+
+COPY = """declare void @llvm.memcpy.p0.p0.i64(ptr, ptr, i64, i1)
+
+define internal void @gather(ptr %to, ptr %scalars, ptr %table, i64 %listed, i64 %count) #0 {
+start:
+%list = getelementptr i32, ptr %table, i64 %listed
+br label %head
+head:
+%i = phi i64 [0, %start], [%i1, %copy]
+%more = icmp slt i64 %i, %count
+br i1 %more, label %copy, label %end
+copy:
+%entry = getelementptr i32, ptr %list, i64 %i
+%offset32 = load i32, ptr %entry
+%offset = sext i32 %offset32 to i64
+%from = getelementptr i8, ptr %scalars, i64 %offset
+%number = load double, ptr %from
+%out = getelementptr double, ptr %to, i64 %i
+store double %number, ptr %out
+%i1 = add i64 %i, 1
+br label %head
+end:
+ret void
+}"""

@@ -1,0 +1,357 @@
+"""A program as loops: what it computes again and again, found in its straight line.
+
+With this module you can
+
+- find the loops of a program:     once, row, after = rolled(job)
+
+A recorded network is thousands of instructions, but few formulas: each neuron of a layer computes
+the same one of other operands. What is found, in this order:
+
+- grids: the means of products, which are the gradients of weights; many of them share factors;
+- sums: of products and of other terms, from a length on at which a loop pays;
+- cones: a register, with all that is computed for it alone, is one formula;
+- groups: equal formulas that do not wait for one another become one `Call`, a loop.
+
+Nothing is computed in another order than the program has it, but for the sums over rows: a mean of
+a sum is made of all its terms at once.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple, TypeAlias
+
+from .program import BOOLEAN, ROW, Job, Register
+
+__all__ = ["Call", "Cone", "Grid", "Instance", "Sum", "rolled"]
+
+SHORTEST = 4  # terms of a sum: what is shorter is part of a formula
+LONGEST = 256  # terms, and positions of a grid: so not all of a long chain is kept for its sum
+LARGEST = 40  # instructions of a cone
+COMMON = 32  # a constant is part of formulas if it is one of so many that are used, or more
+FUSED = frozenset({"add", "sub", "mul"})  # what may be fused in the backward pass
+
+
+class Cone(NamedTuple):
+    """A formula: instructions, the last of which is its result.
+
+    steps: each an operation, whether it may be fused, and operands: an integer from 0 on is an
+        earlier step, -1 and below a hole, and text is a constant.
+    holes: what each of them takes: "r" is a number of each row, "p" one that is the same for all;
+        in capitals they are truths.
+    """
+
+    steps: tuple[tuple[Any, ...], ...]
+    holes: str
+
+
+class Sum(NamedTuple):
+    """A sum of any number of terms, in their order.
+
+    start: what it begins with, "r" or "p" as in a `Cone`.
+    terms: the kind of its terms: "r", or products, "rr" or "pr".
+    fused: whether products may be added without being rounded.
+    """
+
+    start: str
+    terms: str
+    fused: bool
+
+
+class Grid(NamedTuple):
+    """Means of products: of each row's factors with each column's, position by position.
+
+    rows, columns: the factors, as many in each as there are positions.
+    means: their registers, row by row.
+    """
+
+    rows: list[tuple[Register, ...]]
+    columns: list[tuple[Register, ...]]
+    means: list[list[Register]]
+
+
+class Instance(NamedTuple):
+    """One turn of a loop: the register that it computes, and what it takes.
+
+    operands: what fills the holes of a cone; of a sum its start and then its terms, or the first
+        factor of each.
+    others: of a sum of products, the second factors.
+    """
+
+    register: Register
+    operands: Sequence[Register]
+    others: Sequence[Register] = ()
+
+
+@dataclass
+class Call:
+    """A loop: what is computed, and of what. A grid is a call of its own."""
+
+    kernel: Cone | Sum | Grid
+    instances: list[Instance]
+
+
+Calls: TypeAlias = list[Call]
+
+
+def rolled(job: Job) -> tuple[Calls, ...]:
+    """The loops that run once, for each row, and after the rows."""
+    once, row, after = job.stages()
+    wanted = {x.index for x in job.outputs}
+    for x in (*row, *after):
+        wanted.update(o.index for o in x.operands if o.stage != x.stage and o.stage != ROW)
+    common = common_constants((*once, *row, *after))
+    return tuple(Stage(job, x, wanted, common).calls() for x in (once, row, after))
+
+
+def common_constants(registers: Iterable[Register]) -> set[int]:
+    """The constants that belong to formulas, such as 0 and 1; others differ from use to use."""
+    operands = (o for x in registers for o in x.operands)
+    uses = Counter(o.index for o in operands if o.operation == "constant")
+    total = sum(uses.values())
+    return {index for index, count in uses.items() if count * COMMON >= total}
+
+
+class Stage:
+    """The loops of the instructions of one stage."""
+
+    def __init__(
+        self, job: Job, registers: Sequence[Register], wanted: set[int], common: set[int]
+    ) -> None:
+        self.program, self.forward = job.program, job.program.forward
+        self.means = [x for x in registers if x.operation == "mean"]
+        self.registers = [x for x in registers if x.operation != "mean"]
+        self.common = common
+        self.here = {x.index for x in self.registers}
+        self.rows = any(x.stage == ROW for x in self.registers)
+        self.places = wanted & self.here  # whose numbers are kept, to be used in other loops
+        self.inside: set[int] = set()  # what grids and sums compute on their way
+        self.sums: dict[int, tuple[Sum, Instance]] = {}
+        self.uses = Counter(o.index for x in registers for o in x.operands)
+        self.levels: dict[int, int] = {}
+
+    def calls(self) -> Calls:
+        """All loops, in an order in which they can run."""
+        grids = list(self.grids())
+        self.find_sums()
+        groups: dict[tuple[int, Cone | Sum], list[Instance]] = {}
+        for kernel, instance in self.formulas():
+            level = self.level((*instance.operands, *instance.others))
+            self.levels[instance.register.index] = level
+            groups.setdefault((level, kernel), []).append(instance)
+        found = [(level, Call(kernel, all_)) for (level, kernel), all_ in groups.items()]
+        for grid in grids:
+            factors = (x for line in (*grid.rows, *grid.columns) for x in line)
+            found.append((self.level(factors), Call(grid, [])))
+        return [call for _, call in sorted(found, key=lambda entry: entry[0])]
+
+    def level(self, operands: Iterable[Register]) -> int:
+        """How many loops have to be run before one with these operands."""
+        levels = self.levels
+        return 1 + max((levels.get(x.index, 0) for x in operands), default=0)
+
+    def keep(self, operands: Iterable[Register]) -> None:
+        """Have these numbers kept."""
+        self.places.update(x.index for x in operands if x.index in self.here)
+
+    def passing(self, x: Register, operation: str, fused: bool) -> bool:
+        """Whether a register is of this operation, and needed in one place only."""
+        return (
+            x.operation == operation
+            and self.uses[x.index] == 1
+            and x.index in self.here
+            and x.index not in self.places
+            and (x.index >= self.forward) == fused
+        )
+
+    # --- Grids ----------------------------------------------------------------------------------
+
+    def grids(self) -> Iterator[Grid]:
+        """The means, by the factors that they share."""
+        lines: dict[tuple[Any, ...], dict[tuple[Register, ...], Register]] = {}
+        for mean in self.means:
+            pairs = self.pairs(mean.operands[0])
+            for start in range(0, len(pairs), LONGEST):
+                columns, rows = zip(*pairs[start : start + LONGEST], strict=True)
+                copy = 0
+                while columns in lines.setdefault((rows, copy), {}):
+                    copy += 1  # two means of the same: sums in another order
+                lines[rows, copy][columns] = mean
+        by_columns: dict[tuple[Any, ...], Grid] = {}
+        for (row, _), entries in lines.items():
+            columns = sorted(entries, key=lambda column: [x.index for x in column])
+            key = tuple(x.index for column in columns for x in column), len(row)
+            grid = by_columns.setdefault(key, Grid([], columns, []))
+            grid.rows.append(row)
+            grid.means.append([entries[column] for column in columns])
+        for grid in by_columns.values():
+            self.keep(x for line in (*grid.rows, *grid.columns) for x in line)
+        yield from by_columns.values()
+
+    def pairs(self, x: Register) -> list[tuple[Register, Register]]:
+        """The terms of what a mean is taken of, as products: of a gradient, all terms."""
+        found = []
+        waiting = [x]
+        while waiting:
+            x = waiting.pop()
+            if self.passing(x, "add", fused=True):
+                waiting += reversed(x.operands)
+            elif self.passing(x, "mul", fused=True) and all(o.stage == ROW for o in x.operands):
+                found.append(x.operands)
+            else:
+                found.append((self.program.constant(1.0), x))
+                continue
+            self.inside.add(x.index)
+        return found  # type: ignore[return-value]
+
+    # --- Sums -----------------------------------------------------------------------------------
+
+    def find_sums(self) -> None:
+        """Take the sums that are long enough out of the instructions."""
+        seen: set[int] = set()
+        for x in reversed(self.registers):
+            if x.operation == "add" and x.index not in seen and x.index not in self.inside:
+                adds, terms = self.chain(x)
+                seen.update(add.index for add in adds)
+                if len(terms) >= SHORTEST:
+                    self.cut(adds, terms)
+
+    def chain(self, x: Register) -> tuple[list[Register], list[Register]]:
+        """The additions that lead to a sum, and its terms: one more than additions."""
+        adds, terms = [x], []
+        fused = x.index >= self.forward
+        while True:
+            left, right = x.operands
+            if self.passing(left, "add", fused):
+                x, term = left, right
+            elif self.passing(right, "add", fused):
+                x, term = right, left
+            else:
+                return adds[::-1], [left, right, *reversed(terms)]
+            adds.append(x)
+            terms.append(term)
+
+    def cut(self, adds: Sequence[Register], terms: Sequence[Register]) -> None:
+        """A sum for each run of terms of a kind."""
+        fused = adds[0].index >= self.forward
+        kinds = [self.kind_of_term(term, fused) for term in terms]
+        start = 0
+        while start < len(terms):
+            end = start + 1
+            while end < len(terms) and kinds[end] == kinds[start] and end - start < LONGEST:
+                end += 1
+            if end - start >= SHORTEST and kinds[start] != "p":
+                self.sum(kinds[start], fused, start, end, adds, terms)
+            start = end
+
+    def kind_of_term(self, term: Register, fused: bool) -> str:
+        if self.passing(term, "mul", fused):
+            kinds = "".join(sorted(map(self.kind, term.operands)))
+            return kinds if kinds in ("pr", "rr") else "r"
+        return self.kind(term)
+
+    def sum(
+        self,
+        kind: str,
+        fused: bool,
+        start: int,
+        end: int,
+        adds: Sequence[Register],
+        terms: Sequence[Register],
+    ) -> None:
+        """Make one loop of the terms from start to end, on top of what comes before them."""
+        before = [self.program.constant(-0.0), terms[0], *adds][start and start]
+        result, here = adds[end - 2], terms[start:end]
+        self.inside.update(x.index for x in adds[max(start - 1, 0) : end - 2])
+        others: list[Register] = []
+        if len(kind) == 2:
+            self.inside.update(x.index for x in here)
+            pairs = [sorted(x.operands, key=self.kind) for x in here]
+            here, others = ([pair[side] for pair in pairs] for side in (0, 1))
+        self.keep((before, result, *here, *others))
+        kernel = Sum(self.kind(before), kind, fused and len(kind) == 2)
+        self.sums[result.index] = kernel, Instance(result, [before, *here], others)
+
+    # --- Cones ----------------------------------------------------------------------------------
+
+    def kind(self, x: Register) -> str:
+        """What a hole for a register takes: see `Cone`."""
+        kind = "r" if x.stage == ROW or not self.rows else "p"
+        return kind.upper() if x.operation in BOOLEAN else kind
+
+    def formulas(self) -> list[tuple[Cone | Sum, Instance]]:
+        """What is computed of what, in the order of the program."""
+        roots = self.roots()
+        return [
+            self.sums[x.index] if x.index in self.sums else self.cone(x, roots)
+            for x in self.registers
+            if roots.get(x.index) == x.index
+        ]
+
+    def roots(self) -> dict[int, int]:
+        """For each register the one in whose formula it stands: its own, or that of all its users.
+
+        Those with users in several formulas are kept, and so have one of their own.
+        """
+        roots: dict[int, int] = {}
+        sizes: Counter[int] = Counter()
+        for x in reversed(self.registers):
+            index = x.index
+            if index in self.inside:
+                continue
+            root = roots.get(index, index)
+            if index in self.places or sizes[root] >= LARGEST:
+                root = index
+            roots[index] = root
+            sizes[root] += 1
+            if index in self.sums:
+                continue
+            for operand in x.operands:
+                if roots.setdefault(operand.index, root) != root:
+                    self.places.add(operand.index)
+        return roots
+
+    def cone(self, root: Register, roots: dict[int, int]) -> tuple[Cone, Instance]:
+        """The formula of a register. Its holes are numbered in the order in which they come up."""
+        members = self.members(root, roots)
+        holes: dict[int, int] = {}
+        operands: list[Register] = []
+        places = {x.index: place for place, x in enumerate(members)}
+        steps = []
+        for x in members:
+            step: list[Any] = [x.operation, x.index >= self.forward and x.operation in FUSED]
+            for o in x.operands:
+                if o.index in self.common:
+                    step.append(repr(o.operands[0]))
+                elif o.index in places:
+                    step.append(places[o.index])
+                else:
+                    if o.index not in holes:
+                        operands.append(o)
+                        holes[o.index] = -len(operands)
+                    step.append(holes[o.index])
+            steps.append(tuple(step))
+        kernel = Cone(tuple(steps), "".join(map(self.kind, operands)))
+        return kernel, Instance(root, operands)
+
+    def members(self, root: Register, roots: dict[int, int]) -> list[Register]:
+        """The registers of a formula; operands come before results, and in their order."""
+        found: dict[int, Register] = {}
+        waiting = [root]
+        while waiting:
+            x = waiting[-1]
+            if x.index in found:
+                waiting.pop()
+                continue
+            open_ = [
+                o
+                for o in x.operands
+                if o.index not in found and roots.get(o.index) == root.index and o.index in self.here
+            ]
+            if open_:
+                waiting += reversed(open_)
+            else:
+                found[x.index] = waiting.pop()
+        return list(found.values())
