@@ -26,7 +26,7 @@ from ..ops.table import Operation
 from . import llvm
 from .kernels import translate_rolled
 from .program import Job
-from .rolled import rolled
+from .rolled import repetitive, rolled
 from .source import JavaScriptSource, PythonSource, Source
 from .tables import Buffer, address, as_lists, empty
 
@@ -244,8 +244,11 @@ class NativeMachine(Machine):
 
 
 def native_text(job: Job, width: int) -> tuple[str, llvm.Layout]:
-    """A program for LLVM: as loops."""
-    return translate_rolled(job, rolled(job), width)
+    """A program for LLVM: as loops, or where they would not pay, as a straight line."""
+    stages = rolled(job)
+    if repetitive(stages):
+        return translate_rolled(job, stages, width)
+    return llvm.translate(job, width)
 
 
 class Workspace:

@@ -25,12 +25,14 @@ from typing import Any, NamedTuple, TypeAlias
 
 from .program import BOOLEAN, ROW, Job, Register
 
-__all__ = ["Call", "Cone", "Grid", "Instance", "Sum", "rolled"]
+__all__ = ["Call", "Cone", "Grid", "Instance", "Sum", "repetitive", "rolled"]
 
 SHORTEST = 4  # terms of a sum: what is shorter is part of a formula
 LONGEST = 256  # terms, and positions of a grid: so not all of a long chain is kept for its sum
 LARGEST = 40  # instructions of a cone
 COMMON = 32  # a constant is part of formulas if it is one of so many that are used, or more
+KERNEL = 10  # instructions: what the loop around a formula costs, when it is compiled
+REPEATED = 4  # how often a program has to repeat itself to be written as loops
 FUSED = frozenset({"add", "sub", "mul"})  # what may be fused in the backward pass
 
 
@@ -104,6 +106,24 @@ def rolled(job: Job) -> tuple[Calls, ...]:
         wanted.update(o.index for o in x.operands if o.stage != x.stage and o.stage != ROW)
     common = common_constants((*once, *row, *after))
     return tuple(Stage(job, x, wanted, common).calls() for x in (once, row, after))
+
+
+def repetitive(stages: Iterable[Calls]) -> bool:
+    """Whether the loops are so much less text than the program that it is worth to have them."""
+    calls = [call for calls in stages for call in calls]
+    kernels = {call.kernel for call in calls if not isinstance(call.kernel, Grid)}
+    text = sum(KERNEL + len(x.steps) if isinstance(x, Cone) else KERNEL for x in kernels)
+    return REPEATED * text < sum(map(size, calls))
+
+
+def size(call: Call) -> int:
+    """How many instructions a call stands for."""
+    kernel = call.kernel
+    if isinstance(kernel, Cone):
+        return len(kernel.steps) * len(call.instances)
+    if isinstance(kernel, Sum):
+        return sum(len(x.operands) + len(x.others) for x in call.instances)
+    return 2 * len(kernel.rows) * len(kernel.columns) * len(kernel.rows[0])
 
 
 def common_constants(registers: Iterable[Register]) -> set[int]:
