@@ -35,7 +35,7 @@ from .llvm import (
     loop_function,
     run_function,
 )
-from .program import BOOLEAN, ROW, Job, Register, needed
+from .program import BOOLEAN, ROW, Job, Register
 from .rolled import Call, Cone, Grid, Instance, Sum
 
 __all__ = ["translate_rolled"]
@@ -355,7 +355,7 @@ class Tables:
         self.kernels: dict[tuple[Any, ...], int] = {}
         self.lists: dict[tuple[int, ...], int] = {}
         self.packed: list[int] = []
-        used = needed(job.outputs)
+        used = job.registers
         self.constants = [x for x in used if x.operation == "constant"]
         self.one = job.program.constant(1.0)
         row = stages[ROW]
@@ -569,7 +569,7 @@ class Tables:
             self.scalars + len(self.packed),
             VECTORS * self.stride // (8 * width),
             self.sums,
-            sum(not x.leaf for x in needed(job.outputs)),
+            sum(not x.leaf for x in job.registers),
             self.table,
         )
         text = [

@@ -288,7 +288,7 @@ class Writer:
         self.job, self.forward, self.outputs = job, job.program.forward, job.outputs
         self.inputs, self.per_row = job.inputs, job.per_row
         self.scalar, self.vector = Kind(1), Kind(width)
-        used = needed(job.outputs)
+        used = job.registers
         self.computed = [x for x in used if not x.leaf]
         # Means stand first among the scalars, so that a loop can fill them in.
         self.means = [x.index for x in used if x.operation == "mean"]

@@ -27,7 +27,8 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache, partial as bind
+from functools import cached_property, lru_cache, partial as bind
+from itertools import compress
 from types import SimpleNamespace
 from typing import Any, TypeAlias
 
@@ -56,6 +57,7 @@ FOLDED: dict[str, Callable[..., Any]] = {
 }
 # What native rules ask beside that of the layout of a float, and of the processor.
 LAYOUT = ("round", "power_of_two", "exponent", "mantissa", "fmod")
+SIMPLER = frozenset({"where", "neg", "abs"})  # even of what is not known, they may need nothing
 LEAVES = ("constant", "parameter", "input")
 BOOLEAN = frozenset({*RELATIONS, "and", "or", "not"})
 
@@ -123,12 +125,17 @@ class Job:
     parameters: int
     per_row: bool
 
+    @cached_property
+    def registers(self) -> list[Register]:
+        """What the outputs are computed from, and they themselves, in the order of the program."""
+        return needed(self.outputs)
+
     def stages(self) -> tuple[list[Register], list[Register], list[Register]]:
         """What is computed once, for each row, and after the rows: for each row also the sums of
         means."""
         stages: tuple[list[Register], list[Register], list[Register]] = ([], [], [])
-        for x in needed(self.outputs):
-            if not x.leaf:
+        for x in self.registers:
+            if x.operation not in LEAVES:
                 stages[ROW if x.operation == "mean" else x.stage].append(x)
         return stages
 
@@ -174,10 +181,18 @@ class Program:
 
     def emit(self, operation: str, *given: Any) -> Register:
         """The register of an operation on others; found again, if it was computed before."""
-        operands = tuple(x if x.__class__ is Register else self.constant(float(x)) for x in given)
-        simplified = self._simplified(operation, operands)
-        if simplified is not None:
-            return simplified
+        known = operation in SIMPLER
+        for x in given:
+            if x.__class__ is not Register or x.operation == "constant":
+                known = True
+        operands: tuple[Register, ...] = given
+        if known:
+            operands = tuple(
+                x if x.__class__ is Register else self.constant(float(x)) for x in given
+            )
+            simplified = self._simplified(operation, operands)
+            if simplified is not None:
+                return simplified
         if operation in self.primitives:
             return self._instruction(operation, operands)
         return self.expanded(operation, *operands)
@@ -250,22 +265,25 @@ class Program:
         self, operation: str | Operation, operands: tuple[Register, ...], stage: int | None = None
     ) -> Register:
         """The register of an instruction, which is there once however often it is asked for."""
-        places = [x.index for x in operands]
-        if operation in ("add", "mul"):
-            places.sort()  # a + b is b + a, to the last bit
-        key = (operation, *places)
+        if operation in ("add", "mul"):  # a + b is b + a, to the last bit
+            first, second = operands
+            left, right = first.index, second.index
+            key = (operation, left, right) if left < right else (operation, right, left)
+        else:
+            key = (operation, *[x.index for x in operands])
         register = self._computed.get(key)
         if register is None:
             if stage is None:  # no instruction mixes rows with what is made of means over them
-                stage = max(x.stage for x in operands)
+                stage = max([x.stage for x in operands])
             register = self._computed[key] = self._append(operation, operands, stage)
         return register
 
     def _append(
         self, operation: str | Operation, operands: tuple[Any, ...], stage: int
     ) -> Register:
-        register = Register(self, operation, operands, stage, len(self.registers))
-        self.registers.append(register)
+        registers = self.registers
+        register = Register(self, operation, operands, stage, len(registers))
+        registers.append(register)
         return register
 
     # --- From a graph ---------------------------------------------------------------------------
@@ -381,13 +399,15 @@ class Program:
         if operation is DETACH:  # not 0 times the upstream, which may be inf
             yield value.operands[0], self.constant(0.0)
             return
-        registers = tuple(map(self.register_of, (value, *value.operands)))
+        by_id = self._by_id
+        registers = [by_id[id(x)] for x in (value, *value.operands)]
         try:
             partials = operation.partials(self._rules, *registers)
         except (TypeError, AttributeError):  # a rule of a user's, which works on floats only
-            partials = tuple(self._instruction(x, registers) for x in _opaque(operation))
+            partials = tuple(self._instruction(x, (*registers,)) for x in _opaque(operation))
         for operand, partial in zip(value.operands, partials, strict=True):
-            yield operand, partial * upstream
+            plain = partial.__class__ is float and partial == 1.0  # as that of a sum is
+            yield operand, upstream if plain else partial * upstream
 
     def _taken(self, root: Value, values: Sequence[Value]) -> dict[int, Register]:
         """For each Value that only some rows would have recorded: whether this row does.
@@ -453,14 +473,14 @@ def _as_compared(relation: str, x: Any) -> float:
     return math.nextafter(nearest, math.inf if up else -math.inf)
 
 
-def needed(outputs: Iterable[Register]) -> list[Register]:
+def needed(outputs: Sequence[Register]) -> list[Register]:
     """The registers that the outputs are computed from, in the order of the program."""
-    visited: dict[int, Register] = {}
-    waiting = list(outputs)
-    while waiting:
-        register = waiting.pop()
-        if register.index not in visited:
-            visited[register.index] = register
-            if not register.leaf:
-                waiting.extend(register.operands)
-    return [visited[index] for index in sorted(visited)]
+    program = next((x.program.registers for x in outputs), [])
+    found = bytearray(len(program))
+    for register in outputs:
+        found[register.index] = True
+    for register in reversed(program):
+        if found[register.index] and register.operation not in LEAVES:
+            for operand in register.operands:
+                found[operand.index] = True
+    return list(compress(program, found))

@@ -23,7 +23,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeAlias
 
-from .program import BOOLEAN, ROW, Job, Register
+from .program import BOOLEAN, LEAVES, ROW, Job, Register
 
 __all__ = ["Call", "Cone", "Grid", "Instance", "Sum", "repetitive", "rolled"]
 
@@ -100,12 +100,19 @@ Calls: TypeAlias = list[Call]
 
 def rolled(job: Job) -> tuple[Calls, ...]:
     """The loops that run once, for each row, and after the rows."""
-    once, row, after = job.stages()
+    uses: Counter[int] = Counter()
     wanted = {x.index for x in job.outputs}
-    for x in (*row, *after):
-        wanted.update(o.index for o in x.operands if o.stage != x.stage and o.stage != ROW)
-    common = common_constants((*once, *row, *after))
-    return tuple(Stage(job, x, wanted, common).calls() for x in (once, row, after))
+    for x in job.registers:
+        if x.operation in LEAVES:
+            continue
+        for o in x.operands:
+            uses[o.index] += 1
+            if o.stage != x.stage and x.operation != "mean":
+                wanted.add(o.index)
+    constants = {x.index: uses[x.index] for x in job.registers if x.operation == "constant"}
+    total = sum(constants.values())
+    common = {index for index, count in constants.items() if count * COMMON >= total}
+    return tuple(Stage(job, registers, uses, wanted, common).calls() for registers in job.stages())
 
 
 def repetitive(stages: Iterable[Calls]) -> bool:
@@ -126,30 +133,31 @@ def size(call: Call) -> int:
     return 2 * len(kernel.rows) * len(kernel.columns) * len(kernel.rows[0])
 
 
-def common_constants(registers: Iterable[Register]) -> set[int]:
-    """The constants that belong to formulas, such as 0 and 1; others differ from use to use."""
-    operands = (o for x in registers for o in x.operands)
-    uses = Counter(o.index for o in operands if o.operation == "constant")
-    total = sum(uses.values())
-    return {index for index, count in uses.items() if count * COMMON >= total}
-
-
 class Stage:
-    """The loops of the instructions of one stage."""
+    """The loops of the instructions of one stage.
+
+    uses: how often each register is an operand, by its index.
+    wanted: the registers whose numbers other stages need, or who runs the program.
+    common: the constants that are part of formulas.
+    """
 
     def __init__(
-        self, job: Job, registers: Sequence[Register], wanted: set[int], common: set[int]
+        self,
+        job: Job,
+        registers: Sequence[Register],
+        uses: Counter[int],
+        wanted: set[int],
+        common: set[int],
     ) -> None:
         self.program, self.forward = job.program, job.program.forward
         self.means = [x for x in registers if x.operation == "mean"]
         self.registers = [x for x in registers if x.operation != "mean"]
-        self.common = common
+        self.uses, self.common = uses, common
         self.here = {x.index for x in self.registers}
         self.rows = any(x.stage == ROW for x in self.registers)
         self.places = wanted & self.here  # whose numbers are kept, to be used in other loops
         self.inside: set[int] = set()  # what grids and sums compute on their way
         self.sums: dict[int, tuple[Sum, Instance]] = {}
-        self.uses = Counter(o.index for x in registers for o in x.operands)
         self.levels: dict[int, int] = {}
 
     def calls(self) -> Calls:
@@ -178,12 +186,13 @@ class Stage:
 
     def passing(self, x: Register, operation: str, fused: bool) -> bool:
         """Whether a register is of this operation, and needed in one place only."""
+        index = x.index
         return (
             x.operation == operation
-            and self.uses[x.index] == 1
-            and x.index in self.here
-            and x.index not in self.places
-            and (x.index >= self.forward) == fused
+            and self.uses[index] == 1
+            and index in self.here
+            and index not in self.places
+            and (index >= self.forward) == fused
         )
 
     # --- Grids ----------------------------------------------------------------------------------
@@ -268,8 +277,8 @@ class Stage:
 
     def kind_of_term(self, term: Register, fused: bool) -> str:
         if self.passing(term, "mul", fused):
-            kinds = "".join(sorted(map(self.kind, term.operands)))
-            return kinds if kinds in ("pr", "rr") else "r"
+            left, right = map(self.kind, term.operands)
+            return "rr" if left == right else "pr"
         return self.kind(term)
 
     def sum(
@@ -288,7 +297,7 @@ class Stage:
         others: list[Register] = []
         if len(kind) == 2:
             self.inside.update(x.index for x in here)
-            pairs = [sorted(x.operands, key=self.kind) for x in here]
+            pairs = [x.operands if self.kind(x.operands[0]) == kind[0] else x.operands[::-1] for x in here]
             here, others = ([pair[side] for pair in pairs] for side in (0, 1))
         self.keep((before, result, *here, *others))
         kernel = Sum(self.kind(before), kind, fused and len(kind) == 2)
@@ -298,8 +307,9 @@ class Stage:
 
     def kind(self, x: Register) -> str:
         """What a hole for a register takes: see `Cone`."""
-        kind = "r" if x.stage == ROW or not self.rows else "p"
-        return kind.upper() if x.operation in BOOLEAN else kind
+        if x.stage == ROW or not self.rows:
+            return "R" if x.operation in BOOLEAN else "r"
+        return "P" if x.operation in BOOLEAN else "p"
 
     def formulas(self) -> list[tuple[Cone | Sum, Instance]]:
         """What is computed of what, in the order of the program."""

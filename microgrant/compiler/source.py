@@ -23,7 +23,7 @@ from typing import Any, ClassVar
 
 from ..ops.table import CALL, OPERATIONS, Operation
 from ..ops.words import Operand, Term, forward, lacking_in_javascript, spell
-from .program import Job, Register, needed
+from .program import Job, Register
 
 __all__ = ["JavaScriptSource", "PythonSource", "Source"]
 
@@ -62,7 +62,7 @@ class Source:
 
     def __init__(self, job: Job) -> None:
         self.job, self.outputs = job, job.outputs
-        self.registers = needed(self.outputs)
+        self.registers = job.registers
         self.names: dict[int, str] = {}
         self.terms: dict[int, tuple[Term, int]] = {}
         self.taken = {*RESERVED, *self.reserved, *OPERATIONS}

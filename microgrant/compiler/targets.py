@@ -10,14 +10,14 @@ A target is a subclass of `Machine`. To have one more, write it, and enter it in
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import TypeAlias
 
 from ..engine.modes import warn
 from ..extras import what_brings
 from ..ops.table import OPERATIONS, Operation
 from .machine import JavaScriptMachine, Machine, NativeMachine, PythonMachine
-from .program import Job, Register, needed
+from .program import Job
 
 __all__ = ["MACHINES", "TargetWarning", "checked_target", "machine_for"]
 
@@ -67,7 +67,7 @@ def machine_for(build: Build, target: str, quiet: bool = False) -> Machine:
         reason = f"llvmlite is not installed, so this runs as Python: {brings}"
     else:
         job = build(kind.primitives)
-        reason = unknown(kind, job.outputs)
+        reason = unknown(kind, job)
         if not reason:
             return kind(job)
         if not automatic:
@@ -78,9 +78,9 @@ def machine_for(build: Build, target: str, quiet: bool = False) -> Machine:
     return PythonMachine(build(PythonMachine.primitives))
 
 
-def unknown(kind: type[Machine], outputs: Sequence[Register]) -> str:
+def unknown(kind: type[Machine], job: Job) -> str:
     """Which operation a target does not know, in words; nothing if it knows them all."""
-    for operation in (register.operation for register in needed(outputs)):
+    for operation in (register.operation for register in job.registers):
         if isinstance(operation, Operation):
             if refusal := kind.refusal(operation):
                 return f"your own operation {operation.name!r} {refusal}"
