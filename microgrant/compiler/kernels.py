@@ -19,12 +19,10 @@ from __future__ import annotations
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from heapq import heappop, heappush
-from itertools import groupby
 from typing import Any
 
 from .llvm import (
     CALLED,
-    PASSED,
     Kind,
     Layout,
     after_function,
@@ -155,8 +153,8 @@ def cone_kernel(name: str, cone: Cone, kind: Kind, stride: int) -> str:
         filled[place] = code.truth(number) if hole in "PR" else number
     results: list[str] = []
 
-    def text(operand: Any) -> str:
-        if operand.__class__ is str:
+    def text(operand: int | str) -> str:
+        if isinstance(operand, str):
             return kind.constant(float(operand))
         return results[operand] if operand >= 0 else filled[-1 - operand]
 
@@ -355,11 +353,11 @@ class Tables:
         self.kernels: dict[tuple[Any, ...], int] = {}
         self.lists: dict[tuple[int, ...], int] = {}
         self.packed: list[int] = []
-        used = job.registers
-        self.constants = [x for x in used if x.operation == "constant"]
         self.one = job.program.constant(1.0)
         row = stages[ROW]
-        given = [self.one, *(x for x in job.outputs if x.stage != ROW)] if job.per_row else [self.one]
+        given = (
+            [self.one, *(x for x in job.outputs if x.stage != ROW)] if job.per_row else [self.one]
+        )
         copies = [Instance(x, [x]) for x in {x.index: x for x in given}.values()]
         self.stages = [stages[0], [Call(Cone((), "p"), copies), *row], stages[2]]
         self.place_scalars()
@@ -376,22 +374,13 @@ class Tables:
         self.scalar = {index: 8 * place for place, index in enumerate(means)}
         self.first_parameter = self.sums
         self.first_constant = self.sums + self.job.parameters
-        for calls in (once, row, after_rows):
-            for call in calls:
-                for x in call.instances:
-                    for o in (*x.operands, *x.others):
-                        if o.operation == "constant":
-                            self.constants.append(o)
-        self.constants = list({x.index: x for x in self.constants}.values())
-        places = self.first_constant
-        for x in self.constants:
+        operands = (x for calls in self.stages for call in calls for x in taken(call))
+        given = (x for x in (*operands, *self.job.outputs) if x.operation == "constant")
+        self.constants = list({x.index: x for x in given}.values())
+        computed = [x.register for call in (*once, *after_rows) for x in call.instances]
+        for places, x in enumerate((*self.constants, *computed), self.first_constant):
             self.scalar[x.index] = 8 * places
-            places += 1
-        for call in (*once, *after_rows):
-            for x in call.instances:
-                self.scalar[x.register.index] = 8 * places
-                places += 1
-        self.scalars = places
+        self.scalars = self.first_constant + len(self.constants) + len(computed)
 
     def place_vectors(self) -> None:
         """Give each number of a row a place in the workspace, or one that is needed no more."""
@@ -403,7 +392,7 @@ class Tables:
             last.update((x.index, len(calls)) for x in self.job.outputs)
         ending: dict[int, list[int]] = {}
         last[self.one.index] = len(calls)
-        count, free = self.job.inputs, []
+        count, free = self.job.inputs, list[int]()
         self.vector: dict[int, int] = {}
         for place, call in enumerate(calls):
             for x in call.instances:

@@ -28,6 +28,7 @@ from functools import lru_cache
 
 from ..ops.table import OPERATIONS, Operation
 from .program import BOOLEAN, ONCE, ROW, Job, Program, Register, needed
+from .tables import Buffer
 
 __all__ = ["ALIGNMENT", "PRIMITIVES", "Layout", "translate"]
 
@@ -81,7 +82,7 @@ class Layout:
     vectors: int
     sums: int
     instructions: int
-    table: array[int] = field(default_factory=lambda: array("i"))
+    table: Buffer = field(default_factory=lambda: array("i"))
 
     @property
     def first_vector(self) -> int:
@@ -185,9 +186,7 @@ def called_function(name: str, width: int) -> str:
         elif not register.leaf:
             names[register.index] = f"%r{register.index}"
             used = [names[o.index] for o in register.operands]
-            lines += instruction(
-                kind, register.operation, names[register.index], used, fused=True
-            )
+            lines += instruction(kind, register.operation, names[register.index], used, fused=True)
     return "\n".join([*lines, f"ret {kind.number} {names[result.index]}", "}"])
 
 
@@ -409,7 +408,13 @@ class Writer:
                 *(part.text() for part in (*once, *row, *after)),
                 before_function(calls(once)),
                 loop_function(
-                    width, 1, size * self.vectors, self.inputs, len(self.table), 0, calls(row, "%count")
+                    width,
+                    1,
+                    size * self.vectors,
+                    self.inputs,
+                    len(self.table),
+                    0,
+                    calls(row, "%count"),
                 ),
                 after_function(width, self.sums, calls(after)),
             ]
@@ -661,9 +666,7 @@ def translate(job: Job, width: int) -> tuple[str, Layout]:
     writer = Writer(job, width)
     text = writer.text()
     instructions = len(writer.computed)
-    layout = Layout(
-        width, writer.scalars, writer.vectors, writer.sums, instructions, writer.table
-    )
+    layout = Layout(width, writer.scalars, writer.vectors, writer.sums, instructions, writer.table)
     return f"{text}\n\n{run_function(layout)}", layout
 
 

@@ -225,9 +225,7 @@ class NativeMachine(Machine):
                     if stopped.is_set():
                         return
                     next_one = min(begin + at_once, end)
-                    self.loop(
-                        p, space.start, own.vectors, sums, self.table, x, begin, next_one, to
-                    )
+                    self.loop(p, space.start, own.vectors, sums, self.table, x, begin, next_one, to)
 
         others = [pool().submit(work, worker) for worker in range(1, workers)]
         try:

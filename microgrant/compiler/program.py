@@ -25,7 +25,7 @@ loss is collected like any other gradient, and `mean` is the only way out of a r
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Container, Iterable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache, partial as bind
 from itertools import compress
@@ -43,6 +43,7 @@ __all__ = ["AFTER", "BOOLEAN", "ONCE", "ROW", "Job", "Program", "Register", "nee
 
 ONCE, ROW, AFTER = range(3)
 
+Key: TypeAlias = tuple[Any, ...]
 Given: TypeAlias = "Register | float"
 
 # What a program computes beside the operations of the table, all of it on numbers.
@@ -268,7 +269,7 @@ class Program:
         if operation in ("add", "mul"):  # a + b is b + a, to the last bit
             first, second = operands
             left, right = first.index, second.index
-            key = (operation, left, right) if left < right else (operation, right, left)
+            key: Key = (operation, left, right) if left < right else (operation, right, left)
         else:
             key = (operation, *[x.index for x in operands])
         register = self._computed.get(key)

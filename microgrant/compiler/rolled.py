@@ -210,18 +210,18 @@ class Stage:
                 lines[rows, copy][columns] = mean
         by_columns: dict[tuple[Any, ...], Grid] = {}
         for (row, _), entries in lines.items():
-            columns = sorted(entries, key=lambda column: [x.index for x in column])
-            key = tuple(x.index for column in columns for x in column), len(row)
-            grid = by_columns.setdefault(key, Grid([], columns, []))
+            ordered = sorted(entries, key=lambda column: [x.index for x in column])
+            key = tuple(x.index for column in ordered for x in column), len(row)
+            grid = by_columns.setdefault(key, Grid([], ordered, []))
             grid.rows.append(row)
-            grid.means.append([entries[column] for column in columns])
+            grid.means.append([entries[column] for column in ordered])
         for grid in by_columns.values():
             self.keep(x for line in (*grid.rows, *grid.columns) for x in line)
         yield from by_columns.values()
 
-    def pairs(self, x: Register) -> list[tuple[Register, Register]]:
+    def pairs(self, x: Register) -> list[tuple[Register, ...]]:
         """The terms of what a mean is taken of, as products: of a gradient, all terms."""
-        found = []
+        found: list[tuple[Register, ...]] = []
         waiting = [x]
         while waiting:
             x = waiting.pop()
@@ -233,7 +233,7 @@ class Stage:
                 found.append((self.program.constant(1.0), x))
                 continue
             self.inside.add(x.index)
-        return found  # type: ignore[return-value]
+        return found
 
     # --- Sums -----------------------------------------------------------------------------------
 
@@ -249,7 +249,8 @@ class Stage:
 
     def chain(self, x: Register) -> tuple[list[Register], list[Register]]:
         """The additions that lead to a sum, and its terms: one more than additions."""
-        adds, terms = [x], []
+        adds = [x]
+        terms: list[Register] = []
         fused = x.index >= self.forward
         while True:
             left, right = x.operands
@@ -297,7 +298,10 @@ class Stage:
         others: list[Register] = []
         if len(kind) == 2:
             self.inside.update(x.index for x in here)
-            pairs = [x.operands if self.kind(x.operands[0]) == kind[0] else x.operands[::-1] for x in here]
+            pairs = [
+                x.operands if self.kind(x.operands[0]) == kind[0] else x.operands[::-1]
+                for x in here
+            ]
             here, others = ([pair[side] for pair in pairs] for side in (0, 1))
         self.keep((before, result, *here, *others))
         kernel = Sum(self.kind(before), kind, fused and len(kind) == 2)
@@ -378,7 +382,9 @@ class Stage:
             open_ = [
                 o
                 for o in x.operands
-                if o.index not in found and roots.get(o.index) == root.index and o.index in self.here
+                if o.index not in found
+                and roots.get(o.index) == root.index
+                and o.index in self.here
             ]
             if open_:
                 waiting += reversed(open_)

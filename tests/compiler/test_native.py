@@ -727,7 +727,7 @@ def test_threads_of_one_run_share_no_memory_that_they_write(
     loop, both_at_work = run.loop, threading.Barrier(2, timeout=30)
 
     def noted(*arguments: int) -> None:
-        *_, vectors, sums, _, begin, end, _ = arguments
+        *_, vectors, sums, _, _, begin, end, _ = arguments
         thread = threading.get_ident()
         if thread not in {other for other, *_ in pieces}:
             both_at_work.wait()

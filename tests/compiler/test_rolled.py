@@ -1,0 +1,264 @@
+"""Programs as loops: the same numbers, on every width of vectors, for every number of rows.
+
+The truth is the Python target, whose straight lines `test_native` holds against the engine. What
+is looked at besides is what loops are for: that text and time do not grow with a network.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Callable, Iterator, Sequence
+from itertools import chain, pairwise
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from test_native import random_case, some_rows
+
+from microgrant import Value, compile, where
+from microgrant.compiler import llvm, machine
+from microgrant.compiler.program import ROW, Job, Program
+from microgrant.compiler.rolled import Call, Grid, Sum, repetitive, rolled
+from microgrant.engine import whole_order
+from microgrant.losses import cross_entropy, l2
+from microgrant.nn import MLP, RNN, Conv2d, Flatten, Layer, Sequential
+
+pytest.importorskip("llvmlite", reason="llvmlite is not installed")
+
+inf = math.inf
+COUNTS = (1, 2, 3, 7, 8, 9, 31, 33, 63, 64, 65, 100, 131)
+
+
+@pytest.fixture(params=[2, 4, 8])
+def width(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> int:
+    """Vectors of so many numbers, whatever the processor has."""
+    monkeypatch.setattr(machine.host(), "width", request.param)
+    return int(request.param)
+
+
+@pytest.fixture
+def loops(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Write loops for programs of any size."""
+    monkeypatch.setattr(machine, "repetitive", lambda stages: True)
+
+
+def recorded(function: Callable[[list[Value]], Value], inputs: int, model: Any) -> SimpleNamespace:
+    """The graph of a loss of one example."""
+    leaves = [Value(0.1 * i - 0.3) for i in range(inputs)]
+    return SimpleNamespace(loss=function(leaves), inputs=leaves, parameters=model.parameters())
+
+
+def network(*sizes: int, activation: str = "relu") -> SimpleNamespace:
+    random.seed(5)
+    model = MLP(sizes[0], sizes[1:], activation=activation)
+    return recorded(lambda x: (model(x[:-1]) - x[-1]) ** 2, sizes[0] + 1, model)
+
+
+def recurrent() -> SimpleNamespace:
+    random.seed(6)
+    cell, last = RNN(1, 6), Layer(6, 1)
+    model = Sequential(cell, last)
+
+    def loss(x: list[Value]) -> Value:
+        score = last(cell([[value] for value in x[:-1]])[-1])
+        return (score - x[-1]) ** 2
+
+    return recorded(loss, 7, model)
+
+
+def convolution() -> SimpleNamespace:
+    random.seed(7)
+    model = Sequential(Conv2d(1, 4, 3, activation="relu"), Flatten(), Layer(36, 3, nonlin=False))
+
+    def loss(x: list[Value]) -> Value:
+        image = [[x[5 * row : 5 * row + 5] for row in range(5)]]
+        return cross_entropy(model(image), 1)
+
+    return recorded(loss, 25, model)
+
+
+def penalised() -> SimpleNamespace:
+    """What is computed once for all rows, and after them, has loops as well."""
+    given = network(3, 8, 8, 1, activation="tanh")
+    given.loss = given.loss + 0.1 * l2(given.parameters)
+    return given
+
+
+def choosing() -> SimpleNamespace:
+    """Conditions that are needed in several places, of rows and of parameters."""
+    given = network(3, 8, 1)
+    x, y, *_ = given.inputs
+    ps = given.parameters
+    pieces = [where((x > p) & (y < 0.5) | (q > 0), p * x, q.exp() * y) for p, q in pairwise(ps)]
+    given.loss = given.loss + sum(pieces) / len(pieces)
+    return given
+
+
+GRAPHS = {
+    "a network": lambda: network(5, 9, 11, 1),
+    "with tanh": lambda: network(4, 8, 8, 1, activation="tanh"),
+    "recurrent": recurrent,
+    "a convolution": convolution,
+    "penalised": penalised,
+    "choosing": choosing,
+}
+
+
+def assert_same(found: Sequence[float], true: Sequence[float], context: object = None) -> None:
+    scale = max(map(abs, true))
+    assert list(found) == pytest.approx(list(true), rel=1e-12, abs=1e-13 * scale), context
+
+
+@pytest.mark.parametrize("name", GRAPHS)
+def test_loops_compute_what_the_straight_line_does(name: str, width: int, loops: None) -> None:
+    given = GRAPHS[name]()
+    start = [p.data for p in given.parameters]
+    steps = [
+        compile(given.loss, given.inputs, given.parameters, target=target)
+        for target in ("native", "python")
+    ]
+    predictors = [
+        compile([given.loss, given.parameters[0]], given.inputs, target=target)
+        for target in ("native", "python")
+    ]
+    rng = random.Random(name)
+    rows = [[rng.uniform(-1, 1) for _ in given.inputs] for _ in range(max(COUNTS))]
+    for count in COUNTS:
+        (loss, gradient), (true, partials) = (s.value_and_grad(start, rows[:count]) for s in steps)
+        assert_same([loss, *gradient], [true, *partials], count)
+        found, expected = (predict(rows[:count]) for predict in predictors)
+        assert_same([*chain(*found)], [*chain(*expected)], count)
+
+
+@pytest.mark.parametrize("seed", range(0, 60, 6))
+def test_random_graphs_as_loops(seed: int, width: int, loops: None) -> None:
+    cases = [random_case(seed + place, 19) for place in range(6)]
+    total = sum((case.root for case in cases[1:]), cases[0].root)
+    inputs, parameters = ([x for case in cases for x in vars(case)[key]] for key in INPUTS)
+    rows = [[*chain(*parts)] for parts in zip(*(case.rows for case in cases), strict=True)]
+    native, python = (
+        compile(total, inputs, parameters, target=target).value_and_grad(
+            [p.data for p in parameters], rows
+        )
+        for target in ("native", "python")
+    )
+    scale = max(1.0, *(abs(x) for x in python[1] if math.isfinite(x)))
+    assert [native[0], *native[1]] == pytest.approx(
+        [python[0], *python[1]], rel=1e-11, abs=1e-13 * scale, nan_ok=True
+    )
+
+
+INPUTS = ("inputs", "parameters")
+
+
+def test_lanes_without_a_row_add_nothing(width: int, loops: None) -> None:
+    """They compute the last row again: inf of it must not become nan."""
+    inputs, weights = ([Value(0.5) for _ in range(6)] for _ in range(2))
+    products = [w * x.exp() for w, x in zip(weights, inputs, strict=True)]
+    step = compile(sum(products[1:], products[0]), inputs, weights, target="native")
+    for count in range(1, 2 * width + 2):
+        loss, gradient = step.value_and_grad([0.5] * 6, [[0.0] * 6] * (count - 1) + [[800.0] * 6])
+        assert [loss, *gradient] == [inf] * 7, count
+        loss, gradient = step.value_and_grad([0.5] * 6, [[0.0] * 6] * count)
+        assert [loss, *gradient] == [3.0, *[1.0] * 6], count
+
+
+# --- What is found --------------------------------------------------------------------------------
+
+
+def job_of(given: SimpleNamespace) -> Job:
+    program, order = Program(llvm.PRIMITIVES), whole_order(given.loss)
+    program.record(order, given.inputs, given.parameters)
+    loss = program.mean(program.register_of(given.loss))
+    gradients = program.differentiate(given.loss, order, given.parameters)
+    outputs = [loss, *(gradient for gradient in gradients if gradient is not None)]
+    return Job(program, outputs, len(given.inputs), len(given.parameters), False)
+
+
+def loops_of(given: SimpleNamespace) -> list[Call]:
+    return rolled(job_of(given))[ROW]
+
+
+def test_a_wider_network_is_no_more_loops() -> None:
+    narrow, wide = (loops_of(network(16, width, width, 1)) for width in (16, 48))
+    assert len(narrow) == len(wide) < 20
+    assert narrow[0].kernel == wide[0].kernel
+
+
+def test_gradients_of_the_weights_of_a_layer_are_one_grid() -> None:
+    grids = [x.kernel for x in loops_of(network(6, 12, 20, 1)) if isinstance(x.kernel, Grid)]
+    sizes = {(len(grid.rows), len(grid.columns)) for grid in grids}
+    assert sizes == {(1, 1), (1, 21), (20, 13), (12, 7)}  # the loss, and layers with their biases
+
+
+def test_a_convolution_shares_its_grid_among_positions() -> None:
+    grids = [x.kernel for x in loops_of(convolution()) if isinstance(x.kernel, Grid)]
+    sizes = {(len(grid.rows), len(grid.columns), len(grid.rows[0])) for grid in grids}
+    assert (4, 10, 9) in sizes  # channels, weights and the bias, positions of the kernel
+
+
+def test_neurons_of_a_layer_are_instances_of_one_sum() -> None:
+    sums = [x for x in loops_of(network(6, 12, 20, 1)) if isinstance(x.kernel, Sum)]
+    assert [len(x.instances) for x in sums] == [12, 20, 1, 12]  # forward, and backward
+    assert [x.kernel.fused for x in sums if isinstance(x.kernel, Sum)] == [False] * 3 + [True]
+
+
+def programs() -> Iterator[tuple[SimpleNamespace, bool]]:
+    """Graphs, and whether they are worth loops."""
+    yield network(2, 2, 1), False
+    yield network(16, 32, 1), True
+    yield recurrent(), True
+    w, x = Value(0.5), Value(0.25)
+    y = w * x
+    for _ in range(500):
+        y = (y * 0.5 + w).tanh()
+    yield SimpleNamespace(loss=y, inputs=[x], parameters=[w]), True
+    case = random_case(3, 1)
+    yield SimpleNamespace(loss=case.root, inputs=case.inputs, parameters=case.parameters), False
+
+
+def test_what_does_not_repeat_itself_stays_a_straight_line() -> None:
+    for given, worth in programs():
+        job = job_of(given)
+        assert repetitive(rolled(job)) == worth
+        text, _ = machine.native_text(job, 4)
+        assert ("@row0" in text) != worth
+
+
+def test_the_text_of_a_network_does_not_grow_with_it() -> None:
+    texts = [machine.native_text(job_of(network(8, width, width, 1)), 4)[0] for width in (16, 48)]
+    assert len(texts[1]) < 1.05 * len(texts[0])
+
+
+def test_places_are_used_again() -> None:
+    w, x = Value(0.5), Value(0.25)
+    y = w * x
+    for _ in range(2_000):
+        y = y * 0.5 + w.tanh()
+    job = job_of(SimpleNamespace(loss=y, inputs=[x], parameters=[w]))
+    _, layout = machine.native_text(job, 4)
+    assert layout.instructions > 4_000
+    assert layout.vectors < 8 * 30  # the gradient is the same for all rows: nothing is kept
+
+
+def test_a_program_is_written_the_same_each_time() -> None:
+    first, second = (machine.native_text(job_of(network(6, 12, 12, 1)), 4) for _ in range(2))
+    assert first == second
+
+
+def test_rows_in_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Many rows are cut for threads: where, makes no difference but that of rounding."""
+    given = network(2, 16, 16, 1)
+    step = compile(given.loss, given.inputs, given.parameters, target="native")
+    start, rows = [p.data for p in given.parameters], some_rows(1_001)
+    rows = [[*row, 0.5] for row in rows]
+    whole = step.value_and_grad(start, rows)
+    monkeypatch.setattr(machine, "SEGMENT_WORK", 1)
+    results = []
+    for cores in (1, 2, 3):
+        monkeypatch.setattr(machine, "cores", lambda cores=cores: cores)
+        loss, gradient = step.value_and_grad(start, rows)
+        results.append([loss, *gradient])
+    assert results[0] == results[1] == results[2]
+    assert_same(results[0], [whole[0], *whole[1]])
