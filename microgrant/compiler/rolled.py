@@ -96,6 +96,11 @@ class Call:
 
 
 Calls: TypeAlias = list[Call]
+Indices: TypeAlias = tuple[int, ...]
+
+
+def indices(registers: Iterable[Register]) -> Indices:
+    return tuple([x.index for x in registers])
 
 
 def rolled(job: Job) -> tuple[Calls, ...]:
@@ -199,22 +204,27 @@ class Stage:
 
     def grids(self) -> Iterator[Grid]:
         """The means, by the factors that they share."""
-        lines: dict[tuple[Any, ...], dict[tuple[Register, ...], Register]] = {}
+        # Registers are told apart by their indices: `==` of them is an instruction.
+        lines: dict[Indices, dict[Indices, Register]] = {}
+        factors: dict[Indices, tuple[Register, ...]] = {}
         for mean in self.means:
             pairs = self.pairs(mean.operands[0])
             for start in range(0, len(pairs), LONGEST):
-                columns, rows = zip(*pairs[start : start + LONGEST], strict=True)
-                copy = 0
-                while columns in lines.setdefault((rows, copy), {}):
-                    copy += 1  # two means of the same: sums in another order
-                lines[rows, copy][columns] = mean
+                column, row = zip(*pairs[start : start + LONGEST], strict=True)
+                key, place = indices(row), indices(column)
+                factors[key], factors[place] = row, column
+                while place in lines.setdefault(key, {}):
+                    key += (0,)  # two means of the same: sums in another order
+                    factors[key] = row
+                lines[key][place] = mean
         by_columns: dict[tuple[Any, ...], Grid] = {}
-        for (row, _), entries in lines.items():
-            ordered = sorted(entries, key=lambda column: [x.index for x in column])
-            key = tuple(x.index for column in ordered for x in column), len(row)
-            grid = by_columns.setdefault(key, Grid([], ordered, []))
-            grid.rows.append(row)
-            grid.means.append([entries[column] for column in ordered])
+        for key, entries in lines.items():
+            ordered = sorted(entries)
+            grid = by_columns.setdefault(
+                (len(factors[key]), *ordered), Grid([], [factors[place] for place in ordered], [])
+            )
+            grid.rows.append(factors[key])
+            grid.means.append([entries[place] for place in ordered])
         for grid in by_columns.values():
             self.keep(x for line in (*grid.rows, *grid.columns) for x in line)
         yield from by_columns.values()

@@ -23,13 +23,66 @@ from typing import Any, ClassVar
 
 from ..ops.table import CALL, OPERATIONS, Operation
 from ..ops.words import Operand, Term, forward, lacking_in_javascript, spell
+from .listing import Listing
 from .program import Job, Register
+from .rolled import repetitive, rolled
 
 __all__ = ["JavaScriptSource", "PythonSource", "Source"]
 
 LONGEST = 6  # operations in a line
+NO_NAME = r"\W"  # what an element of a list has in its name
 RESERVED = {"parameters", "rows", "results", "number_of_rows", "run"}
 RESERVED |= {"where"}  # would be read as the operation by `words.spell`
+# What loops are written with, and the functions that they call.
+LOOPS_OF_PYTHON = {
+    "lists": "for row in rows:",
+    "blocks": "for start in range(0, len(rows), {}):",
+    "block": "for row in rows[start : start + {}]:",
+    "times": "for {} in range({}):",
+    "pairs": "for {}, {} in enumerate(zip(*{})):",
+    "made": "{} = [{} for {} in range({})]",
+    "zeros": "{} = [0.0] * {}",
+    "means": "means = [total / number_of_rows for total in sums]",
+    "append": "{}.append({})",
+    "joined": "{} = [{}]",
+    "all": "*{}",
+    "slice": "{}[{} : {}]",
+    "every": "{}[{} : {} : {}]",
+    "picked": "[{}[place] for place in {}]",
+    "table": "{} = ({},)",
+    "tuple": "({},)",
+    "product": "sum(map(mul, {}, {}))",
+    "function dot": "def dot(total, xs, ys):\n    for x, y in zip(xs, ys):\n        total += x * y\n"
+    "    return total\n\n",
+    "function add_up": "def add_up(total, xs):\n    for x in xs:\n        total += x\n    return total\n\n",
+}
+LOOPS_OF_JAVASCRIPT = {
+    "lists": "for (const row of rows) {{",
+    "blocks": "for (let start = 0; start < rows.length; start += {}) {{",
+    "block": "for (const row of rows.slice(start, start + {})) {{",
+    "times": "for (let {0} = 0; {0} < {1}; {0}++) {{",
+    "pairs": "for (const [{}, {}] of columns({}).entries()) {{",
+    "made": "const {0} = Array.from({{length: {3}}}, (_, {2}) => {1});",
+    "zeros": "const {} = Array({}).fill(0);",
+    "means": "const means = sums.map((total) => total / number_of_rows);",
+    "append": "{}.push({});",
+    "joined": "const {} = [{}];",
+    "all": "...{}",
+    "slice": "{}.slice({}, {})",
+    "every": "every({}, {}, {}, {})",
+    "picked": "{1}.map((place) => {0}[place])",
+    "table": "const {} = [{}];",
+    "tuple": "[{}]",
+    "product": "dot(0, {}, {})",
+    "function dot": "function dot(total, xs, ys) {\n    for (let i = 0; i < xs.length; i++) "
+    "total += xs[i] * ys[i];\n    return total;\n}\n",
+    "function add_up": "function add_up(total, xs) {\n    for (const x of xs) total += x;\n"
+    "    return total;\n}\n",
+    "function every": "function every(list, start, stop, step) {\n    const found = [];\n"
+    "    for (let i = start; i < stop; i += step) found.push(list[i]);\n    return found;\n}\n",
+    "function columns": "function columns(lines) {\n"
+    "    return lines[0].map((_, i) => lines.map((line) => line[i]));\n}\n",
+}
 KEYWORDS = """
     arguments await case catch const debugger default delete do enum eval export extends false
     function implements instanceof interface let new null package private protected public static
@@ -72,7 +125,7 @@ class Source:
         )
         self.own = {operation: self.free(identifier(operation.name) or "f") for operation in own}
         self.sums: dict[int, str] = {}
-        users: dict[int, list[Register]] = {}
+        self.users = users = dict[int, list[Register]]()
         for register in self.registers:
             for operand in () if register.leaf else register.operands:
                 users.setdefault(operand.index, []).append(register)
@@ -86,17 +139,15 @@ class Source:
             if not x.name and x.gradient_of is None and not x.leaf and x.operation != "mean"
             if users[x.index][0].stage == x.stage or users[x.index][0].operation == "mean"
         }
-        for register in self.registers:
-            if register.operation in ("parameter", "input"):
-                self.name(register)
-        self.text = self.written()
+        stages = rolled(job)
+        self.text = Listing(self, stages).text() if repetitive(stages) else self.written()
 
     def name(self, register: Register) -> str:
         """The name of a register: its label, ``d_`` and the name of what it is a gradient of, or a
         number."""
         if register.index not in self.names:
             if register.gradient_of is not None:
-                wanted = f"d_{self.name(register.gradient_of)}"
+                wanted = f"d_{re.sub(NO_NAME, '_', self.name(register.gradient_of)).rstrip('_')}"
             elif label := identifier(register.name):
                 wanted = label
             else:
@@ -115,7 +166,7 @@ class Source:
 
     def term(self, register: Register) -> tuple[Operand, int]:
         """A register as an operand, and how many operations its text has."""
-        if register.operation == "constant":
+        if register.operation == "constant" and register.index not in self.names:
             return float(register.operands[0]), 0
         if register.index in self.terms:
             return self.terms.pop(register.index)
@@ -134,6 +185,14 @@ class Source:
                 self.terms[register.index] = term, size
             else:
                 yield self.says("let", self.name(register), spell(term, self.language))
+
+    def formula(self, registers: Sequence[Register]) -> tuple[list[str], str]:
+        """The last of registers, written out; and the lines that have to be before that."""
+        *others, result = registers
+        self.inlined.update(x.index for x in others if len(self.users[x.index]) == 1)
+        lines = list(self.lines(others))
+        operands = tuple(self.term(x)[0] for x in result.operands)
+        return lines, spell(Term(self.spelled_as(result.operation), operands), self.language)
 
     def says(self, statement: str, *parts: str) -> str:
         """A line of the language."""
@@ -162,10 +221,12 @@ class Source:
         return ", ".join(names.get(place, self.unused) for place in range(count))
 
     def written(self) -> str:
-        """The whole text."""
+        """The whole text, as a straight line."""
         job, per_row, says = self.job, self.job.per_row, self.says
-        computed = [x for x in self.registers if not x.leaf]
-        means = [x for x in computed if x.operation == "mean"]
+        for register in self.registers:
+            if register.operation in ("parameter", "input"):
+                self.name(register)
+        means = [x for x in self.registers if x.operation == "mean"]
         once, row, after = job.stages()
         end = [says("end")] if self.statements["end"] else []
         body: list[str] = []
@@ -185,9 +246,15 @@ class Source:
             body += [says("let", self.name(x), f"{self.total(x)} / number_of_rows") for x in means]
             body += self.lines(after)
             body.append(says("return", f"[{', '.join(map(self.spelled, self.outputs))}]"))
-        called = {str(x.operation) for x in computed if x.operation in OPERATIONS} - self.signs
-        header = self.header(sorted(called), "\n".join(body))
-        return "\n".join([*header, says("run"), *("    " + x for x in body), *end, ""])
+        return self.whole(body)
+
+    def whole(self, body: Sequence[str], before: Sequence[str] = ()) -> str:
+        """The text with this body of its function, and these lines before it."""
+        called = {str(x.operation) for x in self.registers if x.operation in OPERATIONS}
+        header = self.header(sorted(called - self.signs), "\n".join([*body, *before]))
+        end = [self.says("end")] if self.statements["end"] else []
+        indented = ("    " + line for line in body)
+        return "\n".join([*header, *before, self.says("run"), *indented, *end, ""])
 
     def loop(self, registers: Sequence[Register]) -> Iterator[str]:
         """What is done with each row: the forward pass, and then the backward pass."""
@@ -228,6 +295,7 @@ class PythonSource(Source):
         "return": "return {}",
         "remark": "# {}",
         "end": "",
+        **LOOPS_OF_PYTHON,
     }
 
     def function(self) -> Callable[..., Any]:
@@ -243,9 +311,11 @@ class PythonSource(Source):
     def header(self, called: Sequence[str], body: str) -> Iterator[str]:
         """Imports, and a line that names functions."""
         special = [name for name in ("inf", "nan") if re.search(rf"\b{name}\b", body)]
-        if special:
-            yield f"from math import {', '.join(special)}"
-            yield ""
+        imports = [f"from math import {', '.join(special)}"] if special else []
+        if "map(mul, " in body:
+            imports.append("from operator import mul")
+        if imports:
+            yield from [*imports, ""]
         if called:
             yield "from microgrant.ops import FLOATS as m"
             yield ""
@@ -291,6 +361,7 @@ class JavaScriptSource(Source):
         "return": "return {};",
         "remark": "// {}",
         "end": "}}",
+        **LOOPS_OF_JAVASCRIPT,
     }
 
     def header(self, called: Sequence[str], body: str) -> Iterator[str]:
