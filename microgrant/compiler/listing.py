@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Listing"]
 
+PIECES = 4  # of lists, of which a list is made on the spot
 BLOCK = 64  # rows that are gone through before what gradients are made of is summed up
 NAMES = ("row", "start", "sums", "means", "place", "total", "mul", "i", "j", "k", "d", "x")
 FUNCTIONS = ("dot", "add_up", "every", "columns")
@@ -36,10 +37,14 @@ class Listing:
         self.source, self.stages, self.job = source, stages, source.job
         source.taken.update((*NAMES, *FUNCTIONS))
         self.places: dict[int, tuple[str, int]] = {}
+        self.lists: dict[str, int] = {}  # in the order in which they are made
         self.lengths = {"parameters": self.job.parameters, "row": self.job.inputs}
         self.joined: dict[tuple[str, ...], str] = {}
         self.tables: dict[str, str] = {}
         self.before: list[str] = []  # what a line needs to be there
+        self.once: list[str] = []  # what the lines for a row need, and is the same for all of them
+        self.of_rows = {"row"}  # the lists that each row has anew
+        self.weights = 0
         # What others take from a list has to stand there.
         calls = (call for calls in stages for call in calls)
         source.inlined -= {x.register.index for call in calls for x in call.instances}
@@ -51,6 +56,7 @@ class Listing:
     def put(self, x: Register, name: str, place: int) -> None:
         """Note that a number stands in a list."""
         self.places[x.index] = name, place
+        self.lists.setdefault(name, len(self.lists))
         self.source.names[x.index] = f"{name}[{place}]"
 
     # --- The text -------------------------------------------------------------------------------
@@ -61,8 +67,9 @@ class Listing:
         once, row, after = self.stages
         body = list(self.stage(once))
         if job.per_row:
-            result = says("result", ", ".join(map(self.source.spelled, job.outputs)))
-            body += [says("results"), *self.inside(says("lists"), [*self.stage(row), result])]
+            lines = list(self.stage(row))
+            lines.append(says("result", ", ".join(map(self.source.spelled, job.outputs))))
+            body += [*self.once, says("results"), *self.inside(says("lists"), lines)]
             return self.whole([*body, says("return", "results")])
         grids = [call.kernel for call in row if isinstance(call.kernel, Grid)]
         body += self.over_rows(grids, [call for call in row if not isinstance(call.kernel, Grid)])
@@ -72,15 +79,15 @@ class Listing:
 
     def whole(self, body: Sequence[str]) -> str:
         """The text with this body, and the functions and tables that it needs."""
-        before = [f"{self.source.says('table', name, text)}" for text, name in self.tables.items()]
-        functions = [
-            text
+        pieces = [
+            text.strip("\n")
             for name in FUNCTIONS
             if any(f"{name}(" in line for line in body)
             if (text := self.source.statements.get(f"function {name}"))
         ]
-        space = ["", ""] if before else []
-        return self.source.whole(body, [*functions, *before, *space])
+        tables = [self.source.says("table", name, text) for text, name in self.tables.items()]
+        pieces += ["\n".join(tables)] * bool(tables)
+        return self.source.whole(body, [line for piece in pieces for line in (piece, "", "")])
 
     def inside(self, head: str, lines: Iterable[str]) -> list[str]:
         """A block of lines."""
@@ -99,9 +106,9 @@ class Listing:
         small, large = halves
         lines = list(self.stage(calls))
         lines += [line for grid in small for line in self.cells(grid)]
-        yield says("zeros", "sums", str(means))
         if large:
             names = [(self.source.free(f"ds{n}"), self.source.free(f"xs{n}")) for n in count(large)]
+            large = [self.sorted_grid(grid) for grid in large]
             for grid, (ds, xs) in zip(large, names, strict=True):
                 lines += self.noted(ds, grid.rows)
                 lines += self.noted(xs, grid.columns)
@@ -109,9 +116,10 @@ class Listing:
             block += self.inside(says("block", str(BLOCK)), lines)
             for grid, pair in zip(large, names, strict=True):
                 block += self.added(grid, *pair)
-            yield from self.inside(says("blocks", str(BLOCK)), block)
+            lines = self.inside(says("blocks", str(BLOCK)), block)
         else:
-            yield from self.inside(says("lists"), lines)
+            lines = self.inside(says("lists"), lines)
+        yield from (*self.once, says("zeros", "sums", str(means)), *lines)
         yield from (says("count"), says("means"))
 
     def number_means(self, grids: Sequence[Grid]) -> int:
@@ -144,6 +152,9 @@ class Listing:
         lines: list[str] = []
         number = len(call.instances)
         if isinstance(call.kernel, Sum):
+            call = Call(call.kernel, [self.sorted_sum(call.kernel, x) for x in call.instances])
+        call.instances.sort(key=lambda x: [*map(self.rank, (*x.operands, *x.others))])
+        if isinstance(call.kernel, Sum):
             text = self.sum(call.kernel, call.instances)
         elif number >= SHORTEST:
             lines, text = self.formula(call.instances)
@@ -159,12 +170,18 @@ class Listing:
         for place, x in enumerate(call.instances):
             self.put(x.register, name, place)
         self.lengths[name] = number
+        if call.instances[0].register.stage == ROW:
+            self.of_rows.add(name)
         if lines:
             yield self.source.says("joined", name, "")
             lines.append(self.source.says("append", name, text))
             yield from self.inside(self.source.says("times", "j", str(number)), lines)
         else:
-            yield self.source.says("made", name, text, "j", str(number))
+            yield from self.made(name, text, "j", number)
+
+    def made(self, name: str, text: str, variable: str, number: int) -> list[str]:
+        """The lines that make a list, each of whose elements is written as this text."""
+        return self.source.says("made", name, text, variable, str(number)).split("\n")
 
     def list_name(self, x: Register) -> str:
         """A name for the list of which this number is the first."""
@@ -172,6 +189,32 @@ class Listing:
             return self.source.free(f"d_{self.places[x.gradient_of.index][0]}")
         self.source.numbered["v"] += 1
         return self.source.free(f"v{self.source.numbered['v']}")
+
+    def rank(self, x: Register) -> tuple[int, int]:
+        """An order of numbers: as they stand in lists, after what comes before all lists."""
+        name, place = self.places.get(x.index, ("", 0))
+        return (self.lists[name], place) if name else (len(self.lists), x.index)
+
+    def sorted_sum(self, form: Sum, x: Instance) -> Instance:
+        """A sum with its terms in the order of their list: of gradients, where none is compared."""
+        start, *terms = x.operands
+        if not form.fused:
+            return x
+        pairs = sorted(zip(x.others, terms, strict=True), key=lambda pair: self.rank(pair[0]))
+        others, terms = map(list, zip(*pairs, strict=True))
+        return Instance(x.register, [start, *terms], others)
+
+    def sorted_grid(self, grid: Grid) -> Grid:
+        """A grid with its rows and columns in the order of their lists."""
+        rows, columns = (
+            sorted(range(len(lines)), key=lambda place: self.rank(lines[place][0]))
+            for lines in (grid.rows, grid.columns)
+        )
+        return Grid(
+            [grid.rows[r] for r in rows],
+            [grid.columns[c] for c in columns],
+            [[grid.means[r][c] for c in columns] for r in rows],
+        )
 
     def taken(self) -> list[str]:
         """The lines that have to stand before the next one."""
@@ -244,8 +287,10 @@ class Listing:
         says = self.source.says
         places = [[self.places[mean.index][1] for mean in line] for line in grid.means]
         line = says("add", f"sums[{self.place_in(places)}]", says("product", "d", "x"))
-        inner = self.inside(says("pairs", "i", "x", xs), [line])
-        return self.inside(says("pairs", "j", "d", ds), inner)
+        columns = self.source.free(f"columns{xs[2:]}")
+        inner = self.inside(says("pairs", "i", "x", columns), [line])
+        made = says("joined", columns, says("columns", xs))
+        return [made, *self.inside(says("pairs", "j", "d", says("lines", ds)), inner)]
 
     def place_in(self, places: Sequence[Sequence[int]]) -> str:
         """The place of a sum, by j and i."""
@@ -276,8 +321,17 @@ class Listing:
         for each in lists:
             rows.append(flat[begin : begin + len(each)])
             begin += len(each)
-        lines = [line_of(row) for row in rows]
-        starts = line_of([row[0] for row in rows])
+        text = self.piece(name, rows, variable)
+        if name in self.of_rows or lists[0][0].stage == ROW:
+            return text
+        self.weights += 1
+        weights = self.source.free(f"w{self.weights}")
+        self.once += [*self.taken(), *self.made(weights, text, variable, len(lists))]
+        return f"{weights}[{variable}]"
+
+    def piece(self, name: str, rows: Sequence[list[int]], variable: str) -> str:
+        """The piece of a list that an instance goes through."""
+        lines, starts = list(map(line_of, rows)), line_of([row[0] for row in rows])
         sizes = {(line and line[1], len(row)) for line, row in zip(lines, rows, strict=True)}
         [(step, size), *others] = sizes
         if starts and step and step > 0 and not others:
@@ -286,13 +340,33 @@ class Listing:
 
     def list_of(self, registers: Sequence[Register]) -> str:
         """A list of these numbers."""
-        name, places = self.located(registers)
-        line = line_of(places)
-        if line == (0, 1) and len(places) == self.lengths[name]:
-            return name
-        if line and line[1] > 0:
-            return self.part(name, (0, ""), line[0], line[1], len(places))
-        return self.source.says("picked", name, self.table(places))
+        runs: list[tuple[str, int, int]] = []  # a list, and from where to where; or a number
+        for x in registers:
+            name, place = self.places.get(x.index, ("", 0))
+            if name and runs and runs[-1][0] == name and runs[-1][2] == place:
+                runs[-1] = name, runs[-1][1], place + 1
+            else:
+                runs.append((name or self.source.spelled(x), place, place + 1 if name else -1))
+        if len(runs) > PIECES:
+            name, places = self.located(registers)
+            line = line_of(places)
+            if line and line[1] > 0:
+                return self.part(name, (0, ""), line[0], line[1], len(places))
+            return self.source.says("picked", name, self.table(places))
+        texts = [name if end < 0 else self.run(name, start, end) for name, start, end in runs]
+        if len(runs) == 1 and runs[0][2] > 0:
+            return texts[0]
+        ends = [end for *_, end in runs]
+        all_ = [
+            text if end < 0 else self.source.says("all", text)
+            for text, end in zip(texts, ends, strict=True)
+        ]
+        return f"[{', '.join(all_)}]"
+
+    def run(self, name: str, start: int, end: int) -> str:
+        """Neighbours in a list; all of them, if they are."""
+        whole = start == 0 and end == self.lengths[name]
+        return name if whole else self.part(name, (0, ""), start, 1, end - start)
 
     def part(self, name: str, each: tuple[int, str], start: int, step: int, size: int) -> str:
         """A piece of a list."""
@@ -325,6 +399,8 @@ class Listing:
             all_ = [self.source.says("all", x) if x in self.lengths else x for x in pieces]
             self.joined[pieces] = name = self.source.free(f"all{len(self.joined) + 1}")
             self.lengths[name] = sum(self.lengths.get(x, 1) for x in pieces)
+            if self.of_rows.intersection(pieces):
+                self.of_rows.add(name)
             self.before.append(self.source.says("joined", name, ", ".join(all_)))
         return self.joined[pieces]
 
@@ -358,14 +434,17 @@ def line_of(places: Sequence[int]) -> tuple[int, int] | None:
 def affine(*parts: tuple[int, str] | int) -> str:
     """A sum of multiples of names, and of a number.
 
-    >>> affine((17, "j"), (1, "i"), 0), affine((1, "j"), 3), affine((0, "j"), 0)
-    ('17 * j + i', 'j + 3', '0')
+    >>> affine((1, "i"), (17, "j"), 0), affine((-1, "j"), 3), affine((0, "j"), 0)
+    ('17 * j + i', '3 - j', '0')
     """
-    terms = []
-    for part in parts:
-        factor, name = (part, "") if isinstance(part, int) else part
-        if factor:
-            terms.append(
-                name if name and factor == 1 else f"{factor} * {name}" if name else str(factor)
-            )
-    return " + ".join(terms) or "0"
+    terms = [(part, "") if isinstance(part, int) else part for part in parts]
+    terms.sort(key=lambda term: (term[0] < 0, not term[1], -abs(term[0])))
+    text = ""
+    for factor, name in terms:
+        one = (
+            name
+            if name and abs(factor) == 1
+            else " * ".join(filter(None, (str(abs(factor)), name)))
+        )
+        text += f" {'-' if factor < 0 else '+'} {one}" * bool(factor)
+    return text.removeprefix(" + ") or "0"

@@ -76,14 +76,18 @@ class Machine:
 
 
 class PythonMachine(Machine):
-    """Runs the text that `microgrant.compiler.source` writes."""
+    """Runs the text that `microgrant.compiler.source` writes: without loops.
+
+    Python runs a straight line, whose numbers are local variables, twice as fast as loops over
+    lists.
+    """
 
     target = "python"
     primitives = PythonSource.primitives
 
     def __init__(self, job: Job) -> None:
         super().__init__(job)
-        self.function = PythonSource(job).function()
+        self.function = PythonSource(job, loops=False).function()
 
     @classmethod
     def refusal(cls, operation: Operation) -> str:

@@ -39,7 +39,9 @@ LOOPS_OF_PYTHON = {
     "blocks": "for start in range(0, len(rows), {}):",
     "block": "for row in rows[start : start + {}]:",
     "times": "for {} in range({}):",
-    "pairs": "for {}, {} in enumerate(zip(*{})):",
+    "pairs": "for {}, {} in enumerate({}):",
+    "lines": "zip(*{})",
+    "columns": "*zip(*{})",
     "made": "{} = [{} for {} in range({})]",
     "zeros": "{} = [0.0] * {}",
     "means": "means = [total / number_of_rows for total in sums]",
@@ -52,17 +54,30 @@ LOOPS_OF_PYTHON = {
     "table": "{} = ({},)",
     "tuple": "({},)",
     "product": "sum(map(mul, {}, {}))",
-    "function dot": "def dot(total, xs, ys):\n    for x, y in zip(xs, ys):\n        total += x * y\n"
-    "    return total\n\n",
-    "function add_up": "def add_up(total, xs):\n    for x in xs:\n        total += x\n    return total\n\n",
+    "function dot": """
+def dot(total, xs, ys):
+    for x, y in zip(xs, ys):
+        total += x * y
+    return total
+
+""",
+    "function add_up": """
+def add_up(total, xs):
+    for x in xs:
+        total += x
+    return total
+
+""",
 }
 LOOPS_OF_JAVASCRIPT = {
     "lists": "for (const row of rows) {{",
     "blocks": "for (let start = 0; start < rows.length; start += {}) {{",
     "block": "for (const row of rows.slice(start, start + {})) {{",
     "times": "for (let {0} = 0; {0} < {1}; {0}++) {{",
-    "pairs": "for (const [{}, {}] of columns({}).entries()) {{",
-    "made": "const {0} = Array.from({{length: {3}}}, (_, {2}) => {1});",
+    "pairs": "for (const [{}, {}] of {}.entries()) {{",
+    "lines": "columns({})",
+    "columns": "...columns({})",
+    "made": "const {0} = [];\nfor (let {2} = 0; {2} < {3}; {2}++) {0}.push({1});",
     "zeros": "const {} = Array({}).fill(0);",
     "means": "const means = sums.map((total) => total / number_of_rows);",
     "append": "{}.push({});",
@@ -74,14 +89,30 @@ LOOPS_OF_JAVASCRIPT = {
     "table": "const {} = [{}];",
     "tuple": "[{}]",
     "product": "dot(0, {}, {})",
-    "function dot": "function dot(total, xs, ys) {\n    for (let i = 0; i < xs.length; i++) "
-    "total += xs[i] * ys[i];\n    return total;\n}\n",
-    "function add_up": "function add_up(total, xs) {\n    for (const x of xs) total += x;\n"
-    "    return total;\n}\n",
-    "function every": "function every(list, start, stop, step) {\n    const found = [];\n"
-    "    for (let i = start; i < stop; i += step) found.push(list[i]);\n    return found;\n}\n",
-    "function columns": "function columns(lines) {\n"
-    "    return lines[0].map((_, i) => lines.map((line) => line[i]));\n}\n",
+    "function dot": """
+function dot(total, xs, ys) {
+    for (let i = 0; i < xs.length; i++) total += xs[i] * ys[i];
+    return total;
+}
+""",
+    "function add_up": """
+function add_up(total, xs) {
+    for (const x of xs) total += x;
+    return total;
+}
+""",
+    "function every": """
+function every(list, start, stop, step) {
+    const found = [];
+    for (let i = start; i < stop; i += step) found.push(list[i]);
+    return found;
+}
+""",
+    "function columns": """
+function columns(lines) {
+    return lines[0].map((_, i) => lines.map((line) => line[i]));
+}
+""",
 }
 KEYWORDS = """
     arguments await case catch const debugger default delete do enum eval export extends false
@@ -94,7 +125,7 @@ class Source:
     """A program as text: names for registers, and the lines that compute them.
 
     text: it defines ``run(parameters, rows)``, which returns the outputs; with `per_row` those of
-        each row, a list of lists.
+        each row, a list of lists. What repeats itself is written as loops, unless `loops` is false.
 
     A subclass says what there is to know of its language:
 
@@ -113,7 +144,7 @@ class Source:
     reserved: ClassVar[frozenset[str]]
     unused: ClassVar[str]
 
-    def __init__(self, job: Job) -> None:
+    def __init__(self, job: Job, loops: bool = True) -> None:
         self.job, self.outputs = job, job.outputs
         self.registers = job.registers
         self.names: dict[int, str] = {}
@@ -139,7 +170,7 @@ class Source:
             if not x.name and x.gradient_of is None and not x.leaf and x.operation != "mean"
             if users[x.index][0].stage == x.stage or users[x.index][0].operation == "mean"
         }
-        stages = rolled(job)
+        stages = rolled(job) if loops else ()
         self.text = Listing(self, stages).text() if repetitive(stages) else self.written()
 
     def name(self, register: Register) -> str:

@@ -17,7 +17,7 @@ import pytest
 from test_native import random_case, some_rows
 
 from microgrant import Value, compile, where
-from microgrant.compiler import llvm, machine
+from microgrant.compiler import llvm, machine, source
 from microgrant.compiler.program import ROW, Job, Program
 from microgrant.compiler.rolled import Call, Grid, Sum, repetitive, rolled
 from microgrant.engine import whole_order
@@ -262,3 +262,119 @@ def test_rows_in_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
         results.append([loss, *gradient])
     assert results[0] == results[1] == results[2]
     assert_same(results[0], [whole[0], *whole[1]])
+
+
+# --- The source -----------------------------------------------------------------------------------
+
+LAYER = """\
+from operator import mul
+
+from microgrant.ops import FLOATS as m
+
+relu = m.relu
+
+
+def dot(total, xs, ys):
+    for x, y in zip(xs, ys):
+        total += x * y
+    return total
+
+
+def run(parameters, rows):
+    w1 = [parameters[7 * j : 7 * j + 6] for j in range(16)]
+    sums = [0.0] * 130
+    for start in range(0, len(rows), 64):
+        ds1 = []
+        xs1 = []
+        ds2 = []
+        xs2 = []
+        for row in rows[start : start + 64]:
+            # forward
+            v1 = [dot(parameters[7 * j + 6], w1[j], row[0 : 6]) for j in range(16)]
+            v2 = [relu(v1[j]) for j in range(16)]
+            v3 = dot(parameters[128], parameters[112 : 128], v2)
+            v4 = v3 - row[6]
+            v5 = v4 * v4
+            # backward
+            d_v4 = 2.0 * v4
+            d_v1 = [(1.0 if v1[j] > 0.0 else 0.0 if v1[j] <= 0.0 else v2[j]) * \
+(parameters[j + 112] * d_v4) for j in range(16)]
+            sums[0] += v5
+            ds1.append([d_v4])
+            xs1.append([*v2, 1.0])
+            ds2.append(d_v1)
+            xs2.append([*row[0 : 6], 1.0])
+        columns1 = [*zip(*xs1)]
+        for j, d in enumerate(zip(*ds1)):
+            for i, x in enumerate(columns1):
+                sums[i + j + 113] += sum(map(mul, d, x))
+        columns2 = [*zip(*xs2)]
+        for j, d in enumerate(zip(*ds2)):
+            for i, x in enumerate(columns2):
+                sums[7 * j + i + 1] += sum(map(mul, d, x))
+    number_of_rows = len(rows)
+    means = [total / number_of_rows for total in sums]
+    return means
+"""
+
+
+def test_the_source_of_a_layer_is_a_few_lines() -> None:
+    given = network(6, 16, 1)
+    step = compile(given.loss, given.inputs, given.parameters, target="python")
+    assert step.source == LAYER
+
+
+@pytest.mark.parametrize("name", GRAPHS)
+def test_the_source_computes_what_runs(name: str) -> None:
+    """Loops that are read, and the straight line that Python runs."""
+    given = GRAPHS[name]()
+    start = [p.data for p in given.parameters]
+    rng = random.Random(name)
+    rows = [[rng.uniform(-1, 1) for _ in given.inputs] for _ in range(70)]
+    step = compile(given.loss, given.inputs, given.parameters, target="python")
+    names: dict[str, Any] = {}
+    exec(step.source, names)
+    assert " in range(" in step.source
+    loss, gradient = step.value_and_grad(start, rows)
+    assert_same(names["run"](start, rows), [loss, *gradient])
+    outputs = [given.loss, *given.parameters[:2], given.loss * given.parameters[0]]
+    predict = compile(outputs, given.inputs, target="python")
+    exec(predict.source, names)
+    leaves = [x.data for x in predict.leaves]
+    assert_same([*chain(*names["run"](leaves, rows))], [*chain(*predict(rows))])
+
+
+@pytest.mark.parametrize("name", GRAPHS)
+def test_javascript_has_the_loops_as_well(name: str, runs_here: Callable[[str], None]) -> None:
+    runs_here("javascript")
+    given = GRAPHS[name]()
+    start = [p.data for p in given.parameters]
+    rng = random.Random(name)
+    rows = [[rng.uniform(-1, 1) for _ in given.inputs] for _ in range(70)]
+    results = []
+    for target in ("javascript", "python"):
+        step = compile(given.loss, given.inputs, given.parameters, target=target)
+        loss, gradient = step.value_and_grad(start, rows)
+        results.append([loss, *gradient])
+    assert (
+        "for (let j = 0; j < "
+        in compile(given.loss, given.inputs, given.parameters, target="javascript").source
+    )
+    assert_same(*results)
+
+
+@pytest.mark.parametrize("seed", range(0, 60, 6))
+def test_random_graphs_as_a_source_of_loops(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(source, "repetitive", bool)
+    cases = [random_case(seed + place, 9) for place in range(6)]
+    total = sum((case.root for case in cases[1:]), cases[0].root)
+    inputs, parameters = ([x for case in cases for x in vars(case)[key]] for key in INPUTS)
+    rows = [[*chain(*parts)] for parts in zip(*(case.rows for case in cases), strict=True)]
+    step = compile(total, inputs, parameters, target="python")
+    names: dict[str, Any] = {}
+    exec(step.source, names)
+    start = [p.data for p in parameters]
+    loss, gradient = step.value_and_grad(start, rows)
+    scale = max(1.0, *(abs(x) for x in gradient if math.isfinite(x)))
+    found = names["run"](start, rows)
+    assert found == pytest.approx([loss, *gradient], rel=1e-11, abs=1e-13 * scale, nan_ok=True)
