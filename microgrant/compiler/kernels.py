@@ -30,6 +30,7 @@ from .llvm import (
     called_function,
     declarations,
     instruction,
+    lanes_added,
     loop_function,
     run_function,
 )
@@ -38,8 +39,10 @@ from .rolled import Call, Cone, Grid, Instance, Sum
 
 __all__ = ["translate_rolled"]
 
-VECTORS = 8  # in a block
-TILE = 4  # sums that share the terms which they load
+BLOCK = 64  # rows that are gone through at once
+# Sums that share the terms which they load: so many at once, and for what is left. Each has so many
+# vectors, and all of them stay in the registers of a processor: it has 16, or twice as many.
+TILES = {6: 2, 4: 2, 1: 4}
 LINE = 64  # bytes that come together from memory
 
 ARGUMENTS = (
@@ -119,7 +122,7 @@ class Code:
             "%here = phi ptr [%first, %start], [%there, %next]",
         )
 
-    def end(self, size: int, here: str = "%here") -> None:
+    def close(self, size: int, here: str = "%here") -> None:
         """Go on to the next instance, whose entries follow."""
         self.add(
             "next:",
@@ -170,33 +173,44 @@ def cone_kernel(name: str, cone: Cone, kind: Kind, stride: int) -> str:
         "%more = icmp slt i64 %v1, %used",
         "br i1 %more, label %vector, label %next",
     )
-    code.end(1 + len(cone.holes))
+    code.close(1 + len(cone.holes))
     return code.function(name)
 
 
-def sum_kernel(name: str, form: Sum, tile: int, kind: Kind, stride: int) -> str:
+class SumKernel(Code):
     """A sum, or a tile of sums with the same terms by other factors.
 
     An instance: how many terms there are, and where the table lists them; for products of scalars
     the distance between these, else where the other factors are listed; and for each sum of the
     tile its place, that of its start, and that of its first scalar.
     """
-    code, t = Code(kind, stride), kind.number
-    fused = " contract" if form.fused else ""
-    scalars = form.terms == "pr"
-    code.begin()
-    number, listed, second = (code.entry("%here", place) for place in range(3))
-    outs, starts, firsts = (
-        [code.entry("%here", 3 + 3 * k + place) for k in range(tile)] for place in range(3)
-    )
-    lists = [code.let(f"getelementptr i32, ptr %table, i64 {x}") for x in (listed, second)]
-    bases = [code.at("%scalars", first) for first in firsts] if scalars else []
-    if form.start == "p":
-        starts = [code.splat(code.at("%scalars", start)) for start in starts]
-    together = [1] if kind.width == 1 else [2 * TILE // max(tile, 2), 1]
-    left, base, before = "%used", "%vectors", "instance"
-    for n in together:
-        code.add(
+
+    def __init__(self, form: Sum, tile: int, kind: Kind, stride: int) -> None:
+        super().__init__(kind, stride)
+        self.form, self.tile = form, tile
+        self.fused = " contract" if form.fused else ""
+        self.begin()
+        self.terms_in_all, first, self.second = (self.entry("%here", place) for place in range(3))
+        self.outs, self.starts, scalars = (
+            [self.entry("%here", 3 + 3 * k + place) for k in range(tile)] for place in range(3)
+        )
+        self.lists = [
+            self.let(f"getelementptr i32, ptr %table, i64 {x}") for x in (first, self.second)
+        ]
+        self.scalars = [self.at("%scalars", x) for x in scalars] if form.terms == "pr" else []
+        if form.start == "p":
+            self.starts = [self.splat(self.at("%scalars", start)) for start in self.starts]
+        left, base, before = "%used", "%vectors", "instance"
+        for n in [1] if kind.width == 1 else [TILES[tile], 1]:
+            self.chunks(n, left, base, before)
+            left, base, before = f"%left{n}", f"%base{n}", f"rest{n}"
+        self.add("br label %next")
+        self.close(3 + 3 * tile)
+
+    def chunks(self, n: int, left: str, base: str, before: str) -> None:
+        """Sum up n vectors at once, while there are as many left."""
+        t = self.kind.number
+        self.add(
             f"br label %head{n}",
             f"head{n}:",
             f"%left{n} = phi i64 [{left}, %{before}], [%less{n}, %done{n}]",
@@ -205,66 +219,66 @@ def sum_kernel(name: str, form: Sum, tile: int, kind: Kind, stride: int) -> str:
             f"br i1 %enough{n}, label %chunk{n}, label %rest{n}",
             f"chunk{n}:",
         )
-        left, base, before = f"%left{n}", f"%base{n}", f"rest{n}"
-        begun = starts
-        sums = [(k, v) for k in range(tile) for v in range(n)]
-        if form.start == "r":
-            begun = [code.at(base, start) for start in starts]
-            values = [code.load(begun[k], v * stride) for k, v in sums]
-        else:
-            values = [begun[k] for k, v in sums]
-        code.add(
+        cells = [(k, v) for k in range(self.tile) for v in range(n)]
+        starts = self.starts
+        if self.form.start == "r":
+            starts = [self.at(f"%base{n}", start) for start in starts]
+        begun = [
+            self.load(starts[k], v * self.stride) if self.form.start == "r" else starts[k]
+            for k, v in cells
+        ]
+        self.add(
             f"br label %loop{n}",
             f"loop{n}:",
             f"%j{n} = phi i64 [0, %chunk{n}], [%j{n}n, %loop{n}]",
             f"%o{n} = phi i64 [0, %chunk{n}], [%o{n}n, %loop{n}]",
         )
-        for (k, v), value in zip(sums, values, strict=True):
-            code.add(f"%s{n}.{k}.{v} = phi {t} [{value}, %chunk{n}], [%n{n}.{k}.{v}, %loop{n}]")
-        entry = code.let(f"getelementptr i32, ptr {lists[0]}, i64 %j{n}")
-        offset = code.let(f"sext i32 {code.let(f'load i32, ptr {entry}')} to i64")
-        row = code.at(base, offset)
-        terms = [code.load(row, v * stride) for v in range(n)]
-        factors: list[list[str]] = []
-        if scalars:
-            factors = [[code.splat(code.at(x, f"%o{n}"))] * n for x in bases]
-        elif form.terms == "rr":
-            entry = code.let(f"getelementptr i32, ptr {lists[1]}, i64 %j{n}")
-            offset = code.let(f"sext i32 {code.let(f'load i32, ptr {entry}')} to i64")
-            row = code.at(base, offset)
-            factors = [[code.load(row, v * stride) for v in range(n)]]
-        for k, v in sums:
-            term = terms[v]
-            if factors:
-                term = code.let(f"fmul{fused} {t} {factors[k][v]}, {term}")
-            code.add(f"%n{n}.{k}.{v} = fadd{fused} {t} %s{n}.{k}.{v}, {term}")
-        code.add(
+        for (k, v), start in zip(cells, begun, strict=True):
+            self.add(f"%s{n}.{k}.{v} = phi {t} [{start}, %chunk{n}], [%n{n}.{k}.{v}, %loop{n}]")
+        self.terms(n)
+        self.add(
             f"%j{n}n = add i64 %j{n}, 1",
-            f"%o{n}n = add i64 %o{n}, {second}",
-            f"%further{n} = icmp slt i64 %j{n}n, {number}",
+            f"%o{n}n = add i64 %o{n}, {self.second}",
+            f"%further{n} = icmp slt i64 %j{n}n, {self.terms_in_all}",
             f"br i1 %further{n}, label %loop{n}, label %done{n}",
             f"done{n}:",
         )
-        for k in range(tile):
-            out = code.at(base, outs[k])
-            for v in range(n):
-                code.store(f"%n{n}.{k}.{v}", out, v * stride)
-        code.add(
+        outs = [self.at(f"%base{n}", out) for out in self.outs]
+        for k, v in cells:
+            self.store(f"%n{n}.{k}.{v}", outs[k], v * self.stride)
+        self.add(
             f"%less{n} = sub i64 %left{n}, {n}",
-            f"%base{n}n = getelementptr i8, ptr {base}, i64 {n * stride}",
+            f"%base{n}n = getelementptr i8, ptr %base{n}, i64 {n * self.stride}",
             f"br label %head{n}",
             f"rest{n}:",
         )
-    code.add("br label %next")
-    code.end(3 + 3 * tile)
-    return code.function(name)
+
+    def terms(self, n: int) -> None:
+        """Add a term to each sum, in n vectors."""
+        t, terms = self.kind.number, self.next_of(0, n)
+        others = self.next_of(1, n) if self.form.terms == "rr" else []
+        for k in range(self.tile):
+            if self.scalars:
+                others = [self.splat(self.at(self.scalars[k], f"%o{n}"))] * n
+            for v, term in enumerate(terms):
+                if others:
+                    term = self.let(f"fmul{self.fused} {t} {others[v]}, {term}")
+                self.add(f"%n{n}.{k}.{v} = fadd{self.fused} {t} %s{n}.{k}.{v}, {term}")
+
+    def next_of(self, place: int, n: int) -> list[str]:
+        """What the next entry of a list stands for, in n vectors."""
+        entry = self.let(f"getelementptr i32, ptr {self.lists[place]}, i64 %j{n}")
+        offset = self.let(f"sext i32 {self.let(f'load i32, ptr {entry}')} to i64")
+        base = self.at(f"%base{n}", offset)
+        return [self.load(base, v * self.stride) for v in range(n)]
 
 
 def grid_kernel(name: str, rows: int, columns: int, kind: Kind, stride: int) -> str:
     """A tile of a grid: the products of factors are added to sums over the rows.
 
     An instance: how many positions there are, where the sums are, and for each position the
-    factors. The lanes of the last vector that hold no row are left out.
+    factors. The lanes of the last vector that hold no row are left out. The others are added up in
+    the end, so that all sums are as few bytes as can be.
     """
     code, t, w = Code(kind, stride), kind.number, kind.width
     cells = [(r, c) for r in range(rows) for c in range(columns)]
@@ -282,18 +296,16 @@ def grid_kernel(name: str, rows: int, columns: int, kind: Kind, stride: int) -> 
         f"%lastoffset = mul i64 %full, {stride}",
         "%last = getelementptr i8, ptr %vectors, i64 %lastoffset",
     ]
-    number = code.entry("%here", 0)
-    sums = [code.at("%sums", code.entry("%here", 1 + cell)) for cell in range(len(cells))]
-    old = [code.let(f"load {t}, ptr {x}") for x in sums]
+    number, place = code.entry("%here", 0), code.entry("%here", 1)
     code.add(
-        f"%pairs = getelementptr i32, ptr %here, i64 {1 + len(cells)}",
+        "%pairs = getelementptr i32, ptr %here, i64 2",
         "br label %position",
         "position:",
         "%k = phi i64 [0, %instance], [%k1, %positiondone]",
         "%pair = phi ptr [%pairs, %instance], [%pair1, %positiondone]",
     )
-    for (r, c), x in zip(cells, old, strict=True):
-        code.add(f"%a{r}.{c} = phi {t} [{x}, %instance], [%d{r}.{c}, %positiondone]")
+    for r, c in cells:
+        code.add(f"%a{r}.{c} = phi {t} [zeroinitializer, %instance], [%d{r}.{c}, %positiondone]")
     offsets = [code.entry("%pair", place) for place in range(factors)]
     code.add(
         "br label %head",
@@ -337,10 +349,20 @@ def grid_kernel(name: str, rows: int, columns: int, kind: Kind, stride: int) -> 
         "br i1 %further, label %position, label %stored",
         "stored:",
     )
-    for (r, c), x in zip(cells, sums, strict=True):
-        code.add(f"store {t} %d{r}.{c}, ptr {x}")
+    found = [f"%d{r}.{c}" for r, c in cells]
+    for start in range(0, len(found), w):
+        # Where there are fewer, a vector is added once more, for nobody.
+        vectors = [code.let(f"fadd {t} {x}, zeroinitializer") for x in found[start : start + w]]
+        vectors += [
+            code.let(f"fadd {t} {found[0]}, zeroinitializer") for _ in range(w - len(vectors))
+        ]
+        lines, total = lanes_added(w, vectors)
+        code.add(*lines)
+        to = code.at("%sums", place)
+        old = code.load(to, 8 * start)
+        code.store(code.let(f"fadd {t} {old}, {total}"), to, 8 * start)
     code.add("br label %next")
-    code.end(0, "%pair1")
+    code.close(0, "%pair1")
     return code.function(name)
 
 
@@ -353,6 +375,7 @@ class Tables:
         self.kernels: dict[tuple[Any, ...], int] = {}
         self.lists: dict[tuple[int, ...], int] = {}
         self.packed: list[int] = []
+        self.merged: list[int] = []  # two places each: of parts of a sum
         self.one = job.program.constant(1.0)
         row = stages[ROW]
         given = (
@@ -368,10 +391,15 @@ class Tables:
     def place_scalars(self) -> None:
         """Give each number that is the same for all rows a place: first of all, means."""
         once, row, after_rows = self.stages
-        grids = [call.kernel for call in row if isinstance(call.kernel, Grid)]
-        means = {mean.index: mean for grid in grids for line in grid.means for mean in line}
-        self.sums = -(-len(means) // self.width) * self.width  # the last vector may idle
-        self.scalar = {index: 8 * place for place, index in enumerate(means)}
+        self.scalar: dict[int, int] = {}
+        self.sums = 0
+        for call in row:
+            for tile in self.tiles_of(call.kernel) if isinstance(call.kernel, Grid) else ():
+                means = [mean for line in tile.means for mean in line]
+                for place, mean in enumerate(means, self.sums):
+                    if self.scalar.setdefault(mean.index, 8 * place) != 8 * place:
+                        self.merged += (self.scalar[mean.index], 8 * place)
+                self.sums += -(-len(means) // self.width) * self.width  # the last may be idle
         self.first_parameter = self.sums
         self.first_constant = self.sums + self.job.parameters
         operands = (x for calls in self.stages for call in calls for x in taken(call))
@@ -476,12 +504,10 @@ class Tables:
             listed = self.listed([self.offset(x, "r", rows) for x in terms])
             places = self.offset(register, "r", rows), self.offset(start, form.start, rows), first
             tiles.setdefault((len(terms), listed, second), []).append(places)
-        found: dict[int, list[tuple[int, ...]]] = {TILE: [], 1: []}
+        found: dict[int, list[tuple[int, ...]]] = {tile: [] for tile in TILES}
         for key, sums in tiles.items():
-            whole = len(sums) // TILE * TILE if form.terms == "pr" else 0
-            for begin in range(0, whole, TILE):
-                found[TILE].append((*key, *(x for s in sums[begin : begin + TILE] for x in s)))
-            found[1] += [(*key, *s) for s in sums[whole:]]
+            for begin, tile in cut(len(sums), (*TILES,) if form.terms == "pr" and rows else (1,)):
+                found[tile].append((*key, *(x for s in sums[begin : begin + tile] for x in s)))
         return [
             (
                 self.kernel(form, tile, rows),
@@ -502,29 +528,36 @@ class Tables:
         self.packed += offsets
         return 8 * at, 8
 
-    def tiles(self, grid: Grid) -> Iterator[tuple[int, int, int]]:
-        """The tiles of a grid, by their sizes."""
-        size = 8 * self.width
-        found: dict[tuple[int, int], list[int]] = {}
+    def tiles_of(self, grid: Grid) -> Iterator[Grid]:
+        """The tiles of a grid: each is a small grid."""
         for r, rows in cut(len(grid.rows), (2, 1)):
             for c, columns in cut(len(grid.columns), (4, 1)):
-                entries = found.setdefault((rows, columns), [])
-                factors = [*grid.rows[r : r + rows], *grid.columns[c : c + columns]]
-                entries.append(len(factors[0]))
-                for line in grid.means[r : r + rows]:
-                    entries += [size // 8 * self.scalar[x.index] for x in line[c : c + columns]]
-                for position in zip(*factors, strict=True):
-                    entries += map(self.vector_offset, position)
-        for (rows, columns), entries in found.items():
-            positions = len(grid.rows[0])
-            each = 1 + rows * columns + positions * (rows + columns)
-            yield self.kernel(rows, columns, True), self.written(entries), len(entries) // each
+                yield Grid(
+                    grid.rows[r : r + rows],
+                    grid.columns[c : c + columns],
+                    [line[c : c + columns] for line in grid.means[r : r + rows]],
+                )
+
+    def tiles(self, grid: Grid) -> Iterator[tuple[int, int, int]]:
+        """The instances of a grid: its tiles, by their sizes."""
+        found: dict[tuple[int, int], list[list[int]]] = {}
+        for tile in self.tiles_of(grid):
+            entries = [len(grid.rows[0]), self.cell]
+            cells = len(tile.rows) * len(tile.columns)
+            self.cell += 8 * self.width * -(-cells // self.width)
+            for position in zip(*tile.rows, *tile.columns, strict=True):
+                entries += map(self.vector_offset, position)
+            found.setdefault((len(tile.rows), len(tile.columns)), []).append(entries)
+        for size, tiles in found.items():
+            at = self.written(x for entries in tiles for x in entries)
+            yield self.kernel(*size, True), at, len(tiles)
 
     # --- The text -------------------------------------------------------------------------------
 
     def text(self) -> tuple[str, Layout]:
         """The functions, and what memory they need."""
         job, width = self.job, self.width
+        self.cell = 0  # where the next sum of a tile is
         lines = [self.stage(calls, place == ROW) for place, calls in enumerate(self.stages)]
         offset = self.vector_offset if job.per_row else self.scalar_offset
         listed = self.written(map(offset, job.outputs))
@@ -551,13 +584,15 @@ class Tables:
             listed=packed,
             count=len(self.packed),
         )
+        merge = MERGE.format(listed=self.written(self.merged), count=len(self.merged) // 2)
         results = GATHER.format(to="%out", listed=listed, count=len(job.outputs))
+        ending = [merge, after] if job.per_row else [merge, after, results]
         outputs = len(job.outputs) if job.per_row else 0
         layout = Layout(
             width,
             self.scalars + len(self.packed),
-            VECTORS * self.stride // (8 * width),
-            self.sums,
+            BLOCK // width * self.stride // (8 * width),
+            self.sums // width,
             sum(not x.leaf for x in job.registers),
             self.table,
         )
@@ -568,8 +603,8 @@ class Tables:
             self.dispatch(),
             COPY,
             before_function(before),
-            loop_function(width, VECTORS, self.stride, job.inputs, outputs, listed, row),
-            after_function(width, self.sums, after + ("" if job.per_row else results)),
+            loop_function(width, BLOCK // width, self.stride, job.inputs, outputs, listed, row),
+            after_function(width, self.sums, "\n".join(ending), lanes=False),
             run_function(layout),
         ]
         return "\n\n".join(text), layout
@@ -580,7 +615,7 @@ class Tables:
         if isinstance(kernel, Cone):
             return cone_kernel(name, kernel, kind, self.stride)
         if isinstance(kernel, Sum):
-            return sum_kernel(name, kernel, details[0], kind, self.stride)
+            return SumKernel(kernel, details[0], kind, self.stride).function(name)
         return grid_kernel(name, kernel, details[0], kind, self.stride)
 
     def dispatch(self) -> str:
@@ -678,6 +713,8 @@ ptr %constantsto, ptr %constants, i64 {bytes_of_constants}, i1 false)
 """
 ).replace("{to}", "%packed")
 
+MERGE = """call void @merge(ptr %scalars, ptr %table, i64 {listed}, i64 {count})"""
+
 COPY = """declare void @llvm.memcpy.p0.p0.i64(ptr, ptr, i64, i1)
 
 define internal void @gather(ptr %to, ptr %scalars, ptr %table, i64 %listed, i64 %count) #0 {
@@ -697,6 +734,34 @@ copy:
 %out = getelementptr double, ptr %to, i64 %i
 store double %number, ptr %out
 %i1 = add i64 %i, 1
+br label %head
+end:
+ret void
+}
+
+define internal void @merge(ptr %scalars, ptr %table, i64 %listed, i64 %count) #0 {
+start:
+%list = getelementptr i32, ptr %table, i64 %listed
+br label %head
+head:
+%i = phi i64 [0, %start], [%i1, %add]
+%pair = phi ptr [%list, %start], [%pair1, %add]
+%more = icmp slt i64 %i, %count
+br i1 %more, label %add, label %end
+add:
+%first = load i32, ptr %pair
+%secondat = getelementptr i32, ptr %pair, i64 1
+%second = load i32, ptr %secondat
+%first64 = sext i32 %first to i64
+%second64 = sext i32 %second to i64
+%to = getelementptr i8, ptr %scalars, i64 %first64
+%from = getelementptr i8, ptr %scalars, i64 %second64
+%a = load double, ptr %to
+%b = load double, ptr %from
+%sum = fadd double %a, %b
+store double %sum, ptr %to
+%i1 = add i64 %i, 1
+%pair1 = getelementptr i32, ptr %pair, i64 2
 br label %head
 end:
 ret void

@@ -2,7 +2,7 @@
 
 With this module you can
 
-- write a text of loops:      text = Listing(source, rolled(job)).text()
+- write a program down:       print(listing(PythonSource, job))
 
 What `microgrant.compiler.rolled` has found is written down: a group of formulas is a list that is
 made by going through others, and so the neurons of a layer are a line. Where lists are gone
@@ -12,15 +12,12 @@ through in steps, the steps are written; where there is no rule, a table is.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING
 
-from .program import ROW, Register
-from .rolled import SHORTEST, Call, Grid, Instance, Sum
+from .program import ROW, Job, Register
+from .rolled import SHORTEST, Call, Grid, Instance, Sum, repetitive, rolled
+from .source import Source
 
-if TYPE_CHECKING:
-    from .source import Source
-
-__all__ = ["Listing"]
+__all__ = ["Listing", "listing"]
 
 PIECES = 4  # of lists, of which a list is made on the spot
 BLOCK = 64  # rows that are gone through before what gradients are made of is summed up
@@ -28,6 +25,12 @@ NAMES = ("row", "start", "sums", "means", "place", "total", "mul", "i", "j", "k"
 FUNCTIONS = ("dot", "add_up", "every", "columns")
 
 Located = tuple[str, list[int]]
+
+
+def listing(language: type[Source], job: Job) -> str:
+    """A program as text: what repeats itself as loops, and what does not as a straight line."""
+    stages, source = rolled(job), language(job)
+    return Listing(source, stages).text() if repetitive(stages) else source.text
 
 
 class Listing:
@@ -44,6 +47,7 @@ class Listing:
         self.before: list[str] = []  # what a line needs to be there
         self.once: list[str] = []  # what the lines for a row need, and is the same for all of them
         self.of_rows = {"row"}  # the lists that each row has anew
+        self.in_rows = False  # whether the lines are for a row
         self.weights = 0
         # What others take from a list has to stand there.
         calls = (call for calls in stages for call in calls)
@@ -72,7 +76,7 @@ class Listing:
             body += [*self.once, says("results"), *self.inside(says("lists"), lines)]
             return self.whole([*body, says("return", "results")])
         grids = [call.kernel for call in row if isinstance(call.kernel, Grid)]
-        body += self.over_rows(grids, [call for call in row if not isinstance(call.kernel, Grid)])
+        body += self.over_rows(grids)
         body += self.stage(after)
         outputs = self.list_of(job.outputs)
         return self.whole([*body, *self.taken(), says("return", outputs)])
@@ -94,7 +98,7 @@ class Listing:
         end = [self.source.says("end")] if self.source.statements["end"] else []
         return [head, *("    " + line for line in lines), *end]
 
-    def over_rows(self, grids: Sequence[Grid], calls: Sequence[Call]) -> Iterator[str]:
+    def over_rows(self, grids: Sequence[Grid]) -> Iterator[str]:
         """What is done with each row, and the means of it."""
         says = self.source.says
         means = self.number_means(grids)
@@ -104,7 +108,7 @@ class Listing:
         for grid in grids:
             halves[len(grid.rows) * len(grid.columns) >= SHORTEST].append(grid)
         small, large = halves
-        lines = list(self.stage(calls))
+        lines = list(self.stage(self.stages[ROW]))
         lines += [line for grid in small for line in self.cells(grid)]
         if large:
             names = [(self.source.free(f"ds{n}"), self.source.free(f"xs{n}")) for n in count(large)]
@@ -133,7 +137,7 @@ class Listing:
 
     def stage(self, calls: Sequence[Call]) -> Iterator[str]:
         """The lines of one stage: the forward pass, and then the backward pass."""
-        forward = self.job.program.forward
+        forward, self.in_rows = self.job.program.forward, calls is self.stages[ROW]
         halves: tuple[list[Call], list[Call]] = [], []
         for call in calls:
             for side in (0, 1):
@@ -391,17 +395,19 @@ class Listing:
         for x in registers:
             place = self.places.get(x.index, ("", 0))
             places.append(begins[place[0] or self.source.spelled(x)] + place[1])
-        return self.joined_list(tuple(names)), places
+        of_rows = any(x.stage == ROW for x in registers)
+        return self.joined_list(tuple(names), of_rows), places
 
-    def joined_list(self, pieces: tuple[str, ...]) -> str:
+    def joined_list(self, pieces: tuple[str, ...], of_rows: bool) -> str:
         """The name of a list of all numbers of some lists, and of others."""
         if pieces not in self.joined:
             all_ = [self.source.says("all", x) if x in self.lengths else x for x in pieces]
             self.joined[pieces] = name = self.source.free(f"all{len(self.joined) + 1}")
             self.lengths[name] = sum(self.lengths.get(x, 1) for x in pieces)
-            if self.of_rows.intersection(pieces):
+            if of_rows:
                 self.of_rows.add(name)
-            self.before.append(self.source.says("joined", name, ", ".join(all_)))
+            lines = self.once if self.in_rows and not of_rows else self.before
+            lines.append(self.source.says("joined", name, ", ".join(all_)))
         return self.joined[pieces]
 
     def table(self, places: Sequence[int] | Sequence[Sequence[int]]) -> str:

@@ -472,33 +472,40 @@ def loop_function(
     )
 
 
-def after_function(width: int, sums: int, calls: str) -> str:
-    """The function that divides the sums by the number of rows, and does what is left.
+def lanes_added(width: int, vectors: Sequence[str]) -> tuple[list[str], str]:
+    """The lines that make a vector of the totals of as many vectors as it has lanes; its name.
 
-    It adds up the lanes of as many vectors at once as a vector has lanes: neighbours are added
-    pair by pair, until one vector holds a total in each lane.
+    Neighbours are added pair by pair, until one vector holds a total in each lane.
     """
-    t = Kind(width).number
-    starts, loads = [], []
-    for k in range(width):
-        starts.append(f"%v{k} = phi {t} [zeroinitializer, %head], [%w{k}, %adding]")
-        loads += [
-            f"%o{k} = add i64 %offset1, {k}",
-            f"%p{k} = getelementptr {t}, ptr %sums, i64 %o{k}",
-            f"%u{k} = load {t}, ptr %p{k}",
-            f"%w{k} = fadd {t} %v{k}, %u{k}",
-        ]
+    t, lines, totals = Kind(width).number, [], list(vectors)
     sides = [", ".join(f"i32 {lane}" for lane in range(side, 2 * width, 2)) for side in (0, 1)]
-    totals = [f"%v{k}" for k in range(width)]
-    adding = []
     while len(totals) > 1:
         for x, y in zip(totals[::2], totals[1::2], strict=True):
             for name, side in zip("lr", sides, strict=True):
-                adding.append(
+                lines.append(
                     f"{x}{name} = shufflevector {t} {x}, {t} {y}, <{width} x i32> <{side}>"
                 )
-            adding.append(f"{x}t = fadd {t} {x}l, {x}r")
+            lines.append(f"{x}t = fadd {t} {x}l, {x}r")
         totals = [f"{x}t" for x in totals[::2]]
+    return lines, totals[0]
+
+
+def after_function(width: int, sums: int, calls: str, lanes: bool = True) -> str:
+    """The function that divides the sums by the number of rows, and does what is left.
+
+    lanes: whether each sum still is a vector, whose lanes are to be added up.
+    """
+    t = Kind(width).number
+    starts, loads = [], []
+    for k in range(width if lanes else 1):
+        starts.append(f"%v{k} = phi {t} [zeroinitializer, %head], [%w{k}, %adding]")
+        loads += [
+            f"%o{k} = add i64 %offset1, {k}",
+            f"%p{k} = getelementptr {t if lanes else 'double'}, ptr %sums, i64 %o{k}",
+            f"%u{k} = load {t}, ptr %p{k}",
+            f"%w{k} = fadd {t} %v{k}, %u{k}",
+        ]
+    adding, total = lanes_added(width, [f"%v{k}" for k in range(len(starts))])
     return END.format(
         memory=MEMORY,
         vector=t,
@@ -506,7 +513,7 @@ def after_function(width: int, sums: int, calls: str) -> str:
         starts="\n".join(starts),
         loads="\n".join(loads),
         adding="\n".join(adding),
-        total=totals[0],
+        total=total,
         sums=sums,
         calls=calls,
     )

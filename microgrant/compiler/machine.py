@@ -25,6 +25,7 @@ from ..extras import in_browser, what_brings
 from ..ops.table import Operation
 from . import llvm
 from .kernels import translate_rolled
+from .listing import listing
 from .program import Job
 from .rolled import repetitive, rolled
 from .source import JavaScriptSource, PythonSource, Source
@@ -76,10 +77,9 @@ class Machine:
 
 
 class PythonMachine(Machine):
-    """Runs the text that `microgrant.compiler.source` writes: without loops.
+    """Runs the straight line that `microgrant.compiler.source` writes.
 
-    Python runs a straight line, whose numbers are local variables, twice as fast as loops over
-    lists.
+    Its numbers are local variables, with which Python is faster than with loops over lists.
     """
 
     target = "python"
@@ -87,7 +87,7 @@ class PythonMachine(Machine):
 
     def __init__(self, job: Job) -> None:
         super().__init__(job)
-        self.function = PythonSource(job, loops=False).function()
+        self.function = PythonSource(job).function()
 
     @classmethod
     def refusal(cls, operation: Operation) -> str:
@@ -114,7 +114,7 @@ class JavaScriptMachine(Machine):
 
     def __init__(self, job: Job) -> None:
         super().__init__(job)
-        self.text = JavaScriptSource(job).text
+        self.text = listing(JavaScriptSource, job)
 
     @classmethod
     def refusal(cls, operation: Operation) -> str:

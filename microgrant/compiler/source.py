@@ -18,14 +18,12 @@ import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any, ClassVar
 
 from ..ops.table import CALL, OPERATIONS, Operation
 from ..ops.words import Operand, Term, forward, lacking_in_javascript, spell
-from .listing import Listing
 from .program import Job, Register
-from .rolled import repetitive, rolled
 
 __all__ = ["JavaScriptSource", "PythonSource", "Source"]
 
@@ -125,7 +123,7 @@ class Source:
     """A program as text: names for registers, and the lines that compute them.
 
     text: it defines ``run(parameters, rows)``, which returns the outputs; with `per_row` those of
-        each row, a list of lists. What repeats itself is written as loops, unless `loops` is false.
+        each row, a list of lists.
 
     A subclass says what there is to know of its language:
 
@@ -144,7 +142,7 @@ class Source:
     reserved: ClassVar[frozenset[str]]
     unused: ClassVar[str]
 
-    def __init__(self, job: Job, loops: bool = True) -> None:
+    def __init__(self, job: Job) -> None:
         self.job, self.outputs = job, job.outputs
         self.registers = job.registers
         self.names: dict[int, str] = {}
@@ -170,8 +168,6 @@ class Source:
             if not x.name and x.gradient_of is None and not x.leaf and x.operation != "mean"
             if users[x.index][0].stage == x.stage or users[x.index][0].operation == "mean"
         }
-        stages = rolled(job) if loops else ()
-        self.text = Listing(self, stages).text() if repetitive(stages) else self.written()
 
     def name(self, register: Register) -> str:
         """The name of a register: its label, ``d_`` and the name of what it is a gradient of, or a
@@ -251,8 +247,9 @@ class Source:
         names = {x.operands[0]: self.names[x.index] for x in self.registers if x.operation == kind}
         return ", ".join(names.get(place, self.unused) for place in range(count))
 
-    def written(self) -> str:
-        """The whole text, as a straight line."""
+    @cached_property
+    def text(self) -> str:
+        """The whole text."""
         job, per_row, says = self.job, self.job.per_row, self.says
         for register in self.registers:
             if register.operation in ("parameter", "input"):

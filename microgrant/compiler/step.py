@@ -26,6 +26,7 @@ from ..engine.arguments import shown, unboxed
 from ..engine.conditions import whole_order
 from ..engine.value import NO_GRADIENT, Value
 from ..nn import Noise
+from .listing import listing
 from .machine import Machine
 from .program import Job, Program, Register
 from .tables import Buffer, as_rows, empty, flat, table
@@ -165,12 +166,13 @@ class Compiled:
 
         Of a `Step` it has the forward pass, then the backward pass, and returns the mean loss and
         the mean gradients; of a `Predictor` it returns the outputs for each of the rows. Leaves
-        that are neither inputs nor parameters stand in it as the numbers that they hold now.
+        that are neither inputs nor parameters stand in it as the numbers that they hold now. What
+        repeats itself, as the neurons of a layer do, is written as loops over lists.
         `microgrant.compiler.source` says how a page trains with it.
         """
-        source = type(self._run).source
-        job = self._job(source.primitives, self._outputs, self._parameters)
-        text = source(job).text
+        language = type(self._run).source
+        job = self._job(language.primitives, self._outputs, self._parameters)
+        text = listing(language, job)
         job.program.close()
         return text
 

@@ -17,7 +17,7 @@ import pytest
 from test_native import random_case, some_rows
 
 from microgrant import Value, compile, where
-from microgrant.compiler import llvm, machine, source
+from microgrant.compiler import listing, llvm, machine
 from microgrant.compiler.program import ROW, Job, Program
 from microgrant.compiler.rolled import Call, Grid, Sum, repetitive, rolled
 from microgrant.engine import whole_order
@@ -365,7 +365,7 @@ def test_javascript_has_the_loops_as_well(name: str, runs_here: Callable[[str], 
 
 @pytest.mark.parametrize("seed", range(0, 60, 6))
 def test_random_graphs_as_a_source_of_loops(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(source, "repetitive", bool)
+    monkeypatch.setattr(listing, "repetitive", bool)
     cases = [random_case(seed + place, 9) for place in range(6)]
     total = sum((case.root for case in cases[1:]), cases[0].root)
     inputs, parameters = ([x for case in cases for x in vars(case)[key]] for key in INPUTS)
