@@ -260,6 +260,10 @@ class Program:
             return a
         elif operation in ("neg", "abs") and a.operation == "neg":
             return a.operands[0] if operation == "neg" else self.emit("abs", a.operands[0])
+        elif operation == "abs" and a.operation == "mul":  # so that sigmoid(-2x) and of 2x share
+            for x, factor in (a.operands, a.operands[::-1]):
+                if (number := _known(factor)) is not None and number < 0:
+                    return self.emit("abs", self.emit("mul", x, -number))
         return None
 
     def _instruction(

@@ -15,8 +15,10 @@ at once, and many rows on all cores; without it, as the Python text of `source`.
 
 from __future__ import annotations
 
+import gc
 from array import array
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from functools import cached_property
 from math import isfinite
 from typing import Any, ClassVar, NoReturn, TypeAlias, overload
@@ -213,7 +215,8 @@ class Compiled:
             jobs.append(self._job(primitives, outputs_of, self.leaves))
             return jobs[-1]
 
-        machine = machine_for(build, self._wanted, quiet)
+        with no_collector():
+            machine = machine_for(build, self._wanted, quiet)
         if not quiet:
             self._warn_of_decisions(jobs[0].program)
         for job in jobs:
@@ -357,6 +360,21 @@ class Predictor(Compiled):
         buffer, count = self._rows(rows)
         out = self._run.run(self._present(), buffer, count)
         return out if self._single else as_rows(out, count)
+
+
+@contextmanager
+def no_collector() -> Iterator[None]:
+    """Without the garbage collector, which would go through a growing program again and again.
+
+    Nothing is left for it: a program that is closed lets go of its registers.
+    """
+    collecting = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if collecting:
+            gc.enable()
 
 
 SUCH_AS = {"inputs": "[x, y]", "parameters": "model.parameters()"}

@@ -228,6 +228,12 @@ def test_the_backward_pass_uses_the_forward_pass() -> None:
     assert operations(written(1 / (w * x), [x], [w]).registers).count("div") == 2
 
 
+def test_the_slope_of_tanh_takes_one_exponential() -> None:
+    w, x = leaves("w", "x")
+    computed = operations(written((w * x).tanh(), [x], [w], "native").registers)
+    assert [computed.count(name) for name in ("expm1", "exp", "div")] == [1, 1, 2]
+
+
 def test_a_sum_of_gradients_is_made_once() -> None:
     """x + x + x: the gradients are added where they meet, not where they part."""
     w, x = leaves("w", "x")
