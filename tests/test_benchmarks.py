@@ -133,16 +133,18 @@ def test_native_compares_all_that_are_installed() -> None:
     assert result.returncode == 0, result.stderr
     _, *sections = result.stdout.split("\n\n")
     tables = [(section.partition(":")[0], section) for section in sections]
-    titles = ["Moons", "Moons with tanh", *["Wide"] * 2, "XOR", "Training", *["microgpt"] * 2]
+    titles = ["Moons", "Moons with tanh", *["Wide"] * 2, "Wider", "XOR", "Training"]
+    titles += [*["microgpt"] * 2, "Convolution", "RNN", "Irregular"]
     assert [title for title, _ in tables] == [*titles, "Nodes", "Rows"]
 
     for title, section in tables[:-2]:
         assert "agree to within" in section
         measured = []
         for name, text in re.findall(r"^(\S.*?) {2,}([\d,. ]+)$", section, re.MULTILINE):
-            prepare, step, ratio, samples = (float(x.replace(",", "")) for x in text.split())
+            prepare, *times, samples = (float(x.replace(",", "")) for x in text.split())
             assert prepare >= 0
-            assert min(step, ratio) > 0
+            assert len(times) == 4
+            assert min(times) > 0
             assert samples == 2
             measured.append(name)
         if title == "Moons":

@@ -24,6 +24,7 @@ import gc
 import math
 import os
 import platform
+import random
 import statistics
 import sys
 import time
@@ -50,6 +51,8 @@ from peers import (
 )
 
 import microgrant
+from microgrant.losses import cross_entropy
+from microgrant.nn import RNN, Conv2d, Flatten, Layer, Sequential
 from microgrant.optim import SGD, Adam
 
 ALL_CORES = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
@@ -97,6 +100,11 @@ class Entry:
     @property
     def median(self) -> float:
         return statistics.median(self.samples)
+
+    @property
+    def least(self) -> float:
+        """What others on the machine disturb the least."""
+        return min(self.samples)
 
 
 @dataclass
@@ -181,13 +189,28 @@ def report(task: Task, repeat: int) -> None:
         return
     check(entries)
     measure(entries, repeat)
-    print(f"{'':34}{'prepare s':>11}{'µs/' + task.unit:>14}{'ratio':>13}{'samples':>9}")
+    print(
+        f"{'':34}{'prepare s':>11}{'median µs':>14}{'least':>14}{'ratio':>10}{'of least':>10}"
+        f"{'samples':>9}   per {task.unit}"
+    )
+    first = entries[0]
     for entry in entries:
-        microseconds = entry.median / task.units_in_a_step * 1e6
+        median, least = (x / task.units_in_a_step * 1e6 for x in (entry.median, entry.least))
         print(
-            f"{entry.name:34}{entry.seconds_to_prepare:11.3f}{microseconds:14,.2f}"
-            f"{entry.median / entries[0].median:13,.2f}{len(entry.samples):9}"
+            f"{entry.name:34}{entry.seconds_to_prepare:11.3f}{median:14,.2f}{least:14,.2f}"
+            f"{entry.median / first.median:10,.2f}{entry.least / first.least:10,.2f}"
+            f"{len(entry.samples):9}"
         )
+
+
+def megabytes() -> float:
+    """The most memory that this process had so far; nan where the system does not say."""
+    try:
+        import resource
+    except ImportError:
+        return math.nan
+    unit = 1e6 if sys.platform == "darwin" else 1e3
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
 
 
 def exponent(xs: Sequence[float], ys: Sequence[float]) -> float:
@@ -215,6 +238,13 @@ def wide(quick: bool, repeat: int) -> None:
     network = Network((4, 6, 6, 1) if quick else (16, 64, 64, 1), error="half square")
     for count in (20, 60) if quick else (100, 10_000):
         report(on_network("Wide", network, random_rows(count, network.sizes[0])), repeat)
+
+
+def wider(quick: bool, repeat: int) -> None:
+    """A graph of 59,554 nodes: a layer of it does not fit into the fastest memory."""
+    network = Network((4, 6, 6, 1) if quick else (16, 132, 132, 1), error="half square")
+    rows = random_rows(20 if quick else 1_000, network.sizes[0])
+    report(on_network("Wider", network, rows), repeat)
 
 
 def xor(quick: bool, repeat: int) -> None:
@@ -301,11 +331,23 @@ def gpt(quick: bool, repeat: int) -> None:
 
         return Ready(train, lambda loss: (loss, [p.grad for p in parameters]))
 
-    for count in (1, 2) if quick else (1, 8, 64):
+    def in_jax(rows: list[list[float]]) -> Ready:
+        jax = load("jax")
+        for name, setting in JAX_SETTINGS.items():
+            jax.config.update(name, setting)
+        value_and_grad = jax.jit(jax.value_and_grad(bind(gpt_loss, model)))
+        flat, table = jax.numpy.array(numbers), jax.numpy.array(rows)
+        return Ready(
+            lambda: jax.block_until_ready(value_and_grad(flat, table)),
+            lambda result: as_floats(result[0], result[1].tolist()),
+        )
+
+    for count in (1, 2) if quick else (1, 8, 32):
         rows = [*map(model.row, documents[:count])]
         prepare: dict[str, Callable[[], Ready]] = {
             "microgrant, native": bind(on_arrays, "native", rows),
             "microgrant, Python": bind(on_arrays, "python", rows),
+            "JAX jit": bind(in_jax, rows),
             "native, step(rows) and Adam": lambda rows=rows: with_adam(step_for("native"), rows),
             "eager, and Adam": bind(with_adam, microgpt.eager_step(model), rows),
         }
@@ -313,12 +355,122 @@ def gpt(quick: bool, repeat: int) -> None:
         report(Task(title, prepare, unit="document", units_in_a_step=count), repeat)
 
 
+def gpt_loss(model: Any, flat: Any, rows: Any) -> Any:
+    """The mean loss of documents, as one writes the model of demos/microgpt.py for arrays."""
+    import jax
+    from jax import numpy as jnp
+
+    letters, positions, width = len(model.letters), model.positions, len(model.place[0])
+    heads = len(model.blocks[0].attention.heads) if model.blocks else 1
+    at = 0
+
+    def matrix(rows: int, columns: int) -> Any:
+        nonlocal at
+        at += rows * columns
+        return flat[at - rows * columns : at].reshape(rows, columns)
+
+    def norm(x: Any) -> Any:
+        return x / jnp.sqrt((x * x).mean(-1, keepdims=True) + 1e-5)
+
+    one_hots = rows[:, :-positions].reshape(-1, positions + 1, letters)
+    x = norm(one_hots[:, :-1] @ matrix(width, letters).T + matrix(positions, width))
+    for _ in model.blocks:
+        query, key, content = (
+            (norm(x) @ matrix(width, width).T).reshape(-1, positions, heads, width // heads)
+            for _ in range(3)
+        )
+        scores = jnp.einsum("nthd,nshd->nhts", query, key) * (width // heads) ** -0.5
+        seen = jnp.tril(jnp.ones((positions, positions), bool))
+        weights = jax.nn.softmax(jnp.where(seen, scores, -jnp.inf))
+        found = jnp.einsum("nhts,nshd->nthd", weights, content).reshape(-1, positions, width)
+        x = x + found @ matrix(width, width).T
+        hidden = jax.nn.relu(norm(x) @ matrix(4 * width, width).T) ** 2
+        x = x + hidden @ matrix(width, 4 * width).T
+    logits = x @ matrix(letters, width).T
+    surprise = -(jax.nn.log_softmax(logits) * one_hots[:, 1:]).sum(-1)
+    return (rows[:, -positions:] * surprise).sum(-1).mean()
+
+
+def convolution(quick: bool, repeat: int) -> None:
+    """Filters that go over an image, and a layer on what they find."""
+    side, channels = (4, 2) if quick else (8, 8)
+    model = Sequential(
+        Conv2d(1, channels, 3, activation="relu"),
+        Flatten(),
+        Layer(channels * (side - 2) ** 2, 10, nonlin=False),
+    )
+
+    def loss(x: list[Any]) -> Any:
+        return cross_entropy(model([[x[side * r : side * (r + 1)] for r in range(side)]]), 3)
+
+    on_model("Convolution", model, loss, side * side, quick, repeat)
+
+
+def recurrent(quick: bool, repeat: int) -> None:
+    """A cell that goes along a sequence."""
+    steps, size = (3, 2) if quick else (16, 16)
+    cell, last = RNN(1, size), Layer(size, 1, nonlin=False)
+
+    def loss(x: list[Any]) -> Any:
+        return (last(cell([[value] for value in x])[-1]) - 0.5) ** 2
+
+    on_model("RNN", Sequential(cell, last), loss, steps, quick, repeat)
+
+
+def irregular(quick: bool, repeat: int) -> None:
+    """A random graph, in which nothing is like anything else."""
+    draw = random.Random(3)
+    leaves = [microgrant.Value(draw.uniform(-1, 1)) for _ in range(100)]
+
+    def loss(x: list[Any]) -> Any:
+        pool = [*x, *leaves]
+        for _ in range(100 if quick else 3_000):
+            a, b = draw.choice(pool[-300:]), draw.choice(pool)
+            pool.append(draw.choice([a + b, a * b, a - b, a.tanh(), a.relu(), a.maximum(b)]))
+        return sum((value.tanh() for value in pool[-60:]), sum(value * value for value in x))
+
+    on_model("Irregular", leaves, loss, 8, quick, repeat)
+
+
+def on_model(
+    title: str,
+    model: Any,
+    loss: Callable[[list[Any]], Any],
+    inputs: int,
+    quick: bool,
+    repeat: int,
+) -> None:
+    """Measure a model for which nobody else has a program, over some rows."""
+    x = [microgrant.Value(0.1) for _ in range(inputs)]
+    root = loss(x)
+    reached = {id(value) for value in microgrant.topological_order(root)}
+    parameters = model if isinstance(model, list) else model.parameters()
+    parameters = [p for p in parameters if id(p) in reached]
+    rows = [row[:inputs] for row in random_rows(10 if quick else 100, inputs)]
+
+    def prepared(target: str) -> Ready:
+        try:
+            step = microgrant.compile(root, x, parameters, target=target)
+        except ImportError as error:
+            raise LeftOutError(str(error)) from None
+        array = load("numpy").array if target == "native" else list
+        flat, table = array([p.data for p in parameters]), array(rows)
+        return Ready(lambda: step.value_and_grad(flat, table), lambda found: as_floats(*found))
+
+    prepare = {f"microgrant, {target}": bind(prepared, target) for target in ("native", "python")}
+    title = f"{title}: {len(reached):,} nodes, {len(parameters):,} parameters, {len(rows)} rows"
+    report(Task(title, prepare), repeat)
+
+
 def by_nodes(quick: bool, repeat: int) -> None:
     """How the time to compile, and the time of a step, grow with the graph."""
-    widths, count = ((4, 8), 20) if quick else ((12, 24, 44, 64, 96, 132), 100)
+    widths, count = ((4, 8), 20) if quick else ((12, 24, 44, 64, 96, 132, 560), 100)
     print(f"\nNodes: 16-w-w-1 relu, half square loss, {count} rows, native")
     sizes, compiling, stepping = [], [], []
-    print(f"{'w':>6}{'nodes':>10}{'prepare s':>12}{'µs/step':>14}{'ns/node and row':>18}")
+    print(
+        f"{'w':>6}{'nodes':>10}{'prepare s':>12}{'MB so far':>12}{'µs/step':>14}"
+        f"{'ns/node and row':>18}"
+    )
     for width in widths:
         work = Work(Network((16, width, width, 1), error="half square"), random_rows(count, 16))
         entry = enter("native", bind(PARTICIPANTS["microgrant, native"], work))
@@ -327,7 +479,8 @@ def by_nodes(quick: bool, repeat: int) -> None:
         compiling.append(entry.seconds_to_prepare)
         stepping.append(entry.median)
         print(
-            f"{width:6}{sizes[-1]:10,}{compiling[-1]:12.3f}{stepping[-1] * 1e6:14,.1f}"
+            f"{width:6}{sizes[-1]:10,}{compiling[-1]:12.3f}{megabytes():12,.0f}"
+            f"{stepping[-1] * 1e6:14,.1f}"
             f"{stepping[-1] / sizes[-1] / count * 1e9:18.3f}"
         )
     print(f"the time to prepare grows with nodes to the power of {exponent(sizes, compiling):.2f}")
@@ -369,9 +522,13 @@ TASKS = {
     "moons": moons,
     "tanh": tanh,
     "wide": wide,
+    "wider": wider,
     "xor": xor,
     "training": training,
     "gpt": gpt,
+    "convolution": convolution,
+    "recurrent": recurrent,
+    "irregular": irregular,
     "nodes": by_nodes,
     "rows": by_rows,
 }
@@ -411,7 +568,7 @@ def main() -> None:
     for library in ("OMP", "OPENBLAS", "MKL"):  # before NumPy is imported, which looks at them
         os.environ[f"{library}_NUM_THREADS"] = "1"
     print(f"Python {platform.python_version()}, {platform.machine()}; {', '.join(versions())}")
-    print(f"medians of {repeat} samples, fewer where a step takes seconds")
+    print(f"{repeat} samples in turn, fewer where a step takes seconds")
     print("prepare: to build, trace or compile, and a first step; ratio: to the first row")
     if hasattr(os, "getloadavg"):
         print(f"load of the machine before: {os.getloadavg()[0]:.1f}")
