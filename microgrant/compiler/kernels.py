@@ -273,97 +273,109 @@ class SumKernel(Code):
         return [self.load(base, v * self.stride) for v in range(n)]
 
 
-def grid_kernel(name: str, rows: int, columns: int, kind: Kind, stride: int) -> str:
+class GridKernel(Code):
     """A tile of a grid: the products of factors are added to sums over the rows.
 
     An instance: how many positions there are, where the sums are, and for each position the
     factors. The lanes of the last vector that hold no row are left out. The others are added up in
     the end, so that all sums are as few bytes as can be.
     """
-    code, t, w = Code(kind, stride), kind.number, kind.width
-    cells = [(r, c) for r in range(rows) for c in range(columns)]
-    factors = rows + columns
-    code.begin()
-    code.lines[1:1] = [
-        f"%full = udiv i64 %rows, {w}",
-        f"%partial = urem i64 %rows, {w}",
-        f"%partial1 = insertelement <{w} x i64> poison, i64 %partial, i64 0",
-        f"%partials = shufflevector <{w} x i64> %partial1, <{w} x i64> poison, "
-        f"<{w} x i32> zeroinitializer",
-        f"%mask = icmp ult <{w} x i64> <{', '.join(f'i64 {lane}' for lane in range(w))}>, "
-        "%partials",
-        "%some = icmp ne i64 %partial, 0",
-        f"%lastoffset = mul i64 %full, {stride}",
-        "%last = getelementptr i8, ptr %vectors, i64 %lastoffset",
-    ]
-    number, place = code.entry("%here", 0), code.entry("%here", 1)
-    code.add(
-        "%pairs = getelementptr i32, ptr %here, i64 2",
-        "br label %position",
-        "position:",
-        "%k = phi i64 [0, %instance], [%k1, %positiondone]",
-        "%pair = phi ptr [%pairs, %instance], [%pair1, %positiondone]",
-    )
-    for r, c in cells:
-        code.add(f"%a{r}.{c} = phi {t} [zeroinitializer, %instance], [%d{r}.{c}, %positiondone]")
-    offsets = [code.entry("%pair", place) for place in range(factors)]
-    code.add(
-        "br label %head",
-        "head:",
-        "%v = phi i64 [0, %position], [%v1, %vector]",
-        "%base = phi ptr [%vectors, %position], [%base1, %vector]",
-    )
-    for r, c in cells:
-        code.add(f"%b{r}.{c} = phi {t} [%a{r}.{c}, %position], [%c{r}.{c}, %vector]")
-    code.add(
-        "%more = icmp slt i64 %v, %full",
-        "br i1 %more, label %vector, label %rest",
-        "vector:",
-    )
 
-    def products(base: str, out: str) -> None:
-        loaded = [code.load(base, offset) for offset in offsets]
-        for r, c in cells:
-            product = code.let(f"fmul contract {t} {loaded[r]}, {loaded[rows + c]}")
-            code.add(f"%{out}{r}.{c} = fadd contract {t} %b{r}.{c}, {product}")
+    def __init__(self, rows: int, columns: int, kind: Kind, stride: int) -> None:
+        super().__init__(kind, stride)
+        self.rows, self.factors = rows, rows + columns
+        self.cells = [f"{r}.{c}" for r in range(rows) for c in range(columns)]
+        self.begin()
+        self.lines[1:1] = self.mask()
+        positions, sums = self.entry("%here", 0), self.entry("%here", 1)
+        self.add(
+            "%pairs = getelementptr i32, ptr %here, i64 2",
+            "br label %position",
+            "position:",
+            "%k = phi i64 [0, %instance], [%k1, %positiondone]",
+            "%pair = phi ptr [%pairs, %instance], [%pair1, %positiondone]",
+        )
+        self.phis("a", "[zeroinitializer, %instance], [%d{0}, %positiondone]")
+        self.position()
+        self.add(
+            "%k1 = add i64 %k, 1",
+            f"%pair1 = getelementptr i32, ptr %pair, i64 {self.factors}",
+            f"%further = icmp slt i64 %k1, {positions}",
+            "br i1 %further, label %position, label %stored",
+            "stored:",
+        )
+        self.add_to(sums)
+        self.add("br label %next")
+        self.close(0, "%pair1")
 
-    products("%base", "c")
-    code.add(
-        "%v1 = add i64 %v, 1",
-        f"%base1 = getelementptr i8, ptr %base, i64 {stride}",
-        "br label %head",
-        "rest:",
-        "br i1 %some, label %masked, label %positiondone",
-        "masked:",
-    )
-    products("%last", "e")
-    for r, c in cells:
-        code.add(f"%f{r}.{c} = select <{w} x i1> %mask, {t} %e{r}.{c}, {t} %b{r}.{c}")
-    code.add("br label %positiondone", "positiondone:")
-    for r, c in cells:
-        code.add(f"%d{r}.{c} = phi {t} [%b{r}.{c}, %rest], [%f{r}.{c}, %masked]")
-    code.add(
-        "%k1 = add i64 %k, 1",
-        f"%pair1 = getelementptr i32, ptr %pair, i64 {factors}",
-        f"%further = icmp slt i64 %k1, {number}",
-        "br i1 %further, label %position, label %stored",
-        "stored:",
-    )
-    found = [f"%d{r}.{c}" for r, c in cells]
-    for start in range(0, len(found), w):
-        # Where there are fewer, a vector is added once more, for nobody.
-        vectors = [code.let(f"fadd {t} {x}, zeroinitializer") for x in found[start : start + w]]
-        vectors += [
-            code.let(f"fadd {t} {found[0]}, zeroinitializer") for _ in range(w - len(vectors))
+    def mask(self) -> list[str]:
+        """The lines that say how many vectors are full, and which lanes of the last one count."""
+        w = self.kind.width
+        lanes = ", ".join(f"i64 {lane}" for lane in range(w))
+        return [
+            f"%full = udiv i64 %rows, {w}",
+            f"%partial = urem i64 %rows, {w}",
+            f"%partial1 = insertelement <{w} x i64> poison, i64 %partial, i64 0",
+            f"%partials = shufflevector <{w} x i64> %partial1, <{w} x i64> poison, "
+            f"<{w} x i32> zeroinitializer",
+            f"%mask = icmp ult <{w} x i64> <{lanes}>, %partials",
+            "%some = icmp ne i64 %partial, 0",
+            f"%lastoffset = mul i64 %full, {self.stride}",
+            "%last = getelementptr i8, ptr %vectors, i64 %lastoffset",
         ]
-        lines, total = lanes_added(w, vectors)
-        code.add(*lines)
-        to = code.at("%sums", place)
-        old = code.load(to, 8 * start)
-        code.store(code.let(f"fadd {t} {old}, {total}"), to, 8 * start)
-    code.add("br label %next")
-    code.close(0, "%pair1")
-    return code.function(name)
+
+    def phis(self, name: str, sources: str) -> None:
+        """A name for each of the sums, by the way that led here."""
+        self.add(*(f"%{name}{x} = phi {self.kind.number} {sources.format(x)}" for x in self.cells))
+
+    def position(self) -> None:
+        """Go through the vectors, and through the part of the last one."""
+        offsets = [self.entry("%pair", place) for place in range(self.factors)]
+        self.add(
+            "br label %head",
+            "head:",
+            "%v = phi i64 [0, %position], [%v1, %vector]",
+            "%base = phi ptr [%vectors, %position], [%base1, %vector]",
+        )
+        self.phis("b", "[%a{0}, %position], [%c{0}, %vector]")
+        self.add("%more = icmp slt i64 %v, %full", "br i1 %more, label %vector, label %rest")
+        self.add("vector:")
+        self.products("%base", offsets, "c")
+        self.add(
+            "%v1 = add i64 %v, 1",
+            f"%base1 = getelementptr i8, ptr %base, i64 {self.stride}",
+            "br label %head",
+            "rest:",
+            "br i1 %some, label %masked, label %positiondone",
+            "masked:",
+        )
+        self.products("%last", offsets, "e")
+        t, w = self.kind.number, self.kind.width
+        for x in self.cells:
+            self.add(f"%f{x} = select <{w} x i1> %mask, {t} %e{x}, {t} %b{x}")
+        self.add("br label %positiondone", "positiondone:")
+        self.phis("d", "[%b{0}, %rest], [%f{0}, %masked]")
+
+    def products(self, base: str, offsets: Sequence[str], name: str) -> None:
+        """Add to each sum the product of its factors."""
+        t = self.kind.number
+        loaded = [self.load(base, offset) for offset in offsets]
+        pairs = [(row, column) for row in loaded[: self.rows] for column in loaded[self.rows :]]
+        for x, (row, column) in zip(self.cells, pairs, strict=True):
+            product = self.let(f"fmul contract {t} {row}, {column}")
+            self.add(f"%{name}{x} = fadd contract {t} %b{x}, {product}")
+
+    def add_to(self, sums: str) -> None:
+        """Add up the lanes of each sum, and add that to what is in memory."""
+        t, w = self.kind.number, self.kind.width
+        to = self.at("%sums", sums)
+        for start in range(0, len(self.cells), w):
+            vectors = [f"%d{x}" for x in self.cells[start : start + w]]
+            vectors += ["zeroinitializer"] * (w - len(vectors))
+            lines, total = lanes_added(w, vectors, f"%x{start}")
+            self.add(*lines)
+            old = self.load(to, 8 * start)
+            self.store(self.let(f"fadd {t} {old}, {total}"), to, 8 * start)
 
 
 class Tables:
@@ -616,7 +628,7 @@ class Tables:
             return cone_kernel(name, kernel, kind, self.stride)
         if isinstance(kernel, Sum):
             return SumKernel(kernel, details[0], kind, self.stride).function(name)
-        return grid_kernel(name, kernel, details[0], kind, self.stride)
+        return GridKernel(kernel, details[0], kind, self.stride).function(name)
 
     def dispatch(self) -> str:
         """The function that goes through calls."""

@@ -472,21 +472,25 @@ def loop_function(
     )
 
 
-def lanes_added(width: int, vectors: Sequence[str]) -> tuple[list[str], str]:
+def lanes_added(width: int, vectors: Sequence[str], name: str = "%x") -> tuple[list[str], str]:
     """The lines that make a vector of the totals of as many vectors as it has lanes; its name.
 
     Neighbours are added pair by pair, until one vector holds a total in each lane.
     """
-    t, lines, totals = Kind(width).number, [], list(vectors)
+    t, totals = Kind(width).number, list(vectors)
+    lines: list[str] = []
     sides = [", ".join(f"i32 {lane}" for lane in range(side, 2 * width, 2)) for side in (0, 1)]
     while len(totals) > 1:
+        added = []
         for x, y in zip(totals[::2], totals[1::2], strict=True):
-            for name, side in zip("lr", sides, strict=True):
+            total = f"{name}.{len(lines)}"
+            for part, side in zip("lr", sides, strict=True):
                 lines.append(
-                    f"{x}{name} = shufflevector {t} {x}, {t} {y}, <{width} x i32> <{side}>"
+                    f"{total}{part} = shufflevector {t} {x}, {t} {y}, <{width} x i32> <{side}>"
                 )
-            lines.append(f"{x}t = fadd {t} {x}l, {x}r")
-        totals = [f"{x}t" for x in totals[::2]]
+            lines.append(f"{total} = fadd {t} {total}l, {total}r")
+            added.append(total)
+        totals = added
     return lines, totals[0]
 
 

@@ -12,8 +12,8 @@ the same one of other operands. What is found, in this order:
 - cones: a register, with all that is computed for it alone, is one formula;
 - groups: equal formulas that do not wait for one another become one `Call`, a loop.
 
-Nothing is computed in another order than the program has it, but for the sums over rows: a mean of
-a sum is made of all its terms at once.
+No sum is made in another order than the program has it, but for the means of gradients: the mean of
+a sum is made of the terms of all rows. So a forward pass rounds as the engine does.
 """
 
 from __future__ import annotations
@@ -302,7 +302,7 @@ class Stage:
         terms: Sequence[Register],
     ) -> None:
         """Make one loop of the terms from start to end, on top of what comes before them."""
-        before = [self.program.constant(-0.0), terms[0], *adds][start and start]
+        before = [self.program.constant(-0.0), terms[0], *adds][start]  # -0 changes no number
         result, here = adds[end - 2], terms[start:end]
         self.inside.update(x.index for x in adds[max(start - 1, 0) : end - 2])
         others: list[Register] = []
