@@ -39,7 +39,8 @@ from .rolled import Call, Cone, Grid, Instance, Sum
 
 __all__ = ["translate_rolled"]
 
-BLOCK = 64  # rows that are gone through at once
+BLOCK = 64  # rows that are gone through at once, or fewer, if their numbers are more than
+CACHE = 1_000_000  # bytes, which processors have close at hand
 # Sums that share the terms which they load: so many at once, and for what is left. Each has so many
 # vectors, and all of them stay in the registers of a processor: it has 16, or twice as many.
 TILES = {6: 2, 4: 2, 1: 4}
@@ -446,6 +447,7 @@ class Tables:
                 heappush(free, slot)
         lines = -(-8 * self.width * count // LINE)
         self.stride = (lines | 1) * LINE  # odd, so that vectors do not compete in the cache
+        self.vectors = min(BLOCK // self.width, max(1, CACHE // self.stride // 2) * 2)
 
     def scalar_offset(self, x: Register) -> int:
         """Where a number stands that is the same for all rows, in bytes."""
@@ -603,7 +605,7 @@ class Tables:
         layout = Layout(
             width,
             self.scalars + len(self.packed),
-            BLOCK // width * self.stride // (8 * width),
+            self.vectors * self.stride // (8 * width),
             self.sums // width,
             sum(not x.leaf for x in job.registers),
             self.table,
@@ -615,7 +617,7 @@ class Tables:
             self.dispatch(),
             COPY,
             before_function(before),
-            loop_function(width, BLOCK // width, self.stride, job.inputs, outputs, listed, row),
+            loop_function(width, self.vectors, self.stride, job.inputs, outputs, listed, row),
             after_function(width, self.sums, "\n".join(ending), lanes=False),
             run_function(layout),
         ]

@@ -17,7 +17,7 @@ import pytest
 from test_native import random_case, some_rows
 
 from microgrant import Value, compile, where
-from microgrant.compiler import listing, llvm, machine
+from microgrant.compiler import kernels, listing, llvm, machine
 from microgrant.compiler.program import ROW, Job, Program
 from microgrant.compiler.rolled import Call, Grid, Sum, repetitive, rolled
 from microgrant.engine import whole_order
@@ -240,6 +240,22 @@ def test_places_are_used_again() -> None:
     _, layout = machine.native_text(job, 4)
     assert layout.instructions > 4_000
     assert layout.vectors < 8 * 30  # the gradient is the same for all rows: nothing is kept
+
+
+@pytest.mark.parametrize("cache", [0, 10_000])
+def test_large_workspaces_make_small_blocks(cache: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    given = network(4, 16, 16, 1)
+    rows = [[math.sin(7 * i + j) for j in range(5)] for i in range(150)]
+    start = [p.data for p in given.parameters]
+    results, sizes = [], []
+    for bytes_at_hand in (1_000_000, cache):
+        monkeypatch.setattr(kernels, "CACHE", bytes_at_hand)
+        step = compile(given.loss, given.inputs, given.parameters, target="native")
+        loss, gradient = step.value_and_grad(start, rows)
+        results.append([loss, *gradient])
+        sizes.append(machine.native_text(job_of(given), 4)[1].vectors)
+    assert sizes[1] < sizes[0]
+    assert_same(*results)
 
 
 def test_a_program_is_written_the_same_each_time() -> None:
