@@ -7,7 +7,8 @@ With this module you can
 - write it for a page:       print(JavaScriptSource(job).text)
 
 In Python the text needs nothing but `microgrant.ops`, in JavaScript nothing at all: so it can be
-saved to a file of its own, read and changed.
+saved to a file of its own, read and changed. What is long because it repeats itself is written as
+loops by `microgrant.compiler.listing`, in the words that stand here.
 """
 
 from __future__ import annotations
