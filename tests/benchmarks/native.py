@@ -373,7 +373,8 @@ def gpt_loss(model: Any, flat: Any, rows: Any) -> Any:
         return x / jnp.sqrt((x * x).mean(-1, keepdims=True) + 1e-5)
 
     one_hots = rows[:, :-positions].reshape(-1, positions + 1, letters)
-    x = norm(one_hots[:, :-1] @ matrix(width, letters).T + matrix(positions, width))
+    x = norm(one_hots[:, :-1] @ matrix(letters, width) + matrix(positions, width))
+    head = matrix(letters, width)
     for _ in model.blocks:
         query, key, content = (
             (norm(x) @ matrix(width, width).T).reshape(-1, positions, heads, width // heads)
@@ -384,9 +385,9 @@ def gpt_loss(model: Any, flat: Any, rows: Any) -> Any:
         weights = jax.nn.softmax(jnp.where(seen, scores, -jnp.inf))
         found = jnp.einsum("nhts,nshd->nthd", weights, content).reshape(-1, positions, width)
         x = x + found @ matrix(width, width).T
-        hidden = jax.nn.relu(norm(x) @ matrix(4 * width, width).T) ** 2
+        hidden = jax.nn.relu(norm(x) @ matrix(4 * width, width).T)
         x = x + hidden @ matrix(width, 4 * width).T
-    logits = x @ matrix(letters, width).T
+    logits = x @ head.T
     surprise = -(jax.nn.log_softmax(logits) * one_hots[:, 1:]).sum(-1)
     return (rows[:, -positions:] * surprise).sum(-1).mean()
 
