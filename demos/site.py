@@ -40,6 +40,8 @@ RUNTIME = ("pyodide.mjs", "pyodide.asm.mjs", "pyodide.asm.wasm", "python_stdlib.
 ELSEWHERE = f"https://cdn.jsdelivr.net/pyodide/v{PYODIDE}/full/"
 KERNEL = "@jupyterlite/pyodide-kernel-extension:kernel"
 INSTALL = re.compile(r"You need microgrant.*?`pip install [^`]*`", re.DOTALL)
+# What tells a site of ours; and a host that knows Jekyll, to drop no folders it takes for its own.
+OURS = ".nojekyll"
 NEEDED = ("ipython", "jedi", "micropip")  # by the kernel of the notebooks, of what Pyodide knows
 ADDED = {"graphviz": "graphviz>=0.20", "segno": "segno>=1.6", "comm": "comm>=0.2"}  # and the rest
 
@@ -57,9 +59,11 @@ def main() -> None:
 
 def build(out: Path, cache: Path) -> None:
     """Write the whole site."""
-    if out.exists() and not (out / "live").is_dir() and any(out.iterdir()):
+    if out.exists() and not (out / OURS).exists() and any(out.iterdir()):
         raise SystemExit(f"{out} is a folder of something else: it would be replaced")
     shutil.rmtree(out, ignore_errors=True)
+    out.mkdir(parents=True)
+    (out / OURS).touch()
     python(out / "pyodide", cache)
     live(out / "live")
     gallery(out / "gallery")
@@ -75,7 +79,6 @@ def build(out: Path, cache: Path) -> None:
     )
     shutil.copy(DEMOS / "pictures" / "player.png", out)
     (out / "site.css").write_text(palette() + text("site.css"), encoding="utf-8")
-    (out / ".nojekyll").touch()  # a host that knows Jekyll drops folders it takes for its own
 
 
 def text(name: str) -> str:
@@ -144,8 +147,10 @@ def package(name: str, version: str, cache: Path) -> None:
         )
     packed = run(npm, "pack", "--silent", f"{name}@{version}", "--pack-destination", str(cache))
     archive = cache / packed.split()[-1]
+    part = place.with_suffix(".part")
     with tarfile.open(archive) as file:
-        file.extractall(place, filter="data")
+        file.extractall(part, filter="data")
+    part.rename(place)
     archive.unlink()
 
 
@@ -252,7 +257,7 @@ def notebooks() -> list[Path]:
 
 
 def title_of(notebook: Path) -> str:
-    """01 A single step of backpropagation"""
+    """Such as "01 A single step of backpropagation": the number in the name, and the heading."""
     cells = json.loads(notebook.read_text(encoding="utf-8"))["cells"]
     return notebook.name[:3].replace("_", " ") + cells[0]["source"][0].lstrip("# ").strip()
 

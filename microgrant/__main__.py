@@ -110,10 +110,12 @@ def _take_live(options: argparse.Namespace) -> None:
 
 
 def _check_live(options: argparse.Namespace) -> None:
-    for option in ("output", "play", "mistake", "optimizer", "learning_rate", "steps"):
-        if getattr(options, option):
+    offered = ("output", "play", "mistake", "optimizer", "learning_rate", "steps", "parameters")
+    plain = {"style": "node", "theme": "light"}
+    for option in (*offered, *plain):
+        if getattr(options, option) not in (None, False, plain.get(option)):
             word = option.replace("_", "-")
-            raise ValueError(f"the live page has a button for --{word}: leave it out here")
+            raise ValueError(f"the live page takes no --{word}, but has buttons: leave it out here")
 
 
 def _live(options: argparse.Namespace) -> int:
@@ -121,9 +123,11 @@ def _live(options: argparse.Namespace) -> int:
     from .views.live import fragment
     from .views.live.server import serve
 
-    values = {}
+    values: dict[str, str] = {}
     for assignment in options.values:
-        name, _ = _assignment(assignment)
+        name, number = _assignment(assignment)
+        if name in values:
+            raise ValueError(f"{name} is given twice: {values[name]} and {number}")
         values[name] = assignment.partition("=")[2].strip()
     if options.printed:
         print(options.printed)

@@ -28,7 +28,9 @@ def imported(name: str, install: str) -> Any:
     """
     try:
         return importlib.import_module(name)
-    except ImportError:
+    except ModuleNotFoundError as error:
+        if error.name != name.partition(".")[0]:  # it is there, and lacks something itself
+            raise
         raise ImportError(f"{name} is not installed: {what_brings(name, install)}") from None
 
 

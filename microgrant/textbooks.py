@@ -8,7 +8,7 @@ With this module you can
 - see it beside ours:    print(example.compared())
 
 ``python -m microgrant --example`` lists them, and ``--example mazur`` shows one. The tests hold
-each to its last digit.
+each to its last digit, but for what a source has rounded on its way.
 """
 
 from __future__ import annotations

@@ -39,7 +39,8 @@ NOT_IN_A_BROWSER = (
     "there is none for Python in a browser",
     "there is none in a browser",
     "out of pty devices",
-    "module 'os' has no attribute",
+    "module 'os' has no attribute 'fork'",
+    "module 'os' has no attribute 'mkfifo'",
 )
 
 

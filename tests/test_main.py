@@ -215,8 +215,9 @@ def test_options_stand_where_one_likes(
 @pytest.mark.parametrize(
     "arguments",
     [
-        ["live", "--style", "circuit", "a*b", "a=2"],
-        ["live", "a*b", "--style", "circuit", "a=2"],
+        ["live", "--open", "a*b", "a=2"],
+        ["live", "a*b", "--open", "a=2"],
+        ["live", "--example", "cs231n-sum", "x=4", "--open", "y=2"],
     ],
 )
 def test_options_stand_where_one_likes_before_a_live_page_too(
@@ -225,7 +226,9 @@ def test_options_stand_where_one_likes_before_a_live_page_too(
     served: list[str] = []
     monkeypatch.setattr("microgrant.views.live.server.serve", served.append)
     assert main(arguments) == 0
-    assert served == ["#e=a*b&a=2"]
+    [fragment] = served
+    assert fragment.startswith("#e=")
+    assert "a=2" in fragment or "x=4&y=2" in fragment
 
 
 @pytest.mark.parametrize("name", ["height", "out", "o", "h", "theme"])

@@ -11,7 +11,7 @@ With this module you can
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from difflib import get_close_matches
 from typing import Any
 
@@ -72,7 +72,7 @@ def evaluate(text: str, values: Mapping[str, Number]) -> Value:
         name: given if isinstance(given := values[name], Value) else Value(given, name)
         for name in program.places
     }
-    leaves, stack = {*known.values()}, list[Any]()
+    leaves, stack = {x: name for name, x in known.items()}, list[Any]()
     for step in program.steps:
         if isinstance(step, Store):
             known[step.name] = _named(stack.pop(), step.name, leaves)
@@ -118,8 +118,11 @@ def in_one_line(text: str) -> str:
     return " ".join("".join(signs).split()).removesuffix(";")
 
 
-def _named(x: Any, name: str, leaves: Collection[Value]) -> Any:
-    """What a statement has computed, with its name as a label where it has none yet."""
+def _named(x: Any, name: str, leaves: Mapping[Value, str]) -> Any:
+    """What a statement has computed, with its name as a label where it has none yet, and where
+    that is not the name of what was given."""
+    if name in leaves.values():
+        return x
     if isinstance(x, list):
         each = enumerate(x)
         return [y if y._constant else _named(y, f"{name}[{i}]", leaves) for i, y in each]

@@ -46,7 +46,7 @@ class Dot:
 def read(source: str) -> Dot:
     """The graph that is written in DOT.
 
-    A ValueError says so if it is written as our drawings are not.
+    A ValueError says so of much that our drawings do not have.
 
     >>> graph = read('digraph { a [label="1 < 2"]; subgraph cluster_b { c } a -> c }')
     >>> graph.nodes["a"]["label"], graph.members["cluster_b"], graph.edges[0][:2]

@@ -20,6 +20,7 @@ import threading
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -138,12 +139,18 @@ class Drawing(graphviz.Digraph):
 
     def _repr_mimebundle_(self, **_: object) -> dict[str, str]:
         """What a notebook shows: the picture, in its cell; where there is only text, the table."""
-        picture = fitted(self.pipe("svg", encoding="utf-8"), self.follows)
-        return {"text/plain": beginning(self.table), "image/svg+xml": picture}
+        table = {"text/plain": beginning(self.table)}
+        try:
+            return table | {
+                "image/svg+xml": fitted(self.pipe("svg", encoding="utf-8"), self.follows)
+            }
+        except ValueError:  # without Graphviz, and with something of a user's own in the source
+            return table
 
     def _mime_(self) -> tuple[str, str]:
         """What marimo shows, which shows lists of drawings too."""
-        return "text/html", self._repr_mimebundle_()["image/svg+xml"]
+        found = self._repr_mimebundle_()
+        return "text/html", found.get("image/svg+xml", f"<pre>{escape(found['text/plain'])}</pre>")
 
 
 def bundled_graphviz(source: str, format: str, engine: str = "dot") -> bytes:
@@ -167,7 +174,8 @@ def bundled_graphviz(source: str, format: str, engine: str = "dot") -> bytes:
             continue
         except Exception as error:  # whatever it is, a picture comes without it
             said = "".join(str(error).splitlines()[:1])
-            warnings.warn(f"{render} renders no {format}: {said}", stacklevel=2)
+            name = getattr(render, "__name__", "a renderer")
+            warnings.warn(f"{name} renders no {format}: {said}", stacklevel=2)
     raise NoGraphvizError(problem)
 
 

@@ -285,7 +285,8 @@ def labels(text: str, **values: float) -> list[str]:
         ("b = a; b*b", ["a"]),
         ("c = 3; c*a", ["c", "a"]),
         ("b = a + a; c = b + b", ["a", "b", "c"]),
-        ("a = a + 1; a = a*2", ["a", "a", "a"]),
+        ("a = a + 1; a = a*2", ["a"]),  # which was given
+        ("h = a + 1; h = h*2", ["a", "h", "h"]),
         ("p = softmax([a, b]); p[1]", ["b", "a", "p[1]"]),
         ("p = [a, 2]; p[0]*p[1]", ["a"]),
     ],
@@ -302,9 +303,16 @@ def test_a_value_that_was_given_keeps_its_label() -> None:
     assert inner.label == x.label == ""
 
 
+def test_the_name_of_what_was_given_stays_its_own() -> None:
+    """And is not that of what is computed later, nor of a number."""
+    root = evaluate("a = a + 1; b = a; a = 3; a*b", {"a": 2.0})
+    assert root.data == 9.0
+    assert [x.label for x in topological_order(root) if x.label] == ["a", "b"]
+
+
 def test_a_name_given_again_can_be_told_apart_in_a_drawing() -> None:
-    source = draw(evaluate("a = a + 1; a*2", {"a": 2.0})).source
-    assert "a′2" in source
+    source = draw(evaluate("h = a + 1; h = h*2; h*h", {"a": 2.0})).source
+    assert "h′2" in source
 
 
 def test_the_names_that_need_a_value() -> None:

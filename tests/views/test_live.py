@@ -95,7 +95,7 @@ def test_what_is_wrong_with_an_expression_is_said_with_its_place(
     told = ask(expression)
     assert told.keys() == {"error"}
     assert message in told["error"].pop("message")
-    assert told["error"] == {"field": "expression", "position": position}
+    assert told["error"] == {"field": None, "position": position}
 
 
 @pytest.mark.parametrize(("text", "position"), [("1/", 2), ("2 3", 2), ("1 + y", 4), ("2,5", 1)])
@@ -112,7 +112,7 @@ def test_a_problem_of_the_page_is_told_in_it(monkeypatch: pytest.MonkeyPatch) ->
 
     monkeypatch.setattr("microgrant.views.live.answers.page", broken)
     told = ask("a*2", a="1")
-    expected = {"message": "no page today", "field": "expression", "position": None}
+    expected = {"message": "no page today", "field": None, "position": None}
     assert told == {"values": {"a": "1"}, "error": expected}
 
 
@@ -377,8 +377,11 @@ def test_live_is_a_name_where_it_has_a_value(
     ("arguments", "message"),
     [
         (["live", "a*b", "a"], "expected NAME=NUMBER, but got 'a'"),
-        (["live", "a*b", "--play"], "the live page has a button for --play: leave it out here"),
-        (["a", "a=1", "--live", "--learning-rate", "1"], "has a button for --learning-rate"),
+        (["live", "a*b", "--play"], "the live page takes no --play, but has buttons: leave it out"),
+        (["a", "a=1", "--live", "--learning-rate", "1"], "takes no --learning-rate"),
+        (["live", "a*b", "--style", "circuit"], "takes no --style"),
+        (["live", "a*b", "--parameters", "a"], "takes no --parameters"),
+        (["live", "a*b", "a=1", "a=2"], "a is given twice: 1 and 2"),
     ],
 )
 def test_what_the_live_page_cannot_do_is_said(
@@ -839,9 +842,9 @@ def test_a_text_of_several_lines_becomes_one(live: Live) -> None:
         "const text = new DataTransfer(); text.setData('text', arguments[0]);"
         "expression.value = '';"
         "expression.dispatchEvent(new ClipboardEvent('paste', { clipboardData: text }))",
-        "h = a*(\n  b + 1\n);\r\n\r\ng = h\n(g - 1)**2\n",
+        "h = a*(\n  b + 1\n);\r\n\r\ng = h +\n1\n(g - 1)**2\n",
     )
-    assert live.expression == "h = a*( b + 1 ); g = h; (g - 1)**2"
+    assert live.expression == "h = a*( b + 1 ); g = h + 1; (g - 1)**2"
 
 
 def test_no_page_is_left_behind_in_the_history_of_the_browser(live: Live) -> None:

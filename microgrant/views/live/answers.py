@@ -32,8 +32,8 @@ def answer(request: object) -> dict[str, Any]:
         not have are passed over; a name without a value gets one.
 
     In the answer are "values", by name in the order of the expression, and "page", or else "error":
-    its "message", the "field" in which it is ("expression", or a name), and the "position" in there
-    or None.
+    its "message", the name whose value it is about as "field", or None for the expression, and the
+    "position" in there or None.
 
     The request {"link": text} is answered with its "qr" code, as the address of an image: an empty
     one if segno is not installed, or if the link is too long.
@@ -43,7 +43,7 @@ def answer(request: object) -> dict[str, Any]:
     >>> answer({"expression": "a*b", "values": {"a": "1/3"}})["values"]
     {'a': '1/3', 'b': '0.5'}
     >>> answer({"expression": "2*(a", "values": {}})["error"]
-    {'message': "this '(' is never closed", 'field': 'expression', 'position': 2}
+    {'message': "this '(' is never closed", 'field': None, 'position': 2}
     """
     match request:
         case {"expression": str(expression), "values": dict(values)} if _are_texts(values):
@@ -61,7 +61,7 @@ def _walk(expression: str, given: Mapping[str, str]) -> dict[str, Any]:
     try:
         values = _values(names(expression), given)
     except ExpressionError as error:
-        return {"error": _told(error, "expression")}
+        return {"error": _told(error)}
     numbers = {}
     for name, text in values.items():
         try:
@@ -72,8 +72,8 @@ def _walk(expression: str, given: Mapping[str, str]) -> dict[str, Any]:
         root = evaluate(expression, numbers)
         root.label = root.label or ("out" if "out" not in values else "result")
         return {"values": values, "page": page(root, title=in_one_line(expression))}
-    except (ValueError, RuntimeError) as error:  # of the expression, or there is no Graphviz
-        return {"values": values, "error": _told(error, "expression")}
+    except ValueError as error:  # of the expression, or its graph is too large
+        return {"values": values, "error": _told(error)}
 
 
 def _values(wanted: list[str], given: Mapping[str, str]) -> dict[str, str]:
@@ -93,7 +93,7 @@ def _qr(link: str) -> str:
         return ""
 
 
-def _told(error: Exception, field: str) -> dict[str, Any]:
+def _told(error: ValueError, field: str | None = None) -> dict[str, Any]:
     if isinstance(error, ExpressionError):
         return {"message": error.message, "field": field, "position": error.position}
     return {"message": str(error), "field": field, "position": None}

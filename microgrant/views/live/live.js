@@ -22,7 +22,7 @@ async function walk(fragment = "", typing = false) {
   document.body.setAttribute("aria-busy", "true");
   early = typing ? null : [];
   if (!typing) document.activeElement.blur();
-  const answer = await ask(request).catch(({ message }) => ({ error: { message, field: "expression", position: null } }));
+  const answer = await ask(request).catch(({ message }) => ({ error: { message, field: null, position: null } }));
   if (mine !== turn) return;  // something else has been asked since
   document.body.setAttribute("aria-busy", "false");
   if (answer.values) showValues(answer.values);
@@ -104,6 +104,7 @@ let past = [];
 let place = 0;     // which of them stands in the field; past.length, if it is none of them
 let draft = null;  // that one, while another stands there
 try { past = JSON.parse(sessionStorage.getItem("microgrant-past")) ?? []; } catch { /* a browser that keeps nothing */ }
+place = past.length;
 
 function remember(entry) {
   if (past.at(-1)?.expression === entry.expression) past.pop();  // with other values
@@ -147,12 +148,13 @@ function start() {
   walk(players && `#${players}`, typing);
 }
 
-/* A field has one line, and would drop what ends the others: statements, but for what is in parentheses. */
+/* A field has one line, and would drop what ends the others: statements, but for what is in parentheses, or goes on
+   behind a sign. */
 function inOneLine(text) {
   let depth = 0;
-  return text.trim().replace(/[()[\]]|\s*;?\s*\n\s*/g, (sign) => {
+  return text.trim().replace(/[()[\]]|\s*;?\s*\n\s*/g, (sign, at, whole) => {
     if (/[()[\]]/.test(sign)) { depth += "([".includes(sign) ? 1 : -1; return sign; }
-    return depth > 0 ? " " : "; ";
+    return depth > 0 || /([-+*/%<>,]|[=!<>]=|\b(and|or|not))$/.test(whole.slice(0, at)) ? " " : "; ";
   });
 }
 
