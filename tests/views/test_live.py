@@ -756,7 +756,9 @@ def test_a_link_is_given_above_and_in_the_player(live: Live) -> None:
     assert above == live.browser.driver.current_url
     assert above.endswith("/#e=a*b&a=0.5&b=-1&&step=2")
     assert "on this machine only" in live.browser.text("#link-note")
-    live.type(ESCAPE, RIGHT)  # the keys are the player's again
+    live.type(ESCAPE)
+    wait_for(lambda: live.focus == "IFRAME")  # the keys are the player's again
+    live.type(RIGHT)
     assert live.step == 3
     live.type("\ue012")
     live.player("document.getElementById('share').click()")
