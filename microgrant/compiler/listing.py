@@ -38,7 +38,10 @@ class Listing:
 
     def __init__(self, source: Source, stages: Sequence[list[Call]]) -> None:
         self.source, self.stages, self.job = source, stages, source.job
-        source.taken.update((*NAMES, *FUNCTIONS))
+        ours = {*NAMES, *FUNCTIONS}
+        source.taken.update(ours)
+        own = source.own.items()
+        source.own = {x: source.free(name) if name in ours else name for x, name in own}
         self.places: dict[int, tuple[str, int]] = {}
         self.lists: dict[str, int] = {}  # in the order in which they are made
         self.lengths = {"parameters": self.job.parameters, "row": self.job.inputs}
@@ -237,16 +240,16 @@ class Listing:
         if not form.fused:
             return f"dot({start}, {', '.join(lists)})"
         product = self.source.says("product", *lists)
-        return (
-            product if instances[0].operands[0].operation == "constant" else f"{start} + {product}"
-        )
+        return product if start in ("0.0", "-0.0") else f"{start} + {product}"
 
     def formula(self, instances: Sequence[Instance]) -> tuple[list[str], str]:
         """A formula, with j for the place of the instance, and the lines before it."""
         source, first = self.source, instances[0]
         names = dict(source.names)
-        for place, x in enumerate(first.operands):
-            source.names[x.index] = self.element([o.operands[place] for o in instances], "j")
+        holes = enumerate(first.operands)  # each is spelled before any has its new name
+        source.names |= {
+            x.index: self.element([o.operands[place] for o in instances], "j") for place, x in holes
+        }
         lines, text = source.formula(self.members(first))
         source.names = names
         return lines, text
@@ -330,7 +333,8 @@ class Listing:
             return text
         self.weights += 1
         weights = self.source.free(f"w{self.weights}")
-        self.once += [*self.taken(), *self.made(weights, text, variable, len(lists))]
+        where = self.once if self.in_rows else self.before
+        where += self.made(weights, text, variable, len(lists))
         return f"{weights}[{variable}]"
 
     def piece(self, name: str, rows: Sequence[list[int]], variable: str) -> str:

@@ -214,7 +214,7 @@ class Stage:
                 key, place = indices(row), indices(column)
                 factors[key], factors[place] = row, column
                 while place in lines.setdefault(key, {}):
-                    key += (0,)  # two means of the same: sums in another order
+                    key += (-1,)  # two means of the same: sums in another order
                     factors[key] = row
                 lines[key][place] = mean
         by_columns: dict[tuple[Any, ...], Grid] = {}
@@ -235,7 +235,7 @@ class Stage:
         waiting = [x]
         while waiting:
             x = waiting.pop()
-            if self.passing(x, "add", fused=True):
+            if self.passing(x, "add", fused=True) and all(o.stage == ROW for o in x.operands):
                 waiting += reversed(x.operands)
             elif self.passing(x, "mul", fused=True) and all(o.stage == ROW for o in x.operands):
                 found.append(x.operands)

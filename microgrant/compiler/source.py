@@ -32,6 +32,7 @@ LONGEST = 6  # operations in a line
 NO_NAME = r"\W"  # what an element of a list has in its name
 RESERVED = {"parameters", "rows", "results", "number_of_rows", "run"}
 RESERVED |= {"where"}  # would be read as the operation by `words.spell`
+RESERVED |= {"sum", "map", "zip", "range", "enumerate", "Array", "Math", "Number"}  # are called
 # What loops are written with, and the functions that they call.
 LOOPS_OF_PYTHON = {
     "lists": "for row in rows:",

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import random
+import re
 from collections.abc import Callable, Iterator, Sequence
 from itertools import chain, pairwise
 from types import SimpleNamespace
@@ -16,7 +17,7 @@ from typing import Any
 import pytest
 from test_native import random_case, some_rows
 
-from microgrant import Value, compile, where
+from microgrant import Value, compile, define, where
 from microgrant.compiler import kernels, listing, llvm, machine
 from microgrant.compiler.program import ROW, Job, Program
 from microgrant.compiler.rolled import Call, Grid, Sum, repetitive, rolled
@@ -95,6 +96,70 @@ def choosing() -> SimpleNamespace:
     return given
 
 
+def shifted() -> SimpleNamespace:
+    """Gradients that are a sum of what is the same for all rows and of what is not."""
+    x, b, p = [Value(0.1 * i) for i in range(40)], [Value(0.2) for _ in range(40)], Value(0.7)
+    differences = [b_ - x_ for b_, x_ in zip(b, x, strict=True)]
+    loss = sum(p * r + r * r for r in differences)
+    return SimpleNamespace(loss=loss, inputs=x, parameters=[*b, p])
+
+
+def starting() -> SimpleNamespace:
+    """Sums of gradients that begin with a number of their own."""
+    random.seed(1)
+    rows = [[Value(random.uniform(-1, 1)) for _ in range(6)] for _ in range(8)]
+    factors, x = (
+        [Value(random.uniform(-1, 1)) for _ in range(8)],
+        [Value(0.1 * i) for i in range(8)],
+    )
+    loss = Value(0.0)
+    for row, factor, x_ in zip(rows, factors, x, strict=True):
+        v = x_ * factor
+        a = v + x[0]
+        for weight in row[:-1]:
+            loss = loss + (weight * v).tanh()
+        loss = loss + a + (row[-1] * a).tanh()
+    return SimpleNamespace(loss=loss, inputs=x, parameters=[*chain(*rows), *factors])
+
+
+def residual() -> SimpleNamespace:
+    random.seed(2)
+    model = Sequential(*(Layer(8, 8) for _ in range(3)))
+
+    def loss(x: list[Value]) -> Value:
+        for layer in model.modules:
+            x = [a + b for a, b in zip(x, layer(x), strict=True)]
+        return sum(a * a for a in x)
+
+    return recorded(loss, 8, model)
+
+
+def grouped() -> SimpleNamespace:
+    """Sums over the weights of each neuron: once for all rows, and after them."""
+    random.seed(3)
+    layer = Layer(8, 8)
+    weights = layer.parameters()
+
+    def loss(x: list[Value]) -> Value:
+        norms = [sum(w * w for w in weights[i : i + 9]) + 1e-3 for i in range(0, 72, 9)]
+        return sum(a * a for a in layer(x)) + 0.01 * sum(norm.sqrt() for norm in norms)
+
+    return recorded(loss, 8, layer)
+
+
+def mixed() -> SimpleNamespace:
+    """A formula of numbers that stand one by one, and of such that stand in lists."""
+    random.seed(4)
+    model = MLP(8, [12, 1])
+
+    def loss(x: list[Value]) -> Value:
+        s = [x[0].tanh(), x[1].exp(), x[2] * x[3] * x[3], x[4].sigmoid() + x[5]]
+        turned = ((s[i] * x[i] - s[(i + 1) % 4]).tanh() for i in range(4))
+        return sum(turned) + model(x) ** 2
+
+    return recorded(loss, 8, model)
+
+
 GRAPHS = {
     "a network": lambda: network(5, 9, 11, 1),
     "with tanh": lambda: network(4, 8, 8, 1, activation="tanh"),
@@ -102,6 +167,11 @@ GRAPHS = {
     "a convolution": convolution,
     "penalised": penalised,
     "choosing": choosing,
+    "a shift": shifted,
+    "sums with a start": starting,
+    "residual": residual,
+    "grouped": grouped,
+    "mixed": mixed,
 }
 
 
@@ -377,6 +447,30 @@ def test_javascript_has_the_loops_as_well(name: str, runs_here: Callable[[str], 
         in compile(given.loss, given.inputs, given.parameters, target="javascript").source
     )
     assert_same(*results)
+
+
+@pytest.mark.parametrize("word", ["sum", "range", "map", "row", "j", "sums", "Array", "dot"])
+def test_a_name_may_be_a_word_that_loops_need(word: str, runs_here: Callable[[str], None]) -> None:
+    """That of a Value, and of an operation of the user's own."""
+    runs_here("javascript")
+    random.seed(8)
+    model, x = MLP(6, [16, 1]), [Value(0.1 * i) for i in range(6)]
+    own = define(
+        word, lambda a: a * a, lambda m, out, a: (2.0 * a,), spelling={"javascript": "({0} * {0})"}
+    )
+    y = model(x)
+    y.label = word
+    start, rows = [p.data for p in model.parameters()], [[0.1 * i for i in range(6)]]
+    steps = [
+        compile((own(y) - 1) ** 2, x, model.parameters(), target=target)
+        for target in ("python", "javascript")
+    ]
+    (loss, gradient), found = (step.value_and_grad(start, rows) for step in steps)
+    assert_same([found[0], *found[1]], [loss, *gradient])
+    [called] = re.findall("^# (.*): of your own$", steps[0].source, re.MULTILINE)
+    names: dict[str, Any] = {called: lambda a: a * a}
+    exec(steps[0].source, names)
+    assert_same(names["run"](start, rows), [loss, *gradient])
 
 
 @pytest.mark.parametrize("seed", range(0, 60, 6))
