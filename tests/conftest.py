@@ -40,6 +40,7 @@ NOT_IN_A_BROWSER = (
     "there is none in a browser",
     "out of pty devices",
     "module 'os' has no attribute 'fork'",
+    "module 'os' has no attribute 'geteuid'",
     "module 'os' has no attribute 'mkfifo'",
 )
 
