@@ -128,7 +128,7 @@ def no_function(name: str) -> str:
         return f"{wrong}: write it out, {WRITTEN_OUT[best]}"
     if best:
         return f"{wrong}: did you mean {best}?"
-    return f"{wrong} (to multiply, write *); there are {listed(CALLED)}"
+    return f"{wrong} (to multiply, write *); there are {listed(CALLED, room=60)}"
 
 
 def _plain(name: str) -> str:
