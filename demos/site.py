@@ -20,12 +20,12 @@ import shutil
 import subprocess
 import sys
 import tarfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from microgrant import Value, draw, explain
-from microgrant.expression import evaluate
+from microgrant.expression import evaluate, with_a_name
 from microgrant.optim import SGD
 from microgrant.textbooks import EXAMPLES, Example
 from microgrant.views.live import answer, files, fragment
@@ -43,7 +43,7 @@ INSTALL = re.compile(r"You need microgrant.*?`pip install [^`]*`", re.DOTALL)
 # What tells a site of ours; and a host that knows Jekyll, to drop no folders it takes for its own.
 OURS = ".nojekyll"
 NEEDED = ("ipython", "jedi", "micropip")  # by the kernel of the notebooks, of what Pyodide knows
-ADDED = {"graphviz": "graphviz>=0.20", "segno": "segno>=1.6", "comm": "comm>=0.2"}  # and the rest
+ADDED = ("graphviz>=0.20", "segno>=1.6", "comm>=0.2")  # and the rest
 
 
 def main() -> None:
@@ -87,8 +87,11 @@ def text(name: str) -> str:
 
 def write(target: Path, template: str, **parts: str) -> None:
     """A page of which parts are still to be filled in."""
-    page = re.sub(r"\{\{(\w+)\}\}", lambda word: parts[word[1]], text(template))
-    target.write_text(page, encoding="utf-8")
+    target.write_text(filled(template, parts), encoding="utf-8")
+
+
+def filled(template: str, parts: Mapping[str, str]) -> str:
+    return re.sub(r"\{\{(\w+)\}\}", lambda word: parts[word[1]], text(template))
 
 
 # --- Python in the browser ------------------------------------------------------------------------
@@ -111,7 +114,7 @@ def python(folder: Path, cache: Path) -> None:
     wheels = fetched(
         [f"{name}=={packages[name]['version']}" for name in here], cache / f"kernel-{PYODIDE}"
     )
-    wheels += fetched(ADDED.values(), cache / "added")
+    wheels += fetched(ADDED, cache / "added")
     wheels += [own_wheel(folder)]
     for wheel in wheels:
         name, version, *_ = wheel.name.split("-")
@@ -229,8 +232,7 @@ def gallery(folder: Path) -> None:
 
 def card(folder: Path, name: str, example: Example) -> str:
     leaves = {each: Value(x, each) for each, x in example.values.items()}
-    root = evaluate(example.expression, leaves)
-    root.label = root.label or "out"
+    root = with_a_name(evaluate(example.expression, leaves), leaves)
     parameters = [leaves[each] for each in example.parameters]
     optimizer = SGD(parameters, example.learning_rate) if example.learning_rate > 0 else None
     explain(root, optimizer=optimizer).save(folder / f"{name}.html", title=example.source)
@@ -245,8 +247,7 @@ def card(folder: Path, name: str, example: Example) -> str:
         "compared": example.compared(),
         "live": "../live/index.html" + fragment(example.expression, example.typed),
     }
-    escaped = {key: html.escape(part) for key, part in parts.items()}
-    return re.sub(r"\{\{(\w+)\}\}", lambda word: escaped[word[1]], text("card.html"))
+    return filled("card.html", {key: html.escape(part) for key, part in parts.items()})
 
 
 # --- The lessons ----------------------------------------------------------------------------------

@@ -29,7 +29,15 @@ from pathlib import Path
 
 from . import __version__
 from .engine.value import Value
-from .expression import CALLED, MAX_NODES, ExpressionError, evaluate, in_one_line, number_of
+from .expression import (
+    CALLED,
+    MAX_NODES,
+    ExpressionError,
+    evaluate,
+    in_one_line,
+    number_of,
+    with_a_name,
+)
 from .ops.numbers import aligned, number
 from .optim import SGD, Adam, Optimizer
 from .textbooks import EXAMPLES, PROGRAMS, Example
@@ -306,10 +314,7 @@ def _root(expression: str, values: Sequence[str]) -> tuple[Value, dict[str, Valu
         if name in given:
             raise ValueError(f"{name} is given twice: {given[name].data} and {data}")
         given[name] = Value(data, name)
-    root = evaluate(expression, given)
-    if not root.label:
-        root.label = "out" if "out" not in given else "result"
-    return root, given
+    return with_a_name(evaluate(expression, given), given), given
 
 
 def _optimizer(options: argparse.Namespace, leaves: Mapping[str, Value]) -> Optimizer | None:

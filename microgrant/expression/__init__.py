@@ -15,10 +15,10 @@ a stranger can do no more than arithmetic.
 """
 
 from .errors import ExpressionError
-from .evaluation import evaluate, in_one_line, names, number_of
+from .evaluation import evaluate, in_one_line, names, number_of, with_a_name
 from .functions import CALLED, FUNCTIONS
 from .parser import MAX_DEPTH, MAX_LENGTH
 from .program import MAX_NODES
 
 __all__ = ["CALLED", "FUNCTIONS", "MAX_DEPTH", "MAX_LENGTH", "MAX_NODES", "ExpressionError"]
-__all__ += ["evaluate", "in_one_line", "names", "number_of"]
+__all__ += ["evaluate", "in_one_line", "names", "number_of", "with_a_name"]

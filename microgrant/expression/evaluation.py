@@ -11,7 +11,7 @@ With this module you can
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from difflib import get_close_matches
 from typing import Any
 
@@ -21,7 +21,7 @@ from .errors import ExpressionError, listed, short
 from .parser import Parser
 from .program import Program, Step, Store
 
-__all__ = ["evaluate", "in_one_line", "names", "number_of"]
+__all__ = ["evaluate", "in_one_line", "names", "number_of", "with_a_name"]
 
 KNOWN_NUMBERS = {"e": math.e, "pi": math.pi}
 HINTS = {"e": " (write exp(x) for e to the x)", "pi": f" (give pi={math.pi})"}
@@ -84,6 +84,13 @@ def evaluate(text: str, values: Mapping[str, Number]) -> Value:
             stack.append(known[step] if isinstance(step, str) else as_value(step))
     result: Value = stack.pop()
     return result
+
+
+def with_a_name(root: Value, taken: Container[str]) -> Value:
+    """The value of an expression, to be shown: where it has no label, it is called "out", or
+    "result" if that name is taken."""
+    root.label = root.label or ("out" if "out" not in taken else "result")
+    return root
 
 
 def number_of(text: str) -> float:

@@ -15,7 +15,14 @@ from collections.abc import Mapping
 from itertools import chain, cycle
 from typing import Any
 
-from ...expression import ExpressionError, evaluate, in_one_line, names, number_of
+from ...expression import (
+    ExpressionError,
+    evaluate,
+    in_one_line,
+    names,
+    number_of,
+    with_a_name,
+)
 from ..player import page
 
 __all__ = ["answer"]
@@ -69,8 +76,7 @@ def _walk(expression: str, given: Mapping[str, str]) -> dict[str, Any]:
         except ExpressionError as error:
             return {"values": values, "error": _told(error, name)}
     try:
-        root = evaluate(expression, numbers)
-        root.label = root.label or ("out" if "out" not in values else "result")
+        root = with_a_name(evaluate(expression, numbers), values)
         return {"values": values, "page": page(root, title=in_one_line(expression))}
     except ValueError as error:  # of the expression, or its graph is too large
         return {"values": values, "error": _told(error)}
