@@ -15,19 +15,22 @@ reached since `zero_grad` is left as it is, with all that is remembered of it.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, TypeAlias
 
 from .engine.arguments import RealNumber, as_number, shown, whole_number
 from .engine.habits import Missing, Refused, refuse
 from .engine.value import NO_GRADIENT, Value
-from .ops.table import clip
+from .ops.table import FLOATS, clip
 
 __all__ = ["SGD", "Adam", "AdamW", "Optimizer", "RMSprop", "Schedule", "clip_gradient_values"]
 __all__ += ["clip_gradients", "constant", "cosine", "linear", "step_decay", "warm_up"]
 
 Schedule: TypeAlias = Callable[[int], float]
 """A learning rate for each step; steps are numbered from 0."""
+
+Rule: TypeAlias = Callable[[Any, Any, tuple[Any, ...]], tuple[Any, tuple[Any, ...]]]
+"""How a parameter moves; see `Optimizer.rule`."""
 
 RATE = "the learning rate is called learning_rate here"
 HABITS = dict.fromkeys(("lr", "eta", "step_size"), RATE)
@@ -37,16 +40,20 @@ HABITS |= {"epsilon": "it is called eps here", "rho": "it is called alpha here"}
 
 
 class Optimizer:
-    """What optimisers share; an optimiser of your own is a subclass that defines `step`.
+    """What optimisers share; an optimiser of your own is a subclass that defines `rule`.
 
     parameters: the Values that it changes, leaves all of them.
     learning_rate: the length of a step; it may be set anew at any time.
+
+    `rule` moves one parameter, as `SGD.rule` does: then it runs in native code as well (see
+    `microgrant.compiler.Step.train`). One that looks at several of them at once defines `step`.
 
     A TypeError or ValueError says which parameter or setting is wrong, and how.
     """
 
     SETTINGS: ClassVar[tuple[str, ...]] = ("learning_rate", "weight_decay")
-    # What is remembered for each parameter, from 0 on, and the lowest number that it can be.
+    # What is remembered for each parameter, from 0 on, and the lowest number that it can be: of
+    # "steps", which are counted for `coefficients`, and of what `rule` hands on from step to step.
     MEMORY: ClassVar[Mapping[str, float]] = {}
 
     if not TYPE_CHECKING:
@@ -66,7 +73,22 @@ class Optimizer:
         self.parameters: list[Value] = _leaves(parameters)
         self.learning_rate = learning_rate
         self.weight_decay: float = _setting("weight_decay", weight_decay)
-        self._memory = {name: [0.0] * len(self.parameters) for name in self.MEMORY}
+        self._steps = [0.0] * len(self.parameters)
+        self._remembered = [(0.0,) * len({*self.MEMORY} - {"steps"})] * len(self.parameters)
+
+    @property
+    def memory(self) -> dict[str, list[float]]:
+        """What is remembered: for each of its names, a number for each parameter."""
+        columns = iter(zip(*self._remembered, strict=True))
+        return {
+            name: self._steps[:] if name == "steps" else [*next(columns)] for name in self.MEMORY
+        }
+
+    @memory.setter
+    def memory(self, memory: Mapping[str, Sequence[float]]) -> None:
+        self._steps = [*memory.get("steps", self._steps)]
+        columns = [memory[name] for name in self.MEMORY if name != "steps"]
+        self._remembered = [*zip(*columns, strict=True)] or self._remembered
 
     @property
     def learning_rate(self) -> float:
@@ -84,7 +106,31 @@ class Optimizer:
 
     def step(self) -> None:
         """Change the `.data` of every parameter by its `.grad`."""
-        raise NotImplementedError(f"{type(self).__name__} does not define step()")
+        steps, remembered = self._steps, self._remembered
+        latest, rule = 0.0, self.rule(FLOATS, *self.coefficients(1.0))
+        for i, p in enumerate(self.parameters):
+            gradient = p._grad
+            if gradient is NO_GRADIENT:
+                continue
+            steps[i] = step = steps[i] + 1.0
+            if step != latest:  # the same for all, unless a backward pass has left some out
+                latest, rule = step, self.rule(FLOATS, *self.coefficients(step))
+            p._data, remembered[i] = rule(p._data, gradient, remembered[i])
+
+    def coefficients(self, step: float) -> tuple[float, ...]:
+        """The numbers that `rule` gets: the same for all parameters in the step of that number,
+        counted from 1."""
+        return (self.learning_rate,)
+
+    def rule(self, m: Any, *coefficients: Any) -> Rule:
+        """A function of a parameter, its gradient, and a tuple of what is remembered of it: it
+        returns the parameter after a step, and what is to be remembered from then on.
+
+        It is written as the rules of `microgrant.ops` are, with operators and with the functions of
+        the algebra `m`, and runs on numbers and on the registers of a compiled program. It may look
+        at settings, which are numbers, with `if`; of what it is given, `m.where` decides.
+        """
+        raise NotImplementedError(f"{type(self).__name__} does not define rule()")
 
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Forget the gradients of all parameters: call it between two steps.
@@ -104,7 +150,7 @@ class Optimizer:
         return {
             "optimizer": type(self).__name__,
             "settings": {name: getattr(self, name) for name in self.SETTINGS},
-            "memory": {name: list(numbers) for name, numbers in self._memory.items()},
+            "memory": self.memory,
         }
 
     def load_state(self, state: Mapping[str, Any]) -> None:
@@ -131,7 +177,7 @@ class Optimizer:
                     f"the state's {name} is to be a list of {n} floats from {lowest} on, one for "
                     f"each parameter, but got {shown(numbers)}"
                 )
-            restored._memory[name] = list(numbers)
+        restored.memory = given["memory"]
         vars(self).update(vars(restored))
 
 
@@ -172,20 +218,20 @@ class SGD(Optimizer):
         if self.nesterov and not self.momentum:
             raise ValueError("nesterov needs momentum, but momentum is 0: 0.9 is a common choice")
 
-    def step(self) -> None:
-        """Change the `.data` of every parameter by its `.grad`."""
-        rate, momentum, nesterov = self.learning_rate, self.momentum, self.nesterov
-        decay, velocities = self.weight_decay, self._memory["velocity"]
-        for i, parameter in enumerate(self.parameters):
-            gradient = parameter._grad
-            if gradient is NO_GRADIENT:
-                continue
-            if decay:
-                gradient += decay * parameter._data
+    def rule(self, m: Any, *coefficients: Any) -> Rule:
+        """Downhill, with what the parameter has of its velocity."""
+        [rate] = coefficients
+        momentum, nesterov, decay = self.momentum, self.nesterov, self.weight_decay
+
+        def moved(p: Any, gradient: Any, remembered: Any) -> tuple[Any, Any]:
+            [velocity] = remembered
+            direction = gradient + decay * p if decay else gradient
             if momentum:
-                velocities[i] = velocity = momentum * velocities[i] + gradient
-                gradient = gradient + momentum * velocity if nesterov else velocity
-            parameter._data -= rate * gradient
+                velocity = momentum * velocity + direction
+                direction = direction + momentum * velocity if nesterov else velocity
+            return p - rate * direction, (velocity,)
+
+        return moved
 
 
 class Adam(Optimizer):
@@ -227,29 +273,31 @@ class Adam(Optimizer):
         self.betas = _setting("betas[0]", first, 1.0), _setting("betas[1]", second, 1.0)
         self.eps = _eps(self, eps)
 
-    def step(self) -> None:
-        """Change the `.data` of every parameter by its `.grad`."""
+    def coefficients(self, step: float) -> tuple[float, ...]:
+        """The learning rate over what the mean is too small by, as it began at 0; the root of that
+        of the squares; and what weight decay of its own leaves of a parameter."""
+        beta1, beta2 = self.betas
+        rate = self.learning_rate
+        root = math.sqrt(1 - beta2**step)
+        return rate / (1 - beta1**step), root, 1 - rate * self.weight_decay
+
+    def rule(self, m: Any, *coefficients: Any) -> Rule:
+        """By the mean of the gradient over the root of the mean of its square."""
         (beta1, beta2), eps, decay = self.betas, self.eps, self.weight_decay
-        decoupled, kept = self.DECOUPLED, 1 - self.learning_rate * decay
-        fresh1, fresh2, sqrt = 1 - beta1, 1 - beta2, math.sqrt
-        steps, means, squares = (self._memory[name] for name in ("steps", "mean", "square"))
-        corrected = length = root = 0.0
-        for i, parameter in enumerate(self.parameters):
-            gradient = parameter._grad
-            if gradient is NO_GRADIENT:
-                continue
+        fresh1, fresh2, decoupled, sqrt = 1 - beta1, 1 - beta2, self.DECOUPLED, m.sqrt
+        length, root, kept = coefficients
+
+        def moved(p: Any, gradient: Any, remembered: Any) -> tuple[Any, Any]:
+            mean, square = remembered
             if decoupled:
-                parameter._data *= kept
+                p = p * kept
             elif decay:
-                gradient += decay * parameter._data
-            steps[i] = step = steps[i] + 1.0
-            if step != corrected:  # the means began at 0, and are too small by known factors
-                corrected = step
-                length = self.learning_rate / (1 - beta1**step)
-                root = sqrt(1 - beta2**step)
-            means[i] = mean = beta1 * means[i] + fresh1 * gradient
-            squares[i] = square = beta2 * squares[i] + fresh2 * gradient * gradient
-            parameter._data -= length * mean / (sqrt(square) / root + eps)
+                gradient = gradient + decay * p
+            mean = beta1 * mean + fresh1 * gradient
+            square = beta2 * square + fresh2 * gradient * gradient
+            return p - length * mean / (sqrt(square) / root + eps), (mean, square)
+
+        return moved
 
 
 class AdamW(Adam):
@@ -329,27 +377,27 @@ class RMSprop(Optimizer):
         self.momentum = _setting("momentum", momentum, below=1.0)
         self.centered = bool(centered)
 
-    def step(self) -> None:
-        """Change the `.data` of every parameter by its `.grad`."""
-        rate, alpha, eps, momentum = self.learning_rate, self.alpha, self.eps, self.momentum
-        fresh, centered, decay, sqrt = 1 - alpha, self.centered, self.weight_decay, math.sqrt
-        squares, means, velocities = (self._memory[x] for x in ("square", "mean", "velocity"))
-        for i, parameter in enumerate(self.parameters):
-            gradient = parameter._grad
-            if gradient is NO_GRADIENT:
-                continue
+    def rule(self, m: Any, *coefficients: Any) -> Rule:
+        """By the gradient over the root of the mean of its square."""
+        [rate] = coefficients
+        alpha, eps, momentum = self.alpha, self.eps, self.momentum
+        fresh, centered, decay = 1 - alpha, self.centered, self.weight_decay
+
+        def moved(p: Any, gradient: Any, remembered: Any) -> tuple[Any, Any]:
+            square, mean, velocity = remembered
             if decay:
-                gradient += decay * parameter._data
-            squares[i] = square = alpha * squares[i] + fresh * gradient * gradient
+                gradient = gradient + decay * p
+            square = variance = alpha * square + fresh * gradient * gradient
             if centered:
-                means[i] = mean = alpha * means[i] + fresh * gradient
-                square -= mean * mean
-                if square < 0:
-                    square = 0.0
-            change = gradient / (sqrt(square) + eps)
+                mean = alpha * mean + fresh * gradient
+                variance = square - mean * mean
+                variance = m.where(variance < 0, 0.0, variance)
+            change = gradient / (m.sqrt(variance) + eps)
             if momentum:
-                velocities[i] = change = momentum * velocities[i] + change
-            parameter._data -= rate * change
+                velocity = change = momentum * velocity + change
+            return p - rate * change, (square, mean, velocity)
+
+        return moved
 
 
 def clip_gradients(parameters: Iterable[Value], max_norm: RealNumber) -> float:
@@ -461,6 +509,16 @@ def _between(start: float, end: float, fraction: float) -> float:
 
 
 # --- What was given, checked --------------------------------------------------------------------
+
+
+def checked_optimizer(optimizer: object) -> Optimizer:
+    """An optimiser, or a TypeError."""
+    if not isinstance(optimizer, Optimizer):
+        raise TypeError(
+            "optimizer is an Optimizer, such as Adam(model.parameters(), 0.01), but got "
+            f"{shown(optimizer)}"
+        )
+    return optimizer
 
 
 def _leaves(parameters: Iterable[Value]) -> list[Value]:

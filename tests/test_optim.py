@@ -316,7 +316,7 @@ def test_an_optimizer_of_ones_own() -> None:
     assert x.data == 1.5
     optimizer.load_state(optimizer.state())
     assert optimizer.learning_rate == 0.5
-    with pytest.raises(NotImplementedError, match="Optimizer does not define step"):
+    with pytest.raises(NotImplementedError, match="Optimizer does not define rule"):
         Optimizer([x], 0.1).step()
 
 

@@ -180,16 +180,31 @@ def called_function(name: str, width: int) -> str:
     operands = [program.leaf("parameter", place) for place in range(OPERATIONS[name].arity)]
     result = program.expanded(name, *operands)
     given = ", ".join(f"{kind.number} %x{x.index}" for x in operands)
-    lines = [f"define internal {kind.number} @{name}.{kind.suffix}({given}) #0 {{"]
-    names: dict[int, str] = {x.index: f"%x{x.index}" for x in operands}
-    for register in needed([result]):
+    head = f"define internal {kind.number} @{name}.{kind.suffix}({given}) #0 {{"
+    names = {x.index: f"%x{x.index}" for x in operands}
+    lines = instructions(kind, [result], names, fused=True)
+    return "\n".join([head, *lines, f"ret {kind.number} {names[result.index]}", "}"])
+
+
+def instructions(
+    kind: Kind, results: Sequence[Register], names: dict[int, str], fused: bool
+) -> list[str]:
+    """The lines that compute registers of other ones, whose names are known; theirs come to it."""
+    lines: list[str] = []
+    for register in needed(results):
         if register.operation == "constant":
             names[register.index] = kind.constant(register.operands[0])
-        elif not register.leaf:
+        elif register.index not in names:
             names[register.index] = f"%r{register.index}"
             used = [names[o.index] for o in register.operands]
-            lines += instruction(kind, register.operation, names[register.index], used, fused=True)
-    return "\n".join([*lines, f"ret {kind.number} {names[result.index]}", "}"])
+            lines += instruction(kind, register.operation, names[register.index], used, fused)
+    return lines
+
+
+def called_by(registers: Iterable[tuple[Register, int]]) -> set[tuple[str, int]]:
+    """Which of the functions in `CALLED` there have to be, of what width."""
+    found = {(str(x.operation), width) for x, width in registers if x.operation in CALLED}
+    return found | {(other, width) for name, width in found for other in CALLED[name]}
 
 
 class Part:
@@ -359,12 +374,7 @@ class Writer:
 
     def called(self) -> set[tuple[str, int]]:
         """Which of the functions in `CALLED` there have to be, for scalars and for vectors."""
-        found = {
-            (str(x.operation), self.vector.width if x.stage == ROW else 1)
-            for x in self.computed
-            if x.operation in CALLED
-        }
-        return found | {(other, width) for name, width in found for other in CALLED[name]}
+        return called_by((x, self.vector.width if x.stage == ROW else 1) for x in self.computed)
 
     def free_vector(self) -> int:
         """A place of the workspace that nothing needs any more, or a new one."""
@@ -653,9 +663,11 @@ call void @loop({passed}, ptr %rows, i64 0, i64 %n, ptr %out)
 %number = sitofp i64 %n to double
 call void @after({passed}, i64 1, double %number, ptr %out)
 ret void
-}}
+}}"""
 
-attributes #0 = {{ nounwind "min-legal-vector-width"="{bits}" "prefer-vector-width"="{bits}" }}
+# Of vectors as wide as the processor has them; and what `!invariant.load` refers to.
+ATTRIBUTES = """attributes #0 = {{
+nounwind "min-legal-vector-width"="{bits}" "prefer-vector-width"="{bits}" }}
 !0 = !{{}}"""
 
 
@@ -685,10 +697,10 @@ def translate(job: Job, width: int) -> tuple[str, Layout]:
 
 def run_function(layout: Layout) -> str:
     """The function that runs before, through, and after the rows."""
-    return RUN.format(
+    text = RUN.format(
         first_vector=layout.first_vector,
         first_sum=layout.first_sum,
         bytes_of_sums=layout.bytes_of_sums,
         passed=PASSED,
-        bits=64 * layout.width,
     )
+    return f"{text}\n\n{ATTRIBUTES.format(bits=64 * layout.width)}"

@@ -170,6 +170,7 @@ class NativeMachine(Machine):
         self.engine = processor.engine(text)
         number, pointer = ctypes.c_int64, ctypes.c_void_p
         memory = [pointer] * 5
+        self.run_address: int = self.engine.get_function_address("run")
         self.all = self._function("run", [pointer, pointer, pointer, pointer, number, pointer])
         self.before = self._function("before", [*memory, pointer])
         self.loop = self._function("loop", [*memory, pointer, number, number, pointer])
@@ -193,9 +194,8 @@ class NativeMachine(Machine):
     def run(self, parameters: Buffer, rows: Buffer, number_of_rows: int) -> Buffer:
         """The outputs, by native code."""
         out = empty(self.outputs * number_of_rows if self.per_row else self.outputs)
-        work = self.layout.instructions * number_of_rows
-        if work >= SEGMENTS[0] * SEGMENT_WORK and number_of_rows >= SEGMENTS[-1]:
-            segments = max(n for n in SEGMENTS if work >= n * SEGMENT_WORK)
+        segments = self.segments(number_of_rows)
+        if segments > 1:
             self._run_segments(parameters, rows, number_of_rows, segments, out)
             return out
         try:
@@ -206,6 +206,13 @@ class NativeMachine(Machine):
         self.all(space.start, self.table, p, x, number_of_rows, to)
         self.spare.append(space)
         return out
+
+    def segments(self, number_of_rows: int) -> int:
+        """Into how many pieces so many rows are cut."""
+        work = self.layout.instructions * number_of_rows
+        if work < SEGMENTS[0] * SEGMENT_WORK or number_of_rows < SEGMENTS[-1]:
+            return 1
+        return max(n for n in SEGMENTS if work >= n * SEGMENT_WORK)
 
     def _run_segments(
         self, parameters: Buffer, rows: Buffer, number_of_rows: int, segments: int, out: Buffer

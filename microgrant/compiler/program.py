@@ -159,7 +159,7 @@ class Program:
         # What a rule finds in `m`. In the rules of derivatives, a power whose exponent is known is
         # one of the family of powers; how those are computed is said by their native rules.
         self._native = SimpleNamespace(**functions)
-        self._rules = SimpleNamespace(**functions | {"pow": self.power})
+        self.algebra = SimpleNamespace(**functions | {"pow": self.power})
 
     def close(self) -> None:
         """Let go of the registers, which refer back to the program: so nothing is left behind."""
@@ -407,7 +407,7 @@ class Program:
         by_id = self._by_id
         registers = [by_id[id(x)] for x in (value, *value.operands)]
         try:
-            partials = operation.partials(self._rules, *registers)
+            partials = operation.partials(self.algebra, *registers)
         except (TypeError, AttributeError):  # a rule of a user's, which works on floats only
             partials = tuple(self._instruction(x, (*registers,)) for x in _opaque(operation))
         for operand, partial in zip(value.operands, partials, strict=True):

@@ -24,10 +24,12 @@ from math import isfinite
 from typing import Any, ClassVar, NoReturn, TypeAlias, overload
 
 from ..engine import modes
-from ..engine.arguments import shown, unboxed
+from ..engine.arguments import shown, unboxed, whole_number
 from ..engine.conditions import whole_order
 from ..engine.value import NO_GRADIENT, Value
 from ..nn import Noise
+from ..optim import Optimizer, Schedule, checked_optimizer, constant
+from .descent import Batches, checked_clip, descent_of
 from .listing import listing
 from .machine import Machine
 from .program import Job, Program, Register
@@ -302,6 +304,88 @@ class Step(Compiled):
             elif not out_of_reach or p not in out_of_reach:
                 p._grad = gradient
         return loss  # type: ignore[no-any-return]
+
+    def train(
+        self,
+        rows: Any,
+        optimizer: Optimizer,
+        *,
+        epochs: int = 1,
+        batch_size: int | None = None,
+        schedule: Schedule | None = None,
+        clip: float | None = None,
+        seed: int = 0,
+    ) -> list[float]:
+        """Whole steps: forward, backward and update, again and again; the mean loss of each epoch.
+
+        rows: a table of numbers, as for a call; None, if there are no inputs.
+        optimizer: moves those of the parameters that it holds, and remembers what it has to.
+        epochs: how often to go through all rows.
+        batch_size: how many rows make one step; by default all of them. They are shuffled anew in
+            each epoch; the last batch may be smaller.
+        schedule: the learning rate of each step, counted from 0 on.
+        clip: the largest norm of all gradients together; see `microgrant.optim.clip_gradients`.
+        seed: of the order of the rows.
+
+        The numbers are those of this loop, but with a native target all of it is native, and
+        `.data` is written at the end: ::
+
+            for batch in batches:
+                optimizer.zero_grad()
+                step(batch)
+                optimizer.step()
+
+        The optimiser's parameters are left without a gradient; others keep theirs.
+
+        A FloatingPointError says so when the loss or a parameter becomes nan or infinite; then, and
+        when Ctrl-C comes, the parameters are those of the last step after which all was well.
+        `microgrant.training.fit` does all of this for a model, and more.
+
+        >>> from microgrant import Value, compile
+        >>> from microgrant.optim import Adam
+        >>> w, b, x, y = Value(0.5), Value(0.0), Value(0.0), Value(0.0)
+        >>> step = compile((w * x + b - y) ** 2, inputs=[x, y], parameters=[w, b])
+        >>> rows = [[0, 1], [1, 3], [2, 5]]  # points of the line y = 2x + 1
+        >>> losses = step.train(rows, Adam([w, b], learning_rate=0.1), epochs=300)
+        >>> print(f"{losses[0]:.3f} {losses[-1]:.3f} {w:.3f} {b:.3f}")
+        7.750 0.000 2.000 1.000
+        """
+        epochs, held = whole_number("epochs", epochs), {*checked_optimizer(optimizer).parameters}
+        size = None if batch_size is None else whole_number("batch_size", batch_size)
+        if held.isdisjoint(self._parameters):
+            raise ValueError("the optimizer has parameters, but none that this was compiled for")
+        batches = Batches(as_rows(*self._rows(rows)), size, seed)
+        descent = descent_of(
+            self,
+            optimizer,
+            checked_clip(clip),
+            lambda rows, number: self(rows if self._columns else None),
+            lambda rows, size, numbers: self._rows(rows) if self._columns else (empty(0), 1),
+        )
+        rate = schedule or constant(optimizer.learning_rate)
+        learned = descent.learned()
+        losses: list[float] = []  # of each step
+        others = [(p, p._grad) for p in self._parameters if p not in held]
+
+        def note(taken: Any, some: list[float], rates: list[float]) -> None:
+            nonlocal learned
+            learned = taken
+            losses.extend(some)
+
+        steps = range(epochs * batches.per_epoch)
+        try:
+            if what := batches.run(descent, learned, steps, rate, note):
+                raise FloatingPointError(
+                    f"{what} in step {len(losses)}, at a learning rate of "
+                    f"{optimizer.learning_rate:g}: a lower one or clip=1.0 may help. The "
+                    "parameters are those before this step"
+                )
+        finally:
+            descent.put(learned)
+            optimizer.zero_grad()
+            for p, gradient in others:
+                p._grad = gradient
+        return batches.means(losses)
 
     def value_and_grad(self, parameters: Any, rows: Any = None) -> tuple[float, Buffer]:
         """The mean loss and its gradient for parameters given as numbers; no Value is touched.

@@ -15,7 +15,6 @@ all examples. A model that cannot be compiled is run by Python, with the same nu
 from __future__ import annotations
 
 import math
-import random
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
@@ -25,14 +24,15 @@ from numbers import Real
 from typing import Any, NoReturn, TypeAlias
 
 from ..compiler import tables
+from ..compiler.descent import Batches, checked_clip, shuffled
 from ..compiler.targets import TargetWarning
 from ..engine.arguments import as_number, shown, whole_number
 from ..engine.habits import refuse
 from ..engine.modes import inside, recording, warn
-from ..engine.value import NO_GRADIENT, Value
+from ..engine.value import Value
 from ..extras import imported
 from ..nn import Module
-from ..optim import SGD, Optimizer, Schedule, clip_gradients
+from ..optim import SGD, Optimizer, Schedule, constant
 from .examples import Examples, Form, Rows, examples, pair, take
 from .history import COLUMNS, History, checked_state
 from .runners import (
@@ -247,8 +247,7 @@ class _Settings:
         self.epochs = whole_number("epochs", self.epochs)
         if self.patience is not None:
             self.patience = whole_number("patience", self.patience)
-        if self.clip is not None and not as_number(self.clip) > 0:
-            raise ValueError(f"clip is a number above 0, but got {self.clip!r}")
+        self.clip = checked_clip(self.clip)
         if self.batch_size is not None:
             self.batch_size = whole_number("batch_size", self.batch_size)
         if self.schedule is not None and self.learning_rate is not None:
@@ -278,14 +277,13 @@ class _Course:
     stopped: bool = False
 
     def __post_init__(self) -> None:
-        count, metric = len(self.rows), self.settings.metric
-        self.batch_size = min(self.settings.batch_size or count, count)
-        self.batches = -(-count // self.batch_size)
+        metric = self.settings.metric
+        self.batches = Batches(self.rows, self.settings.batch_size, self.settings.seed)
         self.fixed = {
             "seed": self.settings.seed,
             "parameters": len(self.optimizer.parameters),
-            "examples": count,
-            "batch_size": self.batch_size,
+            "examples": self.batches.count,
+            "batch_size": self.batches.size,
             "validation": len(self.held),
             "metric": None if metric is None else getattr(metric, "__name__", "?"),
         }
@@ -294,7 +292,8 @@ class _Course:
             "epoch": 0,  # how many are complete
             "batch": 0,  # how many steps are, in the epoch under way; and the total of their losses
             "total": 0.0,
-            **self._learned(),
+            "learned": None,  # as `microgrant.compiler.descent` has it; and its learning rate
+            "rate": 0.0,
             "best": None,  # the lowest validation loss, its epoch, and the parameters then
         }
 
@@ -312,18 +311,19 @@ class _Course:
         self._put(state["parameters"])
         if self.settings.learning_rate is not None:
             self.optimizer.learning_rate = self.settings.learning_rate
-        self.done = {name: state[name] for name in self.done} | self._learned()
+        self.done = {name: state[name] for name in self.done if name in state}
 
     def run(self, runner: Runner, target: str, progress: bool | None) -> History:
         """The epochs that are left; `runner` computes what Python does, as the parameters are."""
-        self.target, self.agreed = target, self.done
+        self.target = target
         self._run_by(runner)
+        self.agreed = self.done
         note, interrupted = "", False
         try:
-            with _bar(progress, self.settings.epochs * self.batches, self._steps()) as self.bar:
+            with _bar(progress, self._steps(self.settings.epochs), self._steps()) as self.bar:
                 while not self._ended() or self._went_back():
                     try:
-                        self._epoch()
+                        self._advance()
                     except DivergenceError:
                         if not self._went_back():
                             raise
@@ -349,8 +349,12 @@ class _Course:
 
     def _run_by(self, runner: Runner) -> None:
         """From now on, this one runs."""
-        self.runner = runner
-        self.prepared, self.prepared_held = map(runner.prepared, (self.rows, self.held))
+        settings, self.runner = self.settings, runner
+        prepared, self.prepared_held = map(runner.prepared, (self.rows, self.held))
+        self.batches = Batches(prepared, settings.batch_size, settings.seed)
+        self.descent = runner.descent(self.optimizer, settings.clip, settings.seed)
+        learned = self.descent.learned()
+        self.done = self.done | {"learned": learned, "rate": self.optimizer.learning_rate}
 
     def _ended(self) -> bool:
         """Whether all epochs are complete, or patience is at an end, or `on_epoch` stopped it."""
@@ -364,7 +368,7 @@ class _Course:
         """
         if not isinstance(self.runner, CompiledRunner):
             return False
-        self._put(self.done["parameters"])
+        self.descent.put(self.done["learned"])
         reason = disagreement(self.runner, self.rows + self.held)
         if not reason:
             self.agreed = self.done
@@ -372,8 +376,7 @@ class _Course:
         reason = f"after {self._steps()} steps, {reason}"
         self.done = self.agreed
         epoch = self.done["epoch"]
-        self._put(self.done["parameters"])
-        self.optimizer.load_state(self.done["optimizer"])
+        self.descent.put(self.done["learned"])
         self.columns = {name: column[:epoch] for name, column in self.columns.items()}
         if self.bar is not None:
             self.bar.update(self._steps() - self.bar.n)
@@ -390,40 +393,79 @@ class _Course:
     def _finished(self, note: str, interrupted: bool) -> History:
         """The history; the model is left as it was after the last complete step, or at its best."""
         best = self.done["best"]
-        self._put(self.done["parameters"])
-        self.optimizer.load_state(self.done["optimizer"])
+        self.descent.put(self.done["learned"])
         self.optimizer.zero_grad()
-        if self.settings.patience and best is not None:
-            self._put(best["parameters"])
+        back = self.settings.patience and best is not None
+        if back:
             note += f"{'; ' * bool(note)}the parameters are those of epoch {best['epoch']}"
-        return self._history(note, interrupted)
+        history = self._history(note, interrupted)
+        if back:
+            self._put(best["parameters"])
+        return history
 
     def _history(self, note: str = "", interrupted: bool = False) -> History:
+        """The history so far; parameters and optimiser are as they were learned last."""
         columns = {name: column[: self.done["epoch"]] for name, column in self.columns.items()}
-        state = {"fixed": self.fixed, **self.done, "history": columns}
+        done = {name: x for name, x in self.done.items() if name not in ("learned", "rate")}
+        learned = {"parameters": self._parameters(), "optimizer": self.optimizer.state()}
+        state = {"fixed": self.fixed, **done, **learned, "history": columns}
         return History(state, note, interrupted, self.runner.target, self.runner.programs)
 
-    def _epoch(self) -> None:
-        """The steps of an epoch that are left; and then, how good is the model?"""
-        size, count, order, rows = self.batch_size, len(self.rows), None, self.prepared
-        if self.batches > 1:
-            order = _shuffled(count, f"{self.settings.seed} order {self.done['epoch']}")
-        for start in range(self.done["batch"] * size, count, size):
-            self._step(rows if order is None else take(rows, order[start : start + size]))
-        loss = self.done["total"] / count
-        self.columns["loss"].append(loss)
-        self.columns["learning_rate"].append(self.optimizer.learning_rate)
-        best = self._measured()
-        epoch = self.done["epoch"] + 1
-        self.done = self.done | {"epoch": epoch, "batch": 0, "total": 0.0, "best": best}
-        if self.bar is not None:
-            self.bar.set_postfix(loss=f"{loss:.4g}", refresh=False)
-        if self.settings.on_epoch is not None:
-            answer = self.settings.on_epoch(self._history())
-            self._keep()
+    def _advance(self) -> None:
+        """The steps up to where somebody looks; and then, how good is the model?"""
+        settings, epoch = self.settings, self.done["epoch"]
+        watched = bool(self.held or settings.metric or settings.on_epoch)
+        ends = [epoch + 1] if watched else [*CHECKS, settings.epochs]
+        end = min(each for each in ends if each > epoch)
+        steps = range(self._steps(), self._steps(end))
+        rate = settings.schedule or constant(self.optimizer.learning_rate)
+        note = partial(self._note, watched)
+        if what := self.batches.run(self.descent, self.done["learned"], steps, rate, note):
+            raise self._diverged(what)
+        if watched:
+            self.descent.write(self.done["learned"])
+            best, done = self._measured(), dict(self.done)
+            self._count(done)
+            self.done = done | {"best": best}
+        if settings.on_epoch is not None:
+            answer = settings.on_epoch(self._history())
+            self._look()
             # NumPy has a False of its own; another 0, or an empty list, is no answer.
             self.stopped = type(answer).__name__ in ("bool", "bool_") and not answer
             self._renew()
+
+    def _note(self, watched: bool, learned: Any, losses: list[float], rates: list[float]) -> None:
+        """Steps are done, and epochs; one that is watched is complete when it was measured."""
+        done = self.done | {"learned": learned}
+        for loss, rate in zip(losses, rates, strict=False):
+            done["total"] += loss * self.batches.rows_of(done["batch"])
+            done["batch"] += 1
+            done["rate"] = rate
+            if done["batch"] == self.batches.per_epoch and not watched:
+                self._count(done)
+        self.done = done
+        if self.bar is not None and losses:
+            self.bar.update(len(losses))
+            self.bar.set_postfix(loss=f"{losses[-1]:.4g}", refresh=False)
+
+    def _count(self, done: dict[str, Any]) -> None:
+        """An epoch is complete."""
+        done["epoch"] += 1
+        self.columns["loss"].append(done["total"] / self.batches.count)
+        self.columns["learning_rate"].append(done["rate"])
+        done |= {"batch": 0, "total": 0.0}
+
+    def _watched(self) -> bool:
+        """Whether somebody looks at each epoch."""
+        settings = self.settings
+        return bool(self.held or settings.metric or settings.on_epoch)
+
+    def _look(self) -> None:
+        """What was learned is what the parameters are now: `on_epoch` may have changed them."""
+        if not all(map(math.isfinite, self._parameters())):
+            raise self._diverged("a parameter is nan or infinite")
+        learned = self.descent.learned()
+        self.done = self.done | {"learned": learned, "rate": self.optimizer.learning_rate}
 
     def _renew(self) -> None:
         """Go on with the model as it is now: `on_epoch` may have changed more than parameters."""
@@ -446,7 +488,7 @@ class _Course:
         metric = self.settings.metric
         if not self.held and metric is None:
             return best
-        rows = self.prepared_held if self.held else self.prepared
+        rows = self.prepared_held if self.held else self.batches.rows
         loss, outputs = self.runner.evaluate(rows)
         if metric is not None:
             self.columns["metric"].append(as_number(metric(outputs, self.targets)))
@@ -456,33 +498,9 @@ class _Course:
             raise self._diverged(f"the validation loss is {loss}")
         self.columns["validation_loss"].append(loss)
         if best is None or loss < best["loss"]:
-            epoch, parameters = self.done["epoch"] + 1, self.done["parameters"]
-            best = {"loss": loss, "epoch": epoch, "parameters": parameters}
+            epoch = self.done["epoch"] + 1
+            best = {"loss": loss, "epoch": epoch, "parameters": self._parameters()}
         return best
-
-    def _step(self, rows: Rows) -> None:
-        """Forward, backward, update."""
-        done, optimizer, number = self.done, self.optimizer, self._steps()
-        optimizer.zero_grad()
-        if self.settings.schedule is not None:
-            optimizer.learning_rate = self.settings.schedule(number)
-        loss = self.runner.step(rows, f"{self.settings.seed} noise {number}")
-        if not math.isfinite(loss):
-            raise self._diverged(f"the loss is {loss}")
-        # Later, a loss that reaches its goal may do without: of a hinge by hand, nothing is left.
-        if number == 0 and all(p.grad is NO_GRADIENT for p in optimizer.parameters):
-            raise ValueError(
-                "the loss does not depend on any parameter: was the .data of a Value taken?"
-            )
-        if self.settings.clip is not None:
-            try:
-                clip_gradients(optimizer.parameters, self.settings.clip)
-            except ValueError:
-                raise self._diverged("the gradient is nan or infinite") from None
-        optimizer.step()
-        self._keep(batch=done["batch"] + 1, total=done["total"] + loss * len(rows))
-        if self.bar is not None:
-            self.bar.update()
 
     def _diverged(self, what: str) -> DivergenceError:
         rate = self.optimizer.learning_rate
@@ -495,24 +513,18 @@ class _Course:
             "where it comes up"
         )
 
-    def _learned(self) -> dict[str, Any]:
-        parameters = [p._data for p in self.optimizer.parameters]
-        return {"parameters": parameters, "optimizer": self.optimizer.state()}
-
-    def _keep(self, **more: Any) -> None:
-        """What was learned is done, and more; unless it is not finite."""
-        learned = self._learned()
-        if not all(map(math.isfinite, learned["parameters"])):
-            raise self._diverged("a parameter is nan or infinite")
-        self.done = self.done | learned | more
+    def _parameters(self) -> list[float]:
+        return [p._data for p in self.optimizer.parameters]
 
     def _put(self, numbers: Sequence[float]) -> None:
         for p, number in zip(self.optimizer.parameters, numbers, strict=True):
             p.data = number
 
-    def _steps(self) -> int:
-        """How many steps are complete."""
-        return int(self.done["epoch"] * self.batches + self.done["batch"])
+    def _steps(self, epochs: int | None = None) -> int:
+        """How many steps are complete; or will be, after so many epochs."""
+        if epochs is None:
+            return int(self._steps(self.done["epoch"]) + self.done["batch"])
+        return epochs * self.batches.per_epoch
 
 
 def predict(model: Model, xs: Any, *, target: str = "auto") -> Any:
@@ -567,18 +579,12 @@ def _divided(data: Any, validation: Any, seed: int) -> tuple[Examples, Examples 
             f"validation={fraction:g} of {len(xs)} examples is {count}: that leaves no examples "
             f"to {'train on' if count else 'validate with'}"
         )
-    order = _shuffled(len(xs), f"{seed} validation")
+    order = shuffled(len(xs), f"{seed} validation")
     train, held = (
         (take(xs, places), take(ys, places))
         for places in (sorted(order[count:]), sorted(order[:count]))
     )
     return train, held
-
-
-def _shuffled(count: int, seed: str) -> list[int]:
-    order = list(range(count))
-    random.Random(seed).shuffle(order)
-    return order
 
 
 def _optimizer(

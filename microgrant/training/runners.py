@@ -25,6 +25,7 @@ from operator import itemgetter
 from typing import Any, TypeAlias
 
 from ..compiler import tables
+from ..compiler.descent import Descent, descent_of
 from ..compiler.step import DecisionWarning, Predictor, Step, compile
 from ..compiler.targets import TargetWarning, checked_target
 from ..engine.arguments import as_list, shown, unboxed
@@ -33,6 +34,7 @@ from ..engine.modes import no_grad, warn
 from ..engine.value import NO_GRADIENT, Value, as_value
 from ..nn import Module, Noise, noise_in
 from ..nn.module import values_in
+from ..optim import Optimizer
 from .examples import Examples, Form, Rows, Shape, arranged, flattened, shape_of
 
 __all__ = ["CompiledRunner", "EagerRunner", "Loss", "Model", "Penalty", "Programs", "Runner"]
@@ -189,6 +191,10 @@ class EagerRunner:
         """The rows as they run fastest."""
         return rows
 
+    def descent(self, optimizer: Optimizer, clip: float | None, seed: int) -> Descent:
+        """What takes the steps of a training; what is drawn on the way, the seed says."""
+        return Descent(lambda rows, n: self.step(rows, noise(seed, n)), optimizer, clip)
+
     def step(self, rows: Rows, seed: str) -> float:
         """The mean loss over the rows, and the penalty; their gradient is added to each `.grad`.
 
@@ -266,12 +272,34 @@ class CompiledRunner:
         numpy = tables.numpy()
         return rows if numpy is None else numpy.array(rows)
 
+    def descent(self, optimizer: Optimizer, clip: float | None, seed: int) -> Descent:
+        """The same; in native code, if that can be."""
+
+        def laid_out(rows: Rows, size: int, numbers: Sequence[int]) -> tuple[tables.Buffer, int]:
+            if not self._draws:
+                return self._step._rows(columns_of(rows, self._step_columns))
+            begins = [i * size if len(rows) > size else 0 for i in range(len(numbers))]
+            batches = [
+                self._laid_out(rows[begin : begin + size], noise(seed, number))
+                for begin, number in zip(begins, numbers, strict=True)
+            ]
+            return self._step._rows([row for batch in batches for row in batch])
+
+        def step(rows: Rows, number: int) -> float:
+            return self.step(rows, noise(seed, number))
+
+        return descent_of(self._step, optimizer, clip, step, laid_out)
+
     def step(self, rows: Rows, seed: str) -> float:
         """The same, in one call of compiled code."""
+        return self._step(self._laid_out(rows, seed))
+
+    def _laid_out(self, rows: Rows, seed: str) -> Rows:
+        """The columns that the step reads, and what is drawn for it."""
         if self._draws:
             draw = random.Random(seed).random
             rows = beside(rows, [[draw() for _ in range(self._draws)] for _ in rows])
-        return self._step(columns_of(rows, self._step_columns))
+        return columns_of(rows, self._step_columns)
 
     def evaluate(self, rows: Rows) -> tuple[float, Any]:
         """The same, in one call of compiled code; the outputs are an array, if NumPy is there."""
@@ -417,6 +445,11 @@ def outline(
             what = "where" if isinstance(x.operation, Choice) else x.operation
         rows.append((what, [places[id(o)] for o in sources(x)], getattr(x, "_decided_at", None)))
     return rows
+
+
+def noise(seed: int, step: int) -> str:
+    """The seed of what is drawn in a step."""
+    return f"{seed} noise {step}"
 
 
 # --- Columns ------------------------------------------------------------------------------------
