@@ -20,7 +20,7 @@ import ctypes
 import math
 import random
 from array import array
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache, partial
@@ -35,14 +35,38 @@ from .machine import CALL_WORK, NativeMachine, Workspace, host
 from .tables import Buffer, address, empty
 from .update import translate_update
 
-__all__ = ["Batches", "Descent", "checked_clip", "descent_of", "shuffled", "take"]
+__all__ = ["Batches", "Descent", "Steps", "checked_clip", "descent_of", "shuffled", "take"]
 
 
 Taken: TypeAlias = "tuple[Any, list[float], str]"
 """What was learned by some steps, the mean loss of each, and why there was no next one."""
-Laid: TypeAlias = Callable[[Any, int, Sequence[int]], tuple[Buffer, int]]
-"""The table that steps read, and how many rows it has; of rows, a batch's size, and the numbers of
-the steps."""
+
+
+@dataclass(frozen=True)
+class Steps:
+    """Steps that are to be taken in one go.
+
+    rows: of one batch after the other; or those of one batch, if it is the same for all steps.
+    sizes: how many rows the batch of each step has.
+    rates: the learning rate of each step.
+    first: the number of the first of them, counted from the first epoch on.
+    """
+
+    rows: Any
+    sizes: Sequence[int]
+    rates: Sequence[float]
+    first: int
+
+    def batches(self) -> Iterator[tuple[int, Any]]:
+        """The number of each step, and its rows."""
+        again, begin = len(self.rows) == self.sizes[0], 0
+        for number, size in enumerate(self.sizes, self.first):
+            yield number, self.rows[begin : begin + size]
+            begin += 0 if again else size
+
+
+Laid: TypeAlias = Callable[[Steps], tuple[Buffer, int]]
+"""The table that steps read, and how many rows it has."""
 
 INDEPENDENT = "the loss does not depend on any parameter: was the .data of a Value taken?"
 
@@ -77,19 +101,13 @@ class Descent:
             p.data = number
         self.optimizer.load_state(state)
 
-    def run(
-        self, learned: Any, rows: Any, size: int, rates: Sequence[float], steps: Sequence[int]
-    ) -> Taken:
-        """Steps over one batch of rows after the other, each with its learning rate and number; if
-        there are rows for one batch only, all of them over that one.
-
-        size: of a batch; the last one may be smaller.
-        """
-        [rate], [number], optimizer = rates, steps, self.optimizer
+    def run(self, learned: Any, steps: Steps) -> Taken:
+        """Take the steps: as many as `at_once` says."""
+        optimizer = self.optimizer
         optimizer.zero_grad()
-        optimizer.learning_rate = rate
-        loss = self.step(rows, number)
-        if number == 0 and all(p._grad is NO_GRADIENT for p in optimizer.parameters):
+        [optimizer.learning_rate] = steps.rates
+        loss = self.step(steps.rows, steps.first)
+        if steps.first == 0 and all(p._grad is NO_GRADIENT for p in optimizer.parameters):
             # Later, a loss that reaches its goal may do without: of a hinge, nothing is left.
             raise ValueError(INDEPENDENT)
         if not math.isfinite(loss):
@@ -193,23 +211,16 @@ class NativeDescent(Descent):
             optimizer._steps[i] = count + learned.taken
         optimizer.learning_rate = learned.learning_rate
 
-    def run(
-        self,
-        learned: Learned,
-        rows: Any,
-        size: int,
-        rates: Sequence[float],
-        steps: Sequence[int],
-    ) -> Taken:
-        """The same, in one call of native code."""
-        table, count = self.laid_out(rows, size, steps)
+    def run(self, learned: Learned, steps: Steps) -> Taken:
+        """Take the steps, in one call of native code."""
+        table, count = self.laid_out(steps)
         table = table if isinstance(table, array) else table.reshape(-1)
-        numbers, losses = copied(learned.numbers), array("d", bytes(8 * len(rates)))
-        take_steps = partial(self._steps, learned, numbers, table, count, size, losses)
-        done, out = take_steps(rates)
+        numbers, losses = copied(learned.numbers), array("d", bytes(8 * len(steps.rates)))
+        take_steps = partial(self._take, learned, numbers, table, count, steps, losses)
+        done, out = take_steps(len(steps.rates))
         what = ""
-        if done < len(rates):
-            self.optimizer.learning_rate = rates[done]
+        if done < len(steps.rates):
+            self.optimizer.learning_rate = steps.rates[done]
             if not math.isfinite(losses[done]):
                 what = f"the loss is {losses[done]}"
             elif self.clip is not None and not all(map(math.isfinite, out)):
@@ -217,47 +228,61 @@ class NativeDescent(Descent):
             else:  # then it has moved: once more, as far as it was well
                 what = "a parameter is nan or infinite"
                 numbers[:] = learned.numbers
-                take_steps(rates[:done])
-        rate = rates[done - 1] if done else learned.learning_rate
+                take_steps(done)
+        rate = steps.rates[done - 1] if done else learned.learning_rate
         taken = Learned(numbers, learned.spans, learned.taken + done, rate, out)
         return taken, losses[:done].tolist(), what
 
-    def _steps(
+    def _take(
         self,
         learned: Learned,
         numbers: Buffer,
         table: Buffer,
         count: int,
-        size: int,
+        steps: Steps,
         losses: Buffer,
-        rates: Sequence[float],
+        many: int,
     ) -> tuple[int, Buffer]:
-        """Change the numbers by steps over so many rows; how many there were, until something was
-        not finite, and the loss and the gradients of the last."""
+        """Change the numbers by so many steps; how many there were, until something was not finite,
+        and the loss and the gradients of the last."""
+        machine, columns = self.machine, len(self.program._inputs)
         spans = array("q", [x for begin, length, _ in learned.spans for x in (begin, length)])
-        coefficients, out = self._coefficients(learned, rates), empty(self.machine.outputs)
-        leaves, moved = len(self.program.leaves), len(self.program._parameters)
-        columns, clip = len(self.program._inputs), 0.0 if self.clip is None else self.clip
-        per_step = len(coefficients) // max(1, len(rates))
-        memory, lookup = self.space.start, self.machine.table
-        p, x, to, at, c, loss = map(address, (numbers, table, out, spans, coefficients, losses))
-        known = p, leaves, moved, x, columns
-        if self.machine.segments(size) == 1:
-            done = self.train(
-                self.machine.run_address, memory, lookup, *known, count, size, len(rates),
-                to, at, len(learned.spans), c, loss, clip,
-            )  # fmt: skip
-            return done, out
-        for step in range(len(rates)):  # each on all cores, as it is large
-            begin = step * size if count > size else 0
+        sizes, out = array("q", steps.sizes), empty(machine.outputs)
+        coefficients = self._coefficients(learned, steps.rates)
+        per_step = len(coefficients) // len(steps.rates)
+        again = count == steps.sizes[0]
+
+        def train(run: int | None, first: int, many: int) -> int:
+            return self.train(
+                run,
+                self.space.start,
+                machine.table,
+                address(numbers),
+                len(self.program.leaves),
+                len(self.program._parameters),
+                address(table),
+                columns,
+                address(sizes) + 8 * first,
+                again,
+                many,
+                address(out),
+                address(spans),
+                len(learned.spans),
+                address(coefficients) + 8 * first * per_step,
+                address(losses) + 8 * first,
+                self.clip or 0.0,
+            )
+
+        if machine.segments(max(steps.sizes)) == 1:
+            return train(machine.run_address, 0, many), out
+        begin = 0
+        for step, size in enumerate(steps.sizes[:many]):  # each on all cores, as it is large
             some = table[begin * columns : (begin + size) * columns]
-            out[:] = self.machine.run(numbers, some, len(some) // columns)
-            if not self.train(
-                None, memory, lookup, *known, 1, 1, 1,
-                to, at, len(learned.spans), c + 8 * step * per_step, loss + 8 * step, clip,
-            ):  # fmt: skip
+            out[:] = machine.run(numbers, some, size)
+            if not train(None, step, 1):
                 return step, out
-        return len(rates), out
+            begin += 0 if again else size
+        return many, out
 
     def _coefficients(self, learned: Learned, rates: Sequence[float]) -> Buffer:
         """Those of each step and each span, as the optimiser says."""
@@ -312,33 +337,39 @@ class Batches:
         learned: Any,
         steps: range,
         rate: Callable[[int], float],
-        note: Callable[[Any, list[float], list[float]], None],
+        note: Callable[[Any, list[float], Steps], None],
     ) -> str:
         """Take steps, as many at once as may be; why the last one could not be taken, or nothing.
 
         steps: their numbers, counted from the first epoch on.
         rate: the learning rate of a step; it is asked for before the step, maybe long before it.
-        note: gets what was learned, the losses and the rates, each time that some steps are done.
+        note: gets what was learned, and the losses, each time that some steps are done.
         """
-        whole = self.per_epoch == 1  # then the steps of many epochs may be taken at once
         while steps:
-            epoch, batch = divmod(steps[0], self.per_epoch)
-            many = descent.at_once(self.size)
-            some = steps[: many if whole else min(many, self.per_epoch - batch)]
+            some = steps[: descent.at_once(self.size)]
             rates, failure = as_far_as_it_goes(rate, some)
             if rates:
-                rows = self.rows
-                if not whole:
-                    order = shuffled(self.count, f"{self.seed} order {epoch}")
-                    rows = take(rows, order[batch * self.size : (batch + len(rates)) * self.size])
-                learned, losses, what = descent.run(learned, rows, self.size, rates, some)
-                note(learned, losses, rates)
+                some = some[: len(rates)]
+                sizes = [self.rows_of(step) for step in some]
+                taken = Steps(self._rows(some, sum(sizes)), sizes, rates, some[0])
+                learned, losses, what = descent.run(learned, taken)
+                note(learned, losses, taken)
                 if what:
                     return what
             if failure is not None:
                 raise failure
             steps = steps[len(some) :]
         return ""
+
+    def _rows(self, steps: range, count: int) -> Any:
+        """The rows of some steps, in the order of each epoch; `count` of them."""
+        if self.per_epoch == 1:
+            return self.rows
+        first, begin = divmod(steps[0], self.per_epoch)
+        epochs = range(first, steps[-1] // self.per_epoch + 1)
+        orders = [shuffled(self.count, f"{self.seed} order {epoch}") for epoch in epochs]
+        begin *= self.size
+        return take(self.rows, [*chain(*orders)][begin : begin + count])
 
     def means(self, losses: Sequence[float]) -> list[float]:
         """Of the losses of all steps, the mean of each epoch."""
@@ -412,8 +443,8 @@ def compiled_update(
     vars(optimizer).update(settings, _learning_rate=1.0)
     engine = host().engine(translate_update(optimizer, host().width))
     number, pointer = ctypes.c_int64, ctypes.c_void_p
-    before = [pointer] * 4 + [number] * 2 + [pointer] + [number] * 4
-    after = [pointer, pointer, number, pointer, pointer, ctypes.c_double]
+    before: list[Any] = [pointer] * 4 + [number] * 2 + [pointer, number, pointer]
+    after: list[Any] = [ctypes.c_bool, number, pointer, pointer, number, pointer, pointer, ctypes.c_double]
     function = ctypes.CFUNCTYPE(number, *before, *after)(engine.get_function_address("train"))
     function.engine = engine  # type: ignore[attr-defined]  # which it lives in
     return function

@@ -29,7 +29,7 @@ from ..engine.conditions import whole_order
 from ..engine.value import NO_GRADIENT, Value
 from ..nn import Noise
 from ..optim import Optimizer, Schedule, checked_optimizer, constant
-from .descent import Batches, checked_clip, descent_of
+from .descent import Batches, Steps, checked_clip, descent_of
 from .listing import listing
 from .machine import Machine
 from .program import Job, Program, Register
@@ -360,14 +360,14 @@ class Step(Compiled):
             optimizer,
             checked_clip(clip),
             lambda rows, number: self(rows if self._columns else None),
-            lambda rows, size, numbers: self._rows(rows) if self._columns else (empty(0), 1),
+            lambda steps: self._rows(steps.rows) if self._columns else (empty(0), 1),
         )
         rate = schedule or constant(optimizer.learning_rate)
         learned = descent.learned()
         losses: list[float] = []  # of each step
         others = [(p, p._grad) for p in self._parameters if p not in held]
 
-        def note(taken: Any, some: list[float], rates: list[float]) -> None:
+        def note(taken: Any, some: list[float], _: Steps) -> None:
             nonlocal learned
             learned = taken
             losses.extend(some)

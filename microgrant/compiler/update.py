@@ -89,30 +89,27 @@ ret double %sum
 }}"""
 PASSED = "ptr %p, ptr %g, ptr %r, i64 %stride, ptr %c, double %x"
 
-# Steps over rows of one batch only are steps over that one again. What tells whether a number is
+# If it is to be the same batch %again, the rows are those of one. What tells whether a number is
 # finite: x − x is 0, or nan.
 TRAIN = """define i64 @train(
 ptr %run, ptr %memory, ptr %table, ptr %learned, i64 %leaves, i64 %stride, ptr %rows, i64 %columns,
-i64 %n, i64 %size, i64 %steps, ptr %out, ptr %spans, i64 %count, ptr %coefficients, ptr %losses,
+ptr %sizes, i1 %again, i64 %steps, ptr %out, ptr %spans, i64 %count, ptr %coefficients, ptr %losses,
 double %clip) #0 {{
 start:
 %remembered = getelementptr double, ptr %learned, i64 %leaves
 %gradients = getelementptr double, ptr %out, i64 1
 %ready = icmp eq ptr %run, null
 %clips = fcmp ogt double %clip, 0.0
-%one = icmp sle i64 %n, %size
-%ahead = select i1 %one, i64 0, i64 %size
 %perstep = mul i64 %count, {coefficients}
 br label %head
 head:
 %step = phi i64 [0, %start], [%next, %moved]
+%done = phi i64 [0, %start], [%after, %moved]
 %more = icmp slt i64 %step, %steps
 br i1 %more, label %batch, label %finish
 batch:
-%done = mul i64 %step, %ahead
-%left = sub i64 %n, %done
-%whole = icmp sgt i64 %left, %size
-%many = select i1 %whole, i64 %size, i64 %left
+%sizep = getelementptr i64, ptr %sizes, i64 %step
+%many = load i64, ptr %sizep
 br i1 %ready, label %computed, label %compute
 compute:
 %numbers = mul i64 %done, %columns
@@ -135,8 +132,8 @@ measure:
 %root = call double @llvm.sqrt.f64(double %squares)
 %rootd = fsub double %root, %root
 %rootfinite = fcmp oeq double %rootd, 0.0
-br i1 %rootfinite, label %measured, label %again
-again:
+br i1 %rootfinite, label %measured, label %scaled
+scaled:
 %small = call double @squares({passed}, double {tiny}, {spans})
 %smallroot = call double @llvm.sqrt.f64(double %small)
 %scaledroot = fmul double %smallroot, {huge}
@@ -144,7 +141,7 @@ again:
 %scaledfinite = fcmp oeq double %scaledd, 0.0
 br i1 %scaledfinite, label %measured, label %finish
 measured:
-%norm = phi double [%root, %measure], [%scaledroot, %again]
+%norm = phi double [%root, %measure], [%scaledroot, %scaled]
 %more1 = fadd double %norm, {almost_nothing}
 %factor = fdiv double %clip, %more1
 %shorter = fcmp olt double %factor, 1.0
@@ -158,6 +155,8 @@ move:
 br i1 %finite, label %moved, label %finish
 moved:
 %next = add i64 %step, 1
+%ahead = select i1 %again, i64 0, i64 %many
+%after = add i64 %done, %ahead
 br label %head
 finish:
 ret i64 %step

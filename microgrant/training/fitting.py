@@ -24,7 +24,7 @@ from numbers import Real
 from typing import Any, NoReturn, TypeAlias
 
 from ..compiler import tables
-from ..compiler.descent import Batches, checked_clip, shuffled
+from ..compiler.descent import Batches, Steps, checked_clip, shuffled
 from ..compiler.targets import TargetWarning
 from ..engine.arguments import as_number, shown, whole_number
 from ..engine.habits import refuse
@@ -434,11 +434,11 @@ class _Course:
             self.stopped = type(answer).__name__ in ("bool", "bool_") and not answer
             self._renew()
 
-    def _note(self, watched: bool, learned: Any, losses: list[float], rates: list[float]) -> None:
+    def _note(self, watched: bool, learned: Any, losses: list[float], steps: Steps) -> None:
         """Steps are done, and epochs; one that is watched is complete when it was measured."""
         done = self.done | {"learned": learned}
-        for loss, rate in zip(losses, rates, strict=False):
-            done["total"] += loss * self.batches.rows_of(done["batch"])
+        for loss, size, rate in zip(losses, steps.sizes, steps.rates, strict=False):
+            done["total"] += loss * size
             done["batch"] += 1
             done["rate"] = rate
             if done["batch"] == self.batches.per_epoch and not watched:

@@ -25,7 +25,7 @@ from operator import itemgetter
 from typing import Any, TypeAlias
 
 from ..compiler import tables
-from ..compiler.descent import Descent, descent_of
+from ..compiler.descent import Descent, Steps, descent_of
 from ..compiler.step import DecisionWarning, Predictor, Step, compile
 from ..compiler.targets import TargetWarning, checked_target
 from ..engine.arguments import as_list, shown, unboxed
@@ -275,14 +275,10 @@ class CompiledRunner:
     def descent(self, optimizer: Optimizer, clip: float | None, seed: int) -> Descent:
         """The same; in native code, if that can be."""
 
-        def laid_out(rows: Rows, size: int, numbers: Sequence[int]) -> tuple[tables.Buffer, int]:
+        def laid_out(steps: Steps) -> tuple[tables.Buffer, int]:
             if not self._draws:
-                return self._step._rows(columns_of(rows, self._step_columns))
-            begins = [i * size if len(rows) > size else 0 for i in range(len(numbers))]
-            batches = [
-                self._laid_out(rows[begin : begin + size], noise(seed, number))
-                for begin, number in zip(begins, numbers, strict=True)
-            ]
+                return self._step._rows(columns_of(steps.rows, self._step_columns))
+            batches = [self._laid_out(rows, noise(seed, n)) for n, rows in steps.batches()]
             return self._step._rows([row for batch in batches for row in batch])
 
         def step(rows: Rows, number: int) -> float:
