@@ -11,7 +11,8 @@ replaced as a whole and never changed in itself: whenever Ctrl-C comes, the last
 
 The native steps are those of Python: the same compiled loss, and the same `Optimizer.rule`, run on
 registers instead of numbers, for several parameters at once. So the numbers are the same to the
-last bit; only a norm that is clipped is summed up in another order.
+last bit, as far as a rule is made of arithmetic and roots; only a norm that is clipped is summed up
+in another order.
 """
 
 from __future__ import annotations
@@ -68,6 +69,7 @@ class Steps:
 Laid: TypeAlias = Callable[[Steps], tuple[Buffer, int]]
 """The table that steps read, and how many rows it has."""
 
+STEPS = 10_000  # in one call: that of the smallest network, and what is prepared for it
 INDEPENDENT = "the loss does not depend on any parameter: was the .data of a Value taken?"
 
 
@@ -168,7 +170,7 @@ class NativeDescent(Descent):
 
     def at_once(self, size: int) -> int:
         """As many as take some hundredths of a second."""
-        return max(1, CALL_WORK // (self.machine.layout.instructions * size))
+        return max(1, min(STEPS, CALL_WORK // (self.machine.layout.instructions * size)))
 
     def learned(self) -> Learned:
         """The parameters as they are now, and what the optimiser remembers of them."""
@@ -429,22 +431,31 @@ def native_update(optimizer: Optimizer) -> Callable[..., int]:
     settings = tuple((name, x) for name, x in vars(optimizer).items() if name not in changing)
     kind: Any = type(optimizer)
     try:
-        return compiled_update(kind, settings)
+        return compiled_update(kind, settings, host().width)
     except TypeError:  # of somebody's own setting that cannot be looked up, such as a list
-        return compiled_update.__wrapped__(kind, settings)
+        return compiled_update.__wrapped__(kind, settings, host().width)
 
 
 @lru_cache(maxsize=64)
 def compiled_update(
-    kind: type[Optimizer], settings: tuple[tuple[str, Any], ...]
+    kind: type[Optimizer], settings: tuple[tuple[str, Any], ...], width: int
 ) -> Callable[..., int]:
     """The same, for each kind and its settings once."""
     optimizer = object.__new__(kind)
     vars(optimizer).update(settings, _learning_rate=1.0)
-    engine = host().engine(translate_update(optimizer, host().width))
+    engine = host().engine(translate_update(optimizer, width))
     number, pointer = ctypes.c_int64, ctypes.c_void_p
     before: list[Any] = [pointer] * 4 + [number] * 2 + [pointer, number, pointer]
-    after: list[Any] = [ctypes.c_bool, number, pointer, pointer, number, pointer, pointer, ctypes.c_double]
+    after: list[Any] = [
+        ctypes.c_bool,
+        number,
+        pointer,
+        pointer,
+        number,
+        pointer,
+        pointer,
+        ctypes.c_double,
+    ]
     function = ctypes.CFUNCTYPE(number, *before, *after)(engine.get_function_address("train"))
     function.engine = engine  # type: ignore[attr-defined]  # which it lives in
     return function
