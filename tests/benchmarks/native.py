@@ -37,23 +37,33 @@ from typing import Any
 
 from networks import XOR_ROWS, Network, half_moon_rows, random_rows
 from peers import (
+    BETAS,
+    EPS,
     JAX_SETTINGS,
     PARTICIPANTS,
+    RATE,
+    Differentiable,
     LeftOutError,
     Ready,
     Work,
+    adam_in_jax,
+    adam_in_torch,
     as_floats,
     compiled,
+    in_jax,
+    in_torch,
     load,
     recorded,
     refuse_what_takes_too_long,
+    set_up_jax,
     versions,
 )
 
 import microgrant
-from microgrant.losses import cross_entropy
-from microgrant.nn import RNN, Conv2d, Flatten, Layer, Sequential
-from microgrant.optim import SGD, Adam
+from microgrant.losses import cross_entropy, hinge, mean_squared_error
+from microgrant.nn import MLP, RNN, Conv2d, Flatten, Layer, Sequential
+from microgrant.optim import SGD, Adam, Optimizer
+from microgrant.training import fit
 
 ALL_CORES = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
 
@@ -62,9 +72,6 @@ SAMPLE = 0.02
 
 BUDGET = 10.0
 """Seconds: who has spent as many on its samples takes no more of them."""
-
-STANDING = 0.0
-"""A learning rate: the arithmetic is all done, and each step computes the same as the first."""
 
 CLOSE = 1e-9
 """How far two results may differ, relative to the largest number of the gradient (or the loss)."""
@@ -129,8 +136,8 @@ def enter(name: str, prepare: Callable[[], Ready]) -> Entry:
     """Prepare a participant, and let it take its first step, at which some still compile."""
     start = time.perf_counter()
     ready = prepare()
-    result = ready.step()
-    return Entry(name, ready, time.perf_counter() - start, ready.read(result))
+    result, spent = ready.step(), time.perf_counter() - start
+    return Entry(name, ready, spent, (0.0, []) if ready.read is None else ready.read(result))
 
 
 def difference(found: tuple[float, list[float]], expected: tuple[float, list[float]]) -> float:
@@ -146,7 +153,7 @@ def difference(found: tuple[float, list[float]], expected: tuple[float, list[flo
 
 def check(entries: list[Entry]) -> None:
     """Say how closely all results agree; end the program where they do not."""
-    first, *others = entries
+    first, *others = (entry for entry in entries if entry.ready.read is not None)
     largest = 0.0
     for other in others:
         off = difference(other.result, first.result)
@@ -155,7 +162,8 @@ def check(entries: list[Entry]) -> None:
         largest = max(largest, off)
     if others:
         count = 1 + len(first.result[1])
-        print(f"the loss and all gradients ({count:,} numbers) agree to within {largest:.1g}")
+        what = "parameters" if "Adam" in first.name else "gradients"
+        print(f"the loss and all {what} ({count:,} numbers) agree to within {largest:.1g}")
 
 
 def measure(entries: list[Entry], repeat: int, cores_of: dict[str, int] | None = None) -> None:
@@ -254,44 +262,110 @@ def xor(quick: bool, repeat: int) -> None:
 
 
 def training(quick: bool, repeat: int) -> None:
-    """A whole step of training with `Value`s, beside the gradient alone on arrays."""
-    network = Network((2, 4, 1) if quick else (2, 16, 16, 1))
-    work = Work(network, half_moon_rows(20 if quick else 100))
-    prepare = {
-        "step(rows) and SGD's step()": bind(trained, work),
-        "step(rows) alone": bind(stepped, work),
-        "microgrant, value_and_grad alone": bind(PARTICIPANTS["microgrant, native"], work),
-        "JAX jit, value_and_grad alone": bind(PARTICIPANTS["JAX jit"], work),
+    """Whole steps with Adam: forward, backward and update, again and again."""
+    networks = {
+        "Moons": Network((2, 4, 1) if quick else (2, 16, 16, 1)),
+        "Wide": Network((4, 6, 1) if quick else (16, 64, 64, 1), error="half square"),
     }
-    report(Task(f"Training: {network}, {len(work.rows)} rows", prepare), repeat)
+    for title, network in networks.items():
+        rows = half_moon_rows(100) if title == "Moons" else random_rows(100, network.sizes[0])
+        work = Work(network, rows)
+        whole_steps(
+            f"{title}: {network}, {len(rows)} rows",
+            bind(compiled, work, "native"),
+            rows,
+            bind(in_jax, work),
+            bind(in_torch, work),
+            quick,
+            repeat,
+        )
 
 
-def trained(work: Work) -> Ready:
-    np = load("numpy")
-    step, parameters = compiled(work, "native")
-    optimizer = SGD(parameters, learning_rate=STANDING)
-    rows = np.array(work.rows)
+def whole_steps(
+    title: str,
+    step_and_parameters: Callable[[], tuple[Any, list[microgrant.Value]]],
+    rows: list[list[float]],
+    jax: Callable[[], Differentiable],
+    torch: Callable[[], Differentiable],
+    quick: bool,
+    repeat: int,
+) -> None:
+    """A table of whole steps, beside those that leave the update to Python, or leave it out."""
+    steps = 3 if quick else 50
 
-    def train() -> float:
-        optimizer.zero_grad()
-        loss = step(rows)
-        optimizer.step()
-        return loss
+    def prepared(
+        way: Callable[[Any, Any, Adam], Callable[[], float | None]], read: bool = True
+    ) -> Ready:
+        step, parameters = step_and_parameters()
+        table = load("numpy").array(rows)
+        train = way(step, table, Adam(parameters, RATE, BETAS, EPS))
+        now = lambda loss: (loss, [p.data for p in parameters])  # noqa: E731
+        return Ready(train, now if read else None)
 
-    return Ready(train, lambda loss: (loss, [p.grad for p in parameters]))
+    def natively(step: Any, table: Any, optimizer: Adam) -> Callable[[], float]:
+        return lambda: step.train(table, optimizer, epochs=steps)[-1]
+
+    def in_python(step: Any, table: Any, optimizer: Adam) -> Callable[[], float]:
+        def train() -> float:
+            for _ in range(steps):
+                optimizer.zero_grad()
+                loss = step(table)
+                optimizer.step()
+            return loss  # type: ignore[no-any-return]
+
+        return train
+
+    def without_update(step: Any, table: Any, optimizer: Adam) -> Callable[[], None]:
+        flat = load("numpy").array([p.data for p in optimizer.parameters])
+
+        def repeated() -> None:
+            for _ in range(steps):
+                step.value_and_grad(flat, table)
+
+        return repeated
+
+    prepare: dict[str, Callable[[], Ready]] = {
+        "step.train(rows, Adam(…))": bind(prepared, natively),
+        "value_and_grad alone": bind(prepared, without_update, read=False),
+        "step(rows), and Adam in Python": bind(prepared, in_python),
+        "JAX jit, with the update": lambda: adam_in_jax(jax(), steps),
+        "PyTorch, fused Adam": lambda: adam_in_torch(torch(), steps),
+    }
+    report(Task(f"Whole steps. {title}", prepare, units_in_a_step=steps), repeat)
 
 
-def stepped(work: Work) -> Ready:
-    np = load("numpy")
-    step, parameters = compiled(work, "native")
-    rows = np.array(work.rows)
+def fitting(quick: bool, repeat: int) -> None:
+    """What `fit` takes for a step, beside the kernel alone; and for a training from its start."""
+    few, many = (2, 12) if quick else (40, 2_040)
+    xs, ys = [row[:2] for row in half_moon_rows(100)], [row[2] for row in half_moon_rows(100)]
 
-    def once() -> float:
-        for parameter in parameters:
-            parameter.grad = 0.0
-        return step(rows)
+    def fitted(epochs: int, optimizer: type[Optimizer]) -> float:
+        random.seed(1337)
+        model = MLP(2, [16, 16, 1])
+        start = time.perf_counter()
+        fit(model, hinge, (xs, ys), epochs=epochs, batch_size=10, optimizer=optimizer)
+        return time.perf_counter() - start
 
-    return Ready(once, lambda loss: (loss, [p.grad for p in parameters]))
+    ready = PARTICIPANTS["microgrant, native"](Work(Network((2, 16, 16, 1)), half_moon_rows(10)))
+    print("\nfit: 2-16-16-1 relu, hinge loss, 100 rows in batches of 10")
+    print(f"{'':34}{'least µs':>14}   per step")
+    entry = Entry("value_and_grad of 10 rows alone", ready, 0.0, (0.0, []))
+    measure([entry], repeat)
+    print(f"{entry.name:34}{entry.least * 1e6:14,.2f}")
+    for kind in (SGD, Adam):
+        times = [(fitted(few, kind), fitted(many, kind)) for _ in range(repeat)]
+        least = min(long for _, long in times) - min(short for short, _ in times)
+        print(f"{'fit, ' + kind.__name__:34}{least / (many - few) / 10 * 1e6:14,.2f}")
+
+    def xor_fitted() -> float:
+        random.seed(1337)
+        start = time.perf_counter()
+        rows = [row[:2] for row in XOR_ROWS], [row[2] for row in XOR_ROWS]
+        fit(MLP(2, [4, 1]), mean_squared_error, rows, epochs=100 if quick else 10_000)
+        return time.perf_counter() - start
+
+    least = min(xor_fitted() for _ in range(repeat))
+    print(f"{'fit, XOR, all its epochs':34}{least:14.3f} s")
 
 
 def gpt(quick: bool, repeat: int) -> None:
@@ -319,28 +393,43 @@ def gpt(quick: bool, repeat: int) -> None:
             refuse_what_takes_too_long(bind(step.value_and_grad, flat), rows)
         return Ready(lambda: step.value_and_grad(flat, table), lambda result: as_floats(*result))
 
-    def with_adam(step: Callable[[list[list[float]]], float], rows: list[list[float]]) -> Ready:
+    def eagerly(rows: list[list[float]]) -> Ready:
+        step = microgpt.eager_step(model)
         refuse_what_takes_too_long(step, rows)
-        optimizer = Adam(parameters, learning_rate=STANDING)
 
-        def train() -> float:
-            optimizer.zero_grad()
-            loss = step(rows)
-            optimizer.step()
-            return loss
+        def once() -> float:
+            for p in parameters:
+                p.grad = 0.0
+            return step(rows)  # type: ignore[no-any-return]
 
-        return Ready(train, lambda loss: (loss, [p.grad for p in parameters]))
+        return Ready(once, lambda loss: (loss, [p.grad for p in parameters]))
+
+    def for_jax(rows: list[list[float]]) -> Differentiable:
+        array = set_up_jax().numpy.array
+        return Differentiable(bind(gpt_in_jax, model), array(numbers), array(rows), list)
+
+    def for_torch(rows: list[list[float]]) -> Differentiable:
+        torch, at, leaves = load("torch"), 0, []
+        for height, width in gpt_shapes(model):
+            part = torch.tensor(numbers[at : at + height * width], dtype=torch.float64)
+            leaves.append(part.reshape(height, width).requires_grad_())
+            at += height * width
+        table = torch.tensor(rows, dtype=torch.float64)
+        flat = lambda tensors: torch.cat([t.flatten() for t in tensors]).tolist()  # noqa: E731
+        return Differentiable(bind(gpt_in_torch, model), leaves, table, flat)
 
     def in_jax(rows: list[list[float]]) -> Ready:
-        jax = load("jax")
-        for name, setting in JAX_SETTINGS.items():
-            jax.config.update(name, setting)
-        value_and_grad = jax.jit(jax.value_and_grad(bind(gpt_loss, model)))
-        flat, table = jax.numpy.array(numbers), jax.numpy.array(rows)
+        jax, it = set_up_jax(), for_jax(rows)
+        value_and_grad = jax.jit(jax.value_and_grad(it.loss))
         return Ready(
-            lambda: jax.block_until_ready(value_and_grad(flat, table)),
+            lambda: jax.block_until_ready(value_and_grad(it.parameters, it.rows)),
             lambda result: as_floats(result[0], result[1].tolist()),
         )
+
+    def afresh() -> tuple[Any, Any]:
+        for p, number in zip(parameters, numbers, strict=True):
+            p.data = number
+        return step_for("native"), parameters
 
     for count in (1, 2) if quick else (1, 8, 32):
         rows = [*map(model.row, documents[:count])]
@@ -348,47 +437,74 @@ def gpt(quick: bool, repeat: int) -> None:
             "microgrant, native": bind(on_arrays, "native", rows),
             "microgrant, Python": bind(on_arrays, "python", rows),
             "JAX jit": bind(in_jax, rows),
-            "native, step(rows) and Adam": lambda rows=rows: with_adam(step_for("native"), rows),
-            "eager, and Adam": bind(with_adam, microgpt.eager_step(model), rows),
+            "microgrant, eager": bind(eagerly, rows),
         }
         title = f"microgpt: {nodes:,} nodes, {len(parameters):,} parameters, documents: {count}"
         report(Task(title, prepare, unit="document", units_in_a_step=count), repeat)
+        whole_steps(title, afresh, rows, bind(for_jax, rows), bind(for_torch, rows), quick, repeat)
+        afresh()
 
 
-def gpt_loss(model: Any, flat: Any, rows: Any) -> Any:
-    """The mean loss of documents, as one writes the model of demos/microgpt.py for arrays."""
-    import jax
-    from jax import numpy as jnp
-
+def gpt_shapes(model: Any) -> list[tuple[int, int]]:
+    """The matrices of demos/microgpt.py, in the order of its parameters."""
     letters, positions, width = len(model.letters), model.positions, len(model.place[0])
-    heads = len(model.blocks[0].attention.heads) if model.blocks else 1
-    at = 0
+    block = [*[(width, width)] * 4, (4 * width, width), (width, 4 * width)]
+    return [(letters, width), (positions, width), (letters, width), *block * len(model.blocks)]
 
-    def matrix(rows: int, columns: int) -> Any:
-        nonlocal at
-        at += rows * columns
-        return flat[at - rows * columns : at].reshape(rows, columns)
+
+def gpt_in_jax(model: Any, flat: Any, rows: Any) -> Any:
+    jax, jnp = load("jax"), load("jax.numpy")
+    matrices, at = [], 0
+    for height, width in gpt_shapes(model):
+        matrices.append(flat[at : at + height * width].reshape(height, width))
+        at += height * width
+    seen = jnp.tril(jnp.ones((model.positions, model.positions), bool))
+    words = {"softmax": jax.nn.softmax, "log_softmax": jax.nn.log_softmax, "relu": jax.nn.relu}
+    return gpt_loss(model, matrices, rows, seen, jnp, words)
+
+
+def gpt_in_torch(model: Any, matrices: Any, rows: Any) -> Any:
+    torch = load("torch")
+    seen = torch.tril(torch.ones((model.positions, model.positions), dtype=torch.bool))
+    words = {
+        "softmax": lambda x: torch.softmax(x, -1),
+        "log_softmax": lambda x: torch.log_softmax(x, -1),
+        "relu": torch.relu,
+    }
+    return gpt_loss(model, matrices, rows, seen, torch, words)
+
+
+def gpt_loss(
+    model: Any,
+    matrices: Sequence[Any],
+    rows: Any,
+    seen: Any,
+    library: Any,
+    words: Mapping[str, Callable[[Any], Any]],
+) -> Any:
+    """The mean loss of documents, as one writes the model of demos/microgpt.py for arrays."""
+    positions, letters = model.positions, len(model.letters)
+    embedding, place, head, *blocks = matrices
+    width = place.shape[1]
+    heads = len(model.blocks[0].attention.heads) if model.blocks else 1
 
     def norm(x: Any) -> Any:
-        return x / jnp.sqrt((x * x).mean(-1, keepdims=True) + 1e-5)
+        return x / library.sqrt((x * x).mean(-1) + 1e-5)[..., None]
 
     one_hots = rows[:, :-positions].reshape(-1, positions + 1, letters)
-    x = norm(one_hots[:, :-1] @ matrix(letters, width) + matrix(positions, width))
-    head = matrix(letters, width)
-    for _ in model.blocks:
+    x = norm(one_hots[:, :-1] @ embedding + place)
+    for first in range(0, len(blocks), 6):
+        *attention, out, up, down = blocks[first : first + 6]
         query, key, content = (
-            (norm(x) @ matrix(width, width).T).reshape(-1, positions, heads, width // heads)
-            for _ in range(3)
+            (norm(x) @ matrix.T).reshape(-1, positions, heads, width // heads)
+            for matrix in attention
         )
-        scores = jnp.einsum("nthd,nshd->nhts", query, key) * (width // heads) ** -0.5
-        seen = jnp.tril(jnp.ones((positions, positions), bool))
-        weights = jax.nn.softmax(jnp.where(seen, scores, -jnp.inf))
-        found = jnp.einsum("nhts,nshd->nthd", weights, content).reshape(-1, positions, width)
-        x = x + found @ matrix(width, width).T
-        hidden = jax.nn.relu(norm(x) @ matrix(4 * width, width).T)
-        x = x + hidden @ matrix(width, 4 * width).T
-    logits = x @ head.T
-    surprise = -(jax.nn.log_softmax(logits) * one_hots[:, 1:]).sum(-1)
+        scores = library.einsum("nthd,nshd->nhts", query, key) * (width // heads) ** -0.5
+        weights = words["softmax"](library.where(seen, scores, -library.inf))
+        found = library.einsum("nhts,nshd->nthd", weights, content).reshape(-1, positions, width)
+        x = x + found @ out.T
+        x = x + words["relu"](norm(x) @ up.T) @ down.T
+    surprise = -(words["log_softmax"](x @ head.T) * one_hots[:, 1:]).sum(-1)
     return (rows[:, -positions:] * surprise).sum(-1).mean()
 
 
@@ -526,6 +642,7 @@ TASKS = {
     "wider": wider,
     "xor": xor,
     "training": training,
+    "fit": fitting,
     "gpt": gpt,
     "convolution": convolution,
     "recurrent": recurrent,

@@ -68,11 +68,12 @@ class Ready:
     """A participant that has built, traced or compiled all that it needs.
 
     step: what is timed.
-    read: the loss and the gradient, in the order of the parameters, from what `step` returned.
+    read: the loss and the gradient, in the order of the parameters, from what `step` returned; of a
+        training, the parameters in place of the gradient. None for what computes something else.
     """
 
     step: Callable[[], Any]
-    read: Callable[[Any], tuple[float, list[float]]]
+    read: Callable[[Any], tuple[float, list[float]]] | None
 
 
 Participant = Callable[[Work], Ready]
@@ -283,7 +284,7 @@ def numpy_by_hand(work: Work) -> Ready:
 
 def batched_loss(
     network: Network,
-    layers: Sequence[tuple[Any, Any]],
+    layers: Sequence[Sequence[Any]],
     x: Any,
     y: Any,
     linear: Callable[[Any, Any, Any], Any],
@@ -300,60 +301,137 @@ def batched_loss(
     return (0.5 * (score - y) ** 2).mean()
 
 
-def pytorch(work: Work) -> Ready:
+@dataclass(frozen=True)
+class Differentiable:
+    """A mean loss, as a library of tensors wants it: a function of parameters and rows.
+
+    parameters: one array, or a list of tensors.
+    flat: makes a list of floats of parameters, or of their gradients, in the order of ours.
+    """
+
+    loss: Callable[[Any, Any], Any]
+    parameters: Any
+    rows: Any
+    flat: Callable[[Any], list[float]]
+
+
+def in_torch(work: Work) -> Differentiable:
     torch = load("torch")
     torch.set_num_threads(1)
     rows = torch.tensor(work.rows, dtype=torch.float64)
-    x, y = rows[:, :-1].contiguous(), rows[:, -1].contiguous()
+    columns = rows[:, :-1].contiguous(), rows[:, -1].contiguous()
     functions = {"relu": torch.relu, "tanh": torch.tanh, "sigmoid": torch.sigmoid}
-    layers, take = [], iter(work.parameters)
+    leaves, take = [], iter(work.parameters)
     for nin, nout, _ in work.network.layers():
         drawn = [[*itertools.islice(take, nin + 1)] for _ in range(nout)]
         matrix = torch.tensor(drawn, dtype=torch.float64)
-        w, b = (part.contiguous().requires_grad_() for part in (matrix[:, :-1], matrix[:, -1]))
-        layers.append((w, b))
-    leaves = [*itertools.chain(*layers)]
+        leaves += [part.contiguous().requires_grad_() for part in (matrix[:, :-1], matrix[:, -1])]
+
+    def loss(leaves: Any, columns: Any) -> Any:
+        layers = [*zip(leaves[::2], leaves[1::2], strict=True)]
+        linear = torch.nn.functional.linear
+        return batched_loss(work.network, layers, *columns, linear, functions)
+
+    def flat(tensors: Any) -> list[float]:
+        pairs = zip(tensors[::2], tensors[1::2], strict=True)
+        return torch.cat([torch.column_stack([w, b]).flatten() for w, b in pairs]).tolist()
+
+    return Differentiable(loss, leaves, columns, flat)
+
+
+def pytorch(work: Work) -> Ready:
+    torch, it = load("torch"), in_torch(work)
 
     def step() -> Any:
-        loss = batched_loss(work.network, layers, x, y, torch.nn.functional.linear, functions)
-        return loss.detach(), torch.autograd.grad(loss, leaves)
+        loss = it.loss(it.parameters, it.rows)
+        return loss.detach(), torch.autograd.grad(loss, it.parameters)
 
-    def read(result: Any) -> tuple[float, list[float]]:
-        loss, gradients = result
-        parts = [
-            torch.column_stack([w, b]).flatten()
-            for w, b in zip(gradients[::2], gradients[1::2], strict=True)
-        ]
-        return as_floats(loss, torch.cat(parts))
-
-    return Ready(step, read)
+    return Ready(step, lambda result: (float(result[0]), it.flat(result[1])))
 
 
 JAX_SETTINGS = {"jax_enable_x64": True, "jax_cpu_enable_async_dispatch": False}
 """Where each step is waited for, handing it to another thread costs more than it brings."""
 
 
-def jax_jit(work: Work) -> Ready:
+def set_up_jax() -> Any:
     jax = load("jax")
     for name, setting in JAX_SETTINGS.items():
         jax.config.update(name, setting)
+    return jax
+
+
+def in_jax(work: Work) -> Differentiable:
+    jax = set_up_jax()
     functions = {"relu": jax.nn.relu, "tanh": jax.numpy.tanh, "sigmoid": jax.nn.sigmoid}
 
-    def mean_loss(flat: Any, x: Any, y: Any) -> Any:
+    def loss(flat: Any, columns: Any) -> Any:
         layers, at = [], 0
         for nin, nout, _ in work.network.layers():
             matrix = flat[at : at + (nin + 1) * nout].reshape(nout, nin + 1)
             layers.append((matrix[:, :-1], matrix[:, -1]))
             at += (nin + 1) * nout
-        return batched_loss(work.network, layers, x, y, lambda x, w, b: x @ w.T + b, functions)
+        linear = lambda x, w, b: x @ w.T + b  # noqa: E731
+        return batched_loss(work.network, layers, *columns, linear, functions)
 
-    value_and_grad = jax.jit(jax.value_and_grad(mean_loss))
     rows = jax.numpy.array(work.rows)
-    flat, x, y = jax.numpy.array(work.parameters), rows[:, :-1], rows[:, -1]
+    flat = jax.numpy.array(work.parameters)
+    return Differentiable(loss, flat, (rows[:, :-1], rows[:, -1]), lambda flat: flat.tolist())
+
+
+def jax_jit(work: Work) -> Ready:
+    jax, it = set_up_jax(), in_jax(work)
+    value_and_grad = jax.jit(jax.value_and_grad(it.loss))
     return Ready(
-        lambda: jax.block_until_ready(value_and_grad(flat, x, y)),
-        lambda result: as_floats(result[0], result[1].tolist()),
+        lambda: jax.block_until_ready(value_and_grad(it.parameters, it.rows)),
+        lambda result: (float(result[0]), it.flat(result[1])),
     )
+
+
+# --- Whole steps, with Adam -----------------------------------------------------------------------
+
+RATE, BETAS, EPS = 1e-4, (0.9, 0.999), 1e-8
+
+
+def adam_in_jax(it: Differentiable, steps: int) -> Ready:
+    """The update is part of what is compiled, and its memory may be used again."""
+    jax, jnp = set_up_jax(), load("jax.numpy")
+    (beta1, beta2), value_and_grad = BETAS, jax.value_and_grad(it.loss)
+
+    def step(p: Any, mean: Any, square: Any, count: Any, rows: Any) -> Any:
+        loss, gradient = value_and_grad(p, rows)
+        count += 1
+        mean = beta1 * mean + (1 - beta1) * gradient
+        square = beta2 * square + (1 - beta2) * gradient * gradient
+        root = jnp.sqrt(square) / jnp.sqrt(1 - beta2**count) + EPS
+        return loss, p - RATE / (1 - beta1**count) * mean / root, mean, square, count
+
+    compiled = jax.jit(step, donate_argnums=(0, 1, 2, 3))
+    zeros = jnp.zeros_like(it.parameters)
+    state = [jnp.array(it.parameters), zeros, jnp.array(zeros), jnp.zeros(())]
+
+    def train() -> float:
+        nonlocal state
+        for _ in range(steps):
+            loss, *state = compiled(*state, it.rows)
+        return float(jax.block_until_ready(loss))
+
+    return Ready(train, lambda loss: (loss, it.flat(state[0])))
+
+
+def adam_in_torch(it: Differentiable, steps: int) -> Ready:
+    """Its fused optimiser, which updates all parameters in one call."""
+    torch = load("torch")
+    optimizer = torch.optim.Adam(it.parameters, lr=RATE, betas=BETAS, eps=EPS, fused=True)
+
+    def train() -> float:
+        for _ in range(steps):
+            optimizer.zero_grad()
+            loss = it.loss(it.parameters, it.rows)
+            loss.backward()
+            optimizer.step()
+        return float(loss.detach())
+
+    return Ready(train, lambda loss: (loss, it.flat([p.detach() for p in it.parameters])))
 
 
 # --- Compilers of scalar graphs -------------------------------------------------------------------
