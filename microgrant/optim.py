@@ -7,6 +7,7 @@ With this module you can
 - let the learning rate change:  optimizer.learning_rate = cosine(0.1, 0.0, steps=1000)(step)
 - keep steps within bounds:      clip_gradients(model.parameters(), max_norm=1.0)
 - stop, and go on later:         state = optimizer.state(); …; optimizer.load_state(state)
+- have one of your own:          a subclass of Optimizer, with its rule
 
 A step is that of PyTorch's optimiser of the same name. A parameter that no backward pass has
 reached since `zero_grad` is left as it is, with all that is remembered of it.
@@ -49,6 +50,15 @@ class Optimizer:
     `microgrant.compiler.Step.train`). One that looks at several of them at once defines `step`.
 
     A TypeError or ValueError says which parameter or setting is wrong, and how.
+
+    >>> class SignSGD(Optimizer):
+    ...     def rule(self, m, rate):
+    ...         return lambda p, gradient, remembered: (p - rate * m.sign(gradient), remembered)
+    >>> w = Value(1.0)
+    >>> w.grad = -5.0
+    >>> SignSGD([w], learning_rate=0.25).step()
+    >>> w.data
+    1.25
     """
 
     SETTINGS: ClassVar[tuple[str, ...]] = ("learning_rate", "weight_decay")

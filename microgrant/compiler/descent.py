@@ -25,7 +25,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache, partial
-from itertools import chain, groupby
+from itertools import chain, groupby, pairwise
 from typing import Any, TypeAlias
 
 from ..engine.arguments import as_number
@@ -166,6 +166,11 @@ class NativeDescent(Descent):
         ]
         if not self.places:
             raise ValueError(INDEPENDENT)
+        moved = [place for place, _ in self.places]
+        ends = [a for a, b in pairwise([*moved, -1]) if b != a + 1]
+        begins = [b for a, b in pairwise([-2, *moved]) if b != a + 1]
+        self.stretches = [(a, b + 1) for a, b in zip(begins, ends, strict=True)]
+        self.width = len(program._parameters)
         self.train = native_update(optimizer)
 
     def at_once(self, size: int) -> int:
@@ -177,18 +182,18 @@ class NativeDescent(Descent):
         optimizer = self.optimizer
         self.train = native_update(optimizer)  # its settings, too, may be others now
         leaves = [x._data for x in self.program.leaves]
-        columns = [[0.0] * len(self.program._parameters) for _ in optimizer._remembered[0]]
+        remembered: list[Any] = [(0.0,) * len(optimizer._remembered[0])] * self.width
+        counts = [0.0] * self.width
         for place, i in self.places:
-            for column, number in zip(columns, optimizer._remembered[i], strict=True):
-                column[place] = number
-        counted = [(place - k, optimizer._steps[i]) for k, (place, i) in enumerate(self.places)]
-        spans, first = [], 0
-        for (offset, count), stretch in groupby(counted):
-            length = len(list(stretch))
-            spans.append((first + offset, length, count))
-            first += length
-        numbers = empty(len(leaves) + sum(map(len, columns)))
-        numbers[:] = array("d", [*leaves, *chain.from_iterable(columns)])
+            remembered[place], counts[place] = optimizer._remembered[i], optimizer._steps[i]
+        spans = []
+        for begin, end in self.stretches:
+            for count, alike in groupby(counts[begin:end]):  # a single one, as a rule
+                length = len(list(alike))
+                spans.append((begin, length, count))
+                begin += length
+        numbers = empty(len(leaves) + len(remembered[0]) * self.width)
+        numbers[:] = array("d", chain(leaves, *zip(*remembered, strict=True)))
         return Learned(numbers, spans, 0, optimizer.learning_rate)
 
     def write(self, learned: Learned) -> None:
@@ -201,16 +206,16 @@ class NativeDescent(Descent):
 
     def put(self, learned: Learned) -> None:
         """Make parameters and optimiser what they were when this was learned."""
-        optimizer, width = self.optimizer, len(self.program._parameters)
-        numbers = learned.numbers.tolist()
+        optimizer, numbers = self.optimizer, learned.numbers.tolist()
         memory = numbers[len(self.program.leaves) :]
-        columns = [memory[begin : begin + width] for begin in range(0, len(memory), width)]
-        remembered = list(zip(*columns, strict=True)) or [()] * width
-        counts = chain.from_iterable([count] * length for _, length, count in learned.spans)
-        for (place, i), count in zip(self.places, counts, strict=True):
+        columns = [memory[i : i + self.width] for i in range(0, len(memory), self.width)]
+        remembered = list(zip(*columns, strict=True)) or [()] * self.width
+        counts = [0.0] * self.width
+        for begin, length, count in learned.spans:
+            counts[begin : begin + length] = [count + learned.taken] * length
+        for place, i in self.places:
             optimizer.parameters[i]._data = numbers[place]
-            optimizer._remembered[i] = remembered[place]
-            optimizer._steps[i] = count + learned.taken
+            optimizer._remembered[i], optimizer._steps[i] = remembered[place], counts[place]
         optimizer.learning_rate = learned.learning_rate
 
     def run(self, learned: Learned, steps: Steps) -> Taken:

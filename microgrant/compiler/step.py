@@ -4,6 +4,7 @@ With this module you can
 
 - compile the loss of one example:           step = compile(loss, inputs=[*x, y], parameters=ps)
 - run the step over many examples:           mean_loss = step(rows)
+- train, update and all:                     losses = step.train(rows, optimizer, epochs=100)
 - have it as a function of plain arrays:     loss, gradient = step.value_and_grad(numbers, rows)
 - read what was compiled:                    print(step.source)
 - have it in JavaScript, for a page:         compile(…, target="javascript").source
