@@ -468,7 +468,7 @@ def test_every_rule_runs_on_registers() -> None:
         program = Program(PRIMITIVES["python"])
         operands = [program.leaf("parameter", i) for i in range(entry.arity)]
         out = program.apply(entry, *operands)
-        partials = entry.partials(program._rules, out, *operands)
+        partials = entry.partials(program.algebra, out, *operands)
         assert len(partials) == entry.arity
         assert all(isinstance(x, (Register, float)) for x in partials)
 
