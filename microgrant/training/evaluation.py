@@ -6,18 +6,21 @@ With this module you can
 - count what is right:          accuracy(outputs, ys)
 - see what is taken for what:   print(confusion(outputs, ys))
 - compare settings:             print(search(train, {"learning_rate": [0.1, 0.01]}))
+- the same in several processes:  search(train, space, executor=ProcessPoolExecutor())
 """
 
 from __future__ import annotations
 
 import inspect
 import math
+import os
 import random
+import threading
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from numbers import Integral, Number
-from typing import Any
+from typing import Any, TypeAlias
 
 from ..engine.arguments import as_list, as_number, shown, unboxed, whole_number
 from ..engine.value import Value
@@ -246,6 +249,7 @@ def search(
     trials: int | None = None,
     seed: int = 0,
     maximize: bool = False,
+    executor: Any = None,
 ) -> Search:
     """Train with many settings, to see which are best.
 
@@ -257,9 +261,12 @@ def search(
     trials: how many settings to draw, no two of them the same where all are lists; by default all
         combinations are tried (a grid).
     maximize: whether a higher score is better; for a loss it is not.
+    executor: what runs the trials at the same time: a `concurrent.futures.ProcessPoolExecutor`, or
+        another of its kind, or a Client of Dask's. `train` is then a function at the top of a
+        module. The table is the same if each training seeds what it draws at random.
 
-    A trial that raises an exception is noted as failed. Ctrl-C ends the search, and keeps the
-    trials so far.
+    A trial that raises an exception, or whose process ends, is noted as failed. Ctrl-C ends the
+    search, and keeps the trials that are done; an executor begins no other.
 
     >>> search(lambda x, y: (x - 1) ** 2 + y, {"x": [0, 1, 2], "y": [0.5, 0.25]}, trials=3)
     x     y  score
@@ -272,22 +279,107 @@ def search(
         inspect.signature(train).bind(**settings[0])
     except TypeError as error:
         raise TypeError(f"train does not take the settings {', '.join(space)}: {error}") from None
-    done: list[Trial] = []
+    if hasattr(executor, "get_executor"):  # Dask's own futures take two trainings alike for one
+        executor = executor.get_executor()
+    if executor is not None and not hasattr(executor, "submit"):
+        raise TypeError(
+            "executor is a concurrent.futures.ProcessPoolExecutor, or another of its kind, but "
+            f"got {shown(executor)}"
+        )
+    done: dict[int, Trial] = {}
     interrupted = False
     try:
-        for chosen in settings:
-            try:
-                result = train(**chosen)
-            except Exception as error:
-                done.append(Trial(chosen, math.nan, f"{type(error).__name__}: {error}"))
-                continue
-            interrupted = isinstance(result, History) and result.interrupted
-            done.append(Trial(chosen, _score(result, maximize), "interrupted" * interrupted))
+        for place, outcome in _outcomes(train, settings, maximize, executor):
+            if isinstance(outcome, Exception):
+                raise outcome
+            done[place] = Trial(settings[place], *outcome)
+            interrupted = done[place].note == INTERRUPTED
             if interrupted:  # which was meant for all of the search
                 break
     except KeyboardInterrupt:
         interrupted = True
-    return Search(done, maximize, interrupted)
+    return Search([done[place] for place in sorted(done)], maximize, interrupted)
+
+
+INTERRUPTED = "interrupted"
+
+Outcome: TypeAlias = tuple[float, str] | Exception
+"""Score and note of a trial; or the error, if what `train` returned is no score."""
+
+
+def _outcomes(
+    train: Callable[..., Any], settings: list[dict[str, Any]], maximize: bool, executor: Any
+) -> Iterator[tuple[int, Outcome]]:
+    """The place of each trial and what came of it, as they come to an end."""
+    if executor is None:
+        for place, chosen in enumerate(settings):
+            yield place, _outcome(train, chosen, maximize)
+        return
+    from concurrent.futures import as_completed  # here, as not everybody has use for it
+
+    places: dict[Any, int] = {}
+    lost = 0
+    try:
+        for place, chosen in enumerate(settings):
+            places[_submitted(executor, train, chosen, maximize)] = place
+        for future in as_completed(places):
+            try:
+                outcome = future.result()
+            except Exception as error:  # it did not get there, or not back
+                lost += 1
+                if lost == len(settings):
+                    raise RuntimeError(f"{LOST}{_words(error)}") from error
+                outcome = math.nan, _words(error)
+            yield places[future], outcome
+    finally:
+        for future in places:
+            future.cancel()
+
+
+LOST = (
+    "no trial came back from the executor. For other processes, define train and what it needs "
+    "with def at the top of a module, and put what a program does by itself under "
+    'if __name__ == "__main__". The last trial: '
+)
+
+
+def _submitted(executor: Any, *task: Any) -> Any:
+    """The future of a trial; if the executor does not take it, one that has failed."""
+    from concurrent.futures import Future
+
+    try:
+        return executor.submit(_in_turn, *task)
+    except Exception as error:
+        future: Future[Any] = Future()
+        future.set_exception(error)
+        return future
+
+
+turns: dict[int, threading.RLock] = {}  # by process: a fork leaves behind the thread that holds one
+
+
+def _in_turn(*task: Any) -> Outcome:
+    """A trial, while no other thread of this process is at one: they all draw from `random`."""
+    with turns.setdefault(os.getpid(), threading.RLock()):
+        return _outcome(*task)
+
+
+def _outcome(train: Callable[..., Any], chosen: dict[str, Any], maximize: bool) -> Outcome:
+    """What came of a trial. It is found where the training runs, so that no model travels back."""
+    try:
+        result = train(**chosen)
+    except Exception as error:
+        return math.nan, _words(error)
+    try:
+        score = _score(result, maximize)
+    except Exception as error:
+        return error  # what is raised is taken for an error on the way
+    interrupted = isinstance(result, History) and result.interrupted
+    return score, INTERRUPTED * interrupted
+
+
+def _words(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}"
 
 
 def _score(result: object, maximize: bool) -> float:
