@@ -56,7 +56,7 @@ ROOMS = {
     "player.views player.layout player.svg player.network "
     "player.spelling player.optimizers player.document player live.answers live.shell "
     "live.server live terminal explanation",
-    "training": "examples history evaluation runners fitting",
+    "training": "examples history trials evaluation runners fitting",
     "saving": "plain blueprint comparison models",
     "export": "kinds onnx_graph onnx_program onnx_layers onnx_file pytorch",
 }

@@ -13,20 +13,20 @@ from __future__ import annotations
 
 import inspect
 import math
-import os
 import random
-import threading
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial as bind
 from numbers import Integral, Number
-from typing import Any, TypeAlias
+from typing import Any
 
 from ..engine.arguments import as_list, as_number, shown, unboxed, whole_number
 from ..engine.value import Value
 from ..ops.numbers import aligned, number
 from .examples import examples, pair, single
 from .history import History
+from .trials import Outcome, ends_all, outcome, run_by
 
 __all__ = ["Confusion", "Search", "Trial", "accuracy", "classify", "confusion", "search", "split"]
 
@@ -286,111 +286,25 @@ def search(
             "executor is a concurrent.futures.ProcessPoolExecutor, or another of its kind, but "
             f"got {shown(executor)}"
         )
-    done: dict[int, Trial] = {}
+    trial = bind(outcome, train, maximize)
+    outcomes: dict[int, Outcome] = {}
     interrupted = False
     try:
-        for place, outcome in _outcomes(train, settings, maximize, executor):
-            if isinstance(outcome, Exception):
-                raise outcome
-            done[place] = Trial(settings[place], *outcome)
-            interrupted = done[place].note == INTERRUPTED
-            if interrupted:  # which was meant for all of the search
-                break
+        if executor is not None:
+            run_by(executor, trial, settings, outcomes)
+        else:
+            for place, chosen in enumerate(settings):
+                outcomes[place] = trial(chosen)
+                if ends_all(outcomes[place]):
+                    break
     except KeyboardInterrupt:
         interrupted = True
-    return Search([done[place] for place in sorted(done)], maximize, interrupted)
-
-
-INTERRUPTED = "interrupted"
-
-Outcome: TypeAlias = tuple[float, str] | Exception
-"""Score and note of a trial; or the error, if what `train` returned is no score."""
-
-
-def _outcomes(
-    train: Callable[..., Any], settings: list[dict[str, Any]], maximize: bool, executor: Any
-) -> Iterator[tuple[int, Outcome]]:
-    """The place of each trial and what came of it, as they come to an end."""
-    if executor is None:
-        for place, chosen in enumerate(settings):
-            yield place, _outcome(train, chosen, maximize)
-        return
-    from concurrent.futures import as_completed  # here, as not everybody has use for it
-
-    places: dict[Any, int] = {}
-    lost = 0
-    try:
-        for place, chosen in enumerate(settings):
-            places[_submitted(executor, train, chosen, maximize)] = place
-        for future in as_completed(places):
-            try:
-                outcome = future.result()
-            except Exception as error:  # it did not get there, or not back
-                lost += 1
-                if lost == len(settings):
-                    raise RuntimeError(f"{LOST}{_words(error)}") from error
-                outcome = math.nan, _words(error)
-            yield places[future], outcome
-    finally:
-        for future in places:
-            future.cancel()
-
-
-LOST = (
-    "no trial came back from the executor. For other processes, define train and what it needs "
-    "with def at the top of a module, and put what a program does by itself under "
-    'if __name__ == "__main__". The last trial: '
-)
-
-
-def _submitted(executor: Any, *task: Any) -> Any:
-    """The future of a trial; if the executor does not take it, one that has failed."""
-    from concurrent.futures import Future
-
-    try:
-        return executor.submit(_in_turn, *task)
-    except Exception as error:
-        future: Future[Any] = Future()
-        future.set_exception(error)
-        return future
-
-
-turns: dict[int, threading.RLock] = {}  # by process: a fork leaves behind the thread that holds one
-
-
-def _in_turn(*task: Any) -> Outcome:
-    """A trial, while no other thread of this process is at one: they all draw from `random`."""
-    with turns.setdefault(os.getpid(), threading.RLock()):
-        return _outcome(*task)
-
-
-def _outcome(train: Callable[..., Any], chosen: dict[str, Any], maximize: bool) -> Outcome:
-    """What came of a trial. It is found where the training runs, so that no model travels back."""
-    try:
-        result = train(**chosen)
-    except Exception as error:
-        return math.nan, _words(error)
-    try:
-        score = _score(result, maximize)
-    except Exception as error:
-        return error  # what is raised is taken for an error on the way
-    interrupted = isinstance(result, History) and result.interrupted
-    return score, INTERRUPTED * interrupted
-
-
-def _words(error: Exception) -> str:
-    return f"{type(error).__name__}: {error}"
-
-
-def _score(result: object, maximize: bool) -> float:
-    if not isinstance(result, History):
-        return as_number(result)
-    if maximize and result.state["fixed"]["metric"] is None:
-        raise ValueError("maximize needs a metric: give fit a metric=accuracy, or return a score")
-    numbers = result.metric if maximize else result.validation_loss or result.loss[-1:]
-    if not numbers:
-        return math.nan
-    return max(numbers) if maximize else min(numbers)
+    done = []
+    for place, found in sorted(outcomes.items()):
+        if isinstance(found, Exception):
+            raise found
+        done.append(Trial(settings[place], *found))
+    return Search(done, maximize, interrupted or any(map(ends_all, outcomes.values())))
 
 
 def _settings(space: Mapping[str, Any], trials: int | None, seed: int) -> list[dict[str, Any]]:
