@@ -1,7 +1,7 @@
 """A program for tests: a step, and a search, in other processes; it prints what came back.
 
 ``python tests/elsewhere.py WHERE``, with processes, joblib or dask for WHERE: in a process of its
-own, because what these start outlives a test.
+own, because what these start outlives a test. With ctrl-c, it is a search that waits for that.
 """
 
 from __future__ import annotations
@@ -9,7 +9,9 @@ from __future__ import annotations
 import json
 import os
 import random
+import signal
 import sys
+import time
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack
 from multiprocessing import get_context
@@ -141,7 +143,23 @@ def by_dask() -> dict[str, Any]:
         }
 
 
+def waiting(x: int) -> int:
+    if x:
+        print("begun", flush=True)
+        time.sleep(60)
+    return x
+
+
+def until_ctrl_c() -> None:
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # which a shell may have ignored
+    with spawning(1) as pool:
+        print(search(waiting, {"x": range(5)}, executor=pool), flush=True)
+
+
 WHERE = {"processes": in_processes, "joblib": by_joblib, "dask": by_dask}
 
 if __name__ == "__main__":
-    print(json.dumps(WHERE[sys.argv[1]](), default=float))
+    if sys.argv[1] == "ctrl-c":
+        until_ctrl_c()
+    else:
+        print(json.dumps(WHERE[sys.argv[1]](), default=float))

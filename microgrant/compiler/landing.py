@@ -18,12 +18,14 @@ from weakref import WeakValueDictionary
 
 from .machine import Machine
 
-__all__ = ["Mark", "landed", "new_mark"]
+__all__ = ["Mark", "known", "landed", "new_mark"]
 
 Mark = tuple[bytes, str]
 """Which step it is, of all steps anywhere; and which of its programs."""
 
 known: WeakValueDictionary[Mark, Machine] = WeakValueDictionary()
+"""What this process has compiled and still holds."""
+
 # A copy is gone when its task is done. For the next one, a few programs are kept.
 latest: deque[Machine] = deque(maxlen=8)
 locks: dict[int, threading.Lock] = {}  # by process: a fork leaves behind the thread that holds one

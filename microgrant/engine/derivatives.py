@@ -312,7 +312,9 @@ def define(
         if not isinstance(word, str):
             raise TypeError(f"symbol and spelling are texts, but got {shown(word)}")
 
-    operation = _own(name, forward, partials, _intervals(arity, domain), symbol, spelling or {})
+    operation = _own(
+        name, forward, partials, _intervals(arity, domain), symbol, dict(spelling or {})
+    )
 
     def function(*operands: Number) -> Value:
         if len(operands) > 1 == operation.arity:

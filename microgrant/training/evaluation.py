@@ -263,10 +263,11 @@ def search(
     maximize: whether a higher score is better; for a loss it is not.
     executor: what runs the trials at the same time: a `concurrent.futures.ProcessPoolExecutor`, or
         another of its kind, or a Client of Dask's. `train` is then a function at the top of a
-        module. The table is the same if each training seeds what it draws at random.
+        module. The table is the same if each training seeds what it draws at random. Threads of
+        one process take turns, as they share what `random` draws.
 
     A trial that raises an exception, or whose process ends, is noted as failed. Ctrl-C ends the
-    search, and keeps the trials that are done; an executor begins no other.
+    search, and keeps the trials that are done; an executor is to begin no other.
 
     >>> search(lambda x, y: (x - 1) ** 2 + y, {"x": [0, 1, 2], "y": [0.5, 0.25]}, trials=3)
     x     y  score

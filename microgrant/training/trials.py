@@ -78,11 +78,12 @@ def run_by(
     """
     from concurrent.futures import as_completed  # here, as not everybody has use for it
 
+    search = os.urandom(16)
     places: dict[Future[Outcome], int] = {}
     lost = 0
     try:
         for place, chosen in enumerate(settings):
-            places[_submitted(executor, trial, chosen)] = place
+            places[_submitted(executor, search, trial, chosen)] = place
         for future in as_completed(places):
             outcomes[places[future]] = found = _arrived(future)
             lost += future.cancelled() or future.exception() is not None
@@ -91,11 +92,10 @@ def run_by(
             if ends_all(found):
                 break
     finally:
+        ended.add(search)
         for future, place in places.items():
-            if future.cancel() or place in outcomes or not future.done():
-                continue
-            if not isinstance(future.exception(), KeyboardInterrupt):
-                outcomes[place] = _arrived(future)
+            if not future.cancel() and future.done() and future.exception() is None:
+                outcomes[place] = future.result()
 
 
 LOST = (
@@ -105,12 +105,12 @@ LOST = (
 )
 
 
-def _submitted(executor: Any, trial: Callable[[Settings], Outcome], chosen: Settings) -> Any:
+def _submitted(executor: Any, *task: Any) -> Any:
     """The future of a trial; if the executor does not take it, one that has failed."""
     from concurrent.futures import Future
 
     try:
-        return executor.submit(_in_turn, trial, chosen)
+        return executor.submit(_in_turn, *task)
     except Exception as error:
         future: Future[Outcome] = Future()
         future.set_exception(error)
@@ -127,10 +127,27 @@ def _arrived(future: Future[Outcome]) -> Outcome:
 turns: dict[int, threading.RLock] = {}  # by process: a fork leaves behind the thread that holds one
 
 
-def _in_turn(trial: Callable[[Settings], Outcome], chosen: Settings) -> Outcome:
-    """A trial, while no other thread of this process is at one: they all draw from `random`."""
+ended: set[bytes] = set()
+"""The searches that are over, as far as this process knows."""
+
+
+def _in_turn(search: bytes, trial: Callable[[Settings], Outcome], chosen: Settings) -> Outcome:
+    """A trial, while no other thread of this process is at one: they all draw from `random`.
+
+    A process may have been sent more than it has begun. What Ctrl-C meant for a training here, it
+    meant for that as well.
+    """
     with turns.setdefault(os.getpid(), threading.RLock()):
-        return trial(chosen)
+        if search in ended:
+            raise RuntimeError("the search is over")
+        try:
+            found = trial(chosen)
+        except KeyboardInterrupt:
+            ended.add(search)
+            raise
+        if ends_all(found):
+            ended.add(search)
+        return found
 
 
 def _words(error: Exception) -> str:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import math
+import os
 import random
 import signal
+import subprocess
+import sys
 import textwrap
 import threading
 from collections import Counter
 from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import elsewhere
@@ -345,6 +349,39 @@ def test_ctrl_c_begins_no_other_trial_and_keeps_those_that_are_done(by_signal: b
     assert found.interrupted
     assert repr(found) == "x  score\n0      0\n1      1\ninterrupted"
     assert 4 not in begun
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not hasattr(os, "killpg"), reason="this system has no groups of processes")
+def test_ctrl_c_in_a_terminal_reaches_the_processes_of_an_executor() -> None:
+    command = [sys.executable, "-W", "ignore", elsewhere.__file__, "ctrl-c"]
+    root = str(Path(elsewhere.__file__).parents[1])
+    with subprocess.Popen(
+        command,
+        env=os.environ | {"PYTHONPATH": root},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,  # where a process says that it was interrupted
+        encoding="utf-8",
+        start_new_session=True,
+    ) as process:
+        assert process.stdout
+        assert process.stdout.readline() == "begun\n"
+        os.killpg(process.pid, signal.SIGINT)
+        printed, _ = process.communicate(timeout=50)
+    assert printed == "x  score\n0      0\ninterrupted\n"  # and no other has begun
+    assert process.returncode == 0
+
+
+def test_threads_that_wait_for_their_turn_have_not_begun() -> None:
+    begun = []
+
+    def train(x: int) -> int:
+        begun.append(x)
+        raise KeyboardInterrupt
+
+    with ThreadPoolExecutor(8) as pool:
+        assert search(train, {"x": range(8)}, executor=pool).interrupted
+    assert len(begun) == 1
 
 
 def test_ctrl_c_in_a_training_ends_the_search_of_an_executor() -> None:
