@@ -88,9 +88,9 @@ def compile(
         Python; "auto" is native where llvmlite is installed. With "javascript", `source` is for
         pages; to call it here takes Node, which starts anew for each call.
 
-    It can be pickled, and so sent to other processes and machines: it travels as its graph, and is
-    compiled where it is first called; "auto" is decided there. In one pickle with its model, it
-    stays the step of that model.
+    Both can be pickled, and so sent to other processes and machines: they travel as their graph, and
+    are compiled where they are first called; "auto" is decided there. In one pickle with its model,
+    a step stays the step of that model.
 
     All other leaves, too, are read at each call: a predictor that was compiled before a training
     predicts with what was learned. Only numbers, such as the 2 of ``2 * x``, stay what they were.

@@ -196,6 +196,22 @@ def test_a_step_alone_brings_its_parameters() -> None:
     assert (given.w.data, given.w.grad) == (0.5, 0.0)
 
 
+@pytest.mark.parametrize("target", ["native", "python"])
+def test_it_is_trained_where_it_lands(target: str, runs_here: Callable[[str], None]) -> None:
+    runs_here(target)
+    given = line(target)
+    step = sent(given.step)
+    landing.known.clear()
+    losses = [
+        each.train(ROWS, SGD(each.parameters, learning_rate=0.1), epochs=20, batch_size=2)
+        for each in (given.step, step)
+    ]
+    assert losses[0] == losses[1]
+    assert losses[0][-1] < losses[0][0]
+    assert [p.data for p in step.parameters] == [given.w.data, given.b.data]
+    assert given.step.value(ROWS) == step.value(ROWS)
+
+
 def test_other_leaves_are_read_where_it_lands() -> None:
     given = line()
     given.other.data = 4.0
