@@ -88,12 +88,12 @@ def compile(
         Python; "auto" is native where llvmlite is installed. With "javascript", `source` is for
         pages; to call it here takes Node, which starts anew for each call.
 
-    Both can be pickled, and so sent to other processes and machines: they travel as their graph, and
-    are compiled where they are first called; "auto" is decided there. In one pickle with its model,
-    a step stays the step of that model.
-
     All other leaves, too, are read at each call: a predictor that was compiled before a training
     predicts with what was learned. Only numbers, such as the 2 of ``2 * x``, stay what they were.
+
+    Both can be pickled, and so sent to other processes and machines: they travel as their graph,
+    and are compiled where they are first called; "auto" is decided there. In one pickle with its
+    model, a step stays the step of that model.
 
     What Python decided while the graph was recorded stays decided for every row. `relu`,
     `maximum`, `abs`, `clip` and ``where(x > 0, …)`` are part of the graph and decide anew for each
