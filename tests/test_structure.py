@@ -49,13 +49,14 @@ ROOMS = {
     "value derivatives functions jacobians checking pickling",
     "nn": "arguments module activations neurons images noise sequences",
     "expression": "errors functions tokens program parser evaluation",
-    "compiler": "program rolled source listing tables llvm kernels machine update descent targets step",
+    "compiler": "program rolled source listing tables llvm kernels machine update descent targets "
+    "landing step",
     "views": "formulas naming order graph style statements updates data events network columns "
     "ranks sifting layered dot_reader labels plain_drawing rendering network_drawing drawing latex "
     "player.views player.layout player.svg player.network "
     "player.spelling player.optimizers player.document player live.answers live.shell "
     "live.server live terminal explanation",
-    "training": "examples history evaluation runners fitting",
+    "training": "examples history trials evaluation runners fitting",
     "saving": "plain blueprint comparison models",
     "export": "kinds onnx_graph onnx_program onnx_layers onnx_file pytorch",
 }

@@ -9,6 +9,7 @@ With this module you can
 - read what was compiled:                    print(step.source)
 - have it in JavaScript, for a page:         compile(…, target="javascript").source
 - compile a predictor:                       predict = compile(score, inputs=x); predict(rows)
+- have it run in other processes:            pool.submit(step.value_and_grad, numbers, rows)
 
 With llvmlite (``pip install 'microgrant[native]'``) the program runs as native code, several rows
 at once, and many rows on all cores; without it, as the Python text of `source`.
@@ -22,7 +23,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import cached_property
 from math import isfinite
-from typing import Any, ClassVar, NoReturn, TypeAlias, overload
+from typing import Any, ClassVar, TypeAlias, overload
 
 from ..engine import modes
 from ..engine.arguments import shown, unboxed, whole_number
@@ -31,6 +32,7 @@ from ..engine.value import NO_GRADIENT, Value
 from ..nn import Noise
 from ..optim import Optimizer, Schedule, checked_optimizer, constant
 from .descent import Batches, Steps, checked_clip, descent_of
+from .landing import known, landed, new_mark
 from .listing import listing
 from .machine import Machine
 from .program import Job, Program, Register
@@ -89,6 +91,10 @@ def compile(
     All other leaves, too, are read at each call: a predictor that was compiled before a training
     predicts with what was learned. Only numbers, such as the 2 of ``2 * x``, stay what they were.
 
+    Both can be pickled, and so sent to other processes and machines: they travel as their graph,
+    and are compiled where they are first called; "auto" is decided there. In one pickle with its
+    model, a step stays the step of that model.
+
     What Python decided while the graph was recorded stays decided for every row. `relu`,
     `maximum`, `abs`, `clip` and ``where(x > 0, …)`` are part of the graph and decide anew for each
     row; an ``if x > 0:`` is not, and gets a `DecisionWarning`. So does what NumPy chooses in an
@@ -142,7 +148,6 @@ class Compiled:
         self._roots = listed_values("outputs", given, wanted, "compile needs Values")
         if not self._roots:
             raise ValueError("compile needs at least one Value, but outputs is empty")
-        self._order = whole_order(*self._roots)
         self._inputs = checked_leaves("inputs", inputs)
         self._parameters = checked_leaves("parameters", parameters)
         self._columns = [x.label for x in self._inputs]
@@ -155,10 +160,20 @@ class Compiled:
         others = [x for x in leaves if x not in listed and not x._constant]
         self.leaves = [*self._parameters, *others]
         self._check_leaves(leaves)
-        self._run = self._machine(self._outputs)
+        self._mark = new_mark()
+        self._run = known[self._mark, "run"] = self._machine(self._outputs)
+
+    @cached_property
+    def _order(self) -> list[Any]:
+        return whole_order(*self._roots)
 
     def _outputs(self, program: Program) -> list[Register]:
         raise NotImplementedError
+
+    @property
+    def parameters(self) -> list[Value]:
+        """The leaves that training changes; of a step out of a pickle, those that came with it."""
+        return [*self._parameters]
 
     @property
     def target(self) -> str:
@@ -211,7 +226,7 @@ class Compiled:
                 "outputs were computed from?"
             )
 
-    def _machine(self, outputs_of: Outputs, quiet: bool = False) -> Machine:
+    def _machine(self, outputs_of: Outputs, quiet: bool = False, decisions: bool = True) -> Machine:
         jobs = []
 
         def build(primitives: frozenset[str]) -> Job:
@@ -220,7 +235,7 @@ class Compiled:
 
         with no_collector():
             machine = machine_for(build, self._wanted, quiet)
-        if not quiet:
+        if decisions and not quiet:
             self._warn_of_decisions(jobs[0].program)
         for job in jobs:
             job.program.close()
@@ -263,13 +278,21 @@ class Compiled:
 
     def __repr__(self) -> str:
         made = f"{len(self._inputs)} inputs, {len(self._parameters)} parameters"
-        return f"<{type(self).__name__} of {made}, target {self.target!r}>"
+        target = self.target if "_run" in vars(self) else self._wanted  # to show is not to compile
+        return f"<{type(self).__name__} of {made}, target {target!r}>"
 
-    def __reduce__(self) -> NoReturn:
-        raise TypeError(
-            f"a compiled {type(self).__name__} belongs to the process that made it: save the model "
-            "instead, and compile where it is needed"
-        )
+    # --- In a pickle, and in a copy -------------------------------------------------------------
+
+    def __getstate__(self) -> dict[str, Any]:
+        """It travels as its graph: what was compiled belongs to the process that compiled it."""
+        made_here = {name for name, x in vars(self).items() if isinstance(x, Machine)} | {"_order"}
+        return {name: x for name, x in vars(self).items() if name not in made_here}
+
+    # Not before it is called: who only hands it on, such as a scheduler, need not compile it. What
+    # Python decided was warned of when the graph was recorded.
+    @cached_property
+    def _run(self) -> Machine:
+        return landed((self._mark, "run"), lambda: self._machine(self._outputs, decisions=False))
 
 
 class Step(Compiled):
@@ -423,7 +446,11 @@ class Step(Compiled):
     @cached_property
     def _forward(self) -> Machine:
         [loss] = self._roots
-        return self._machine(lambda program: [program.mean(program.register_of(loss))], quiet=True)
+
+        def outputs_of(program: Program) -> list[Register]:
+            return [program.mean(program.register_of(loss))]
+
+        return landed((self._mark, "forward"), lambda: self._machine(outputs_of, quiet=True))
 
 
 class Predictor(Compiled):

@@ -12,7 +12,10 @@ With this module you can
 
 from __future__ import annotations
 
+import pickle
+import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial as bind
 from types import SimpleNamespace
 from typing import Any, Literal, NoReturn, overload
@@ -283,8 +286,9 @@ def define(
     spelling: its value in "text", "python", "latex" and "javascript", such as "exp(-{0}²)"; with
         JavaScript, the page of a step can recompute it, and it can be compiled for a page.
 
-    `gradcheck` checks it. The chain rule itself is as in Griewank and Walther, "Evaluating
-    Derivatives", 2nd edition, SIAM 2008, section 3.2.
+    `gradcheck` checks it. A graph with it can be pickled if `forward` and `partials` are written
+    with ``def`` at the top of a module. The chain rule itself is as in Griewank and Walther,
+    "Evaluating Derivatives", 2nd edition, SIAM 2008, section 3.2.
 
     >>> import math
     >>> gaussian = define("gaussian", lambda x: math.exp(-x * x), lambda m, out, x: (-2 * x * out,))
@@ -308,25 +312,8 @@ def define(
         if not isinstance(word, str):
             raise TypeError(f"symbol and spelling are texts, but got {shown(word)}")
 
-    def checked_forward(*operands: float) -> float:
-        return as_number(forward(*operands))
-
-    def checked_partials(m: Any, out: Any, *operands: Any) -> tuple[Any, ...]:
-        rule = partials(m, out, *operands)
-        if not isinstance(rule, tuple) or len(rule) != len(operands):
-            raise ValueError(
-                f"the partials of {name} are to be a tuple of {len(operands)}, "
-                f"one for each operand, but they are {rule!r}"
-            )
-        return tuple(map(as_number, rule)) if m is FLOATS else rule
-
-    operation = Operation(
-        name=name,
-        symbol=symbol,
-        forward=checked_forward,
-        partials=checked_partials,
-        domain=_intervals(arity, domain),
-        spelling=spelling or {},
+    operation = _own(
+        name, forward, partials, _intervals(arity, domain), symbol, dict(spelling or {})
     )
 
     def function(*operands: Number) -> Value:
@@ -340,6 +327,55 @@ def define(
     function.__name__ = function.__qualname__ = name
     function.__doc__ = f"The operation {name}, recorded in the graph."
     return function
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Own(Operation):
+    """An operation of one's own. It is saved as what it was made of, which is `given`."""
+
+    given: tuple[Any, ...] = ()
+
+    def __reduce__(self) -> tuple[Callable[..., Operation], tuple[Any, ...]]:
+        try:
+            pickle.dumps(self.given)
+        except Exception:  # of whatever class it may be
+            # Where cloudpickle is, as with Dask and joblib, it may be what asks. It takes any.
+            if not any(name.endswith("cloudpickle") for name in sys.modules):
+                raise pickle.PicklingError(
+                    f"the operation {self.name!r} is one of your own, and pickle finds functions "
+                    "by their names alone: write its forward and its partials with def at the top "
+                    "of a module"
+                ) from None
+        return _own, self.given
+
+
+def _own(
+    name: str, forward: Callable[..., float], partials: Rule,
+    domain: tuple[tuple[float, float], ...], symbol: str, spelling: Mapping[str, str],
+) -> Own:  # fmt: skip
+    """The operation of `define`, whose functions answer with what they are to."""
+
+    def checked_forward(*operands: float) -> float:
+        return as_number(forward(*operands))
+
+    def checked_partials(m: Any, out: Any, *operands: Any) -> tuple[Any, ...]:
+        rule = partials(m, out, *operands)
+        if not isinstance(rule, tuple) or len(rule) != len(operands):
+            raise ValueError(
+                f"the partials of {name} are to be a tuple of {len(operands)}, "
+                f"one for each operand, but they are {rule!r}"
+            )
+        return tuple(map(as_number, rule)) if m is FLOATS else rule
+
+    return Own(
+        name=name,
+        symbol=symbol,
+        forward=checked_forward,
+        partials=checked_partials,
+        domain=domain,
+        spelling=spelling,
+        given=(name, forward, partials, domain, symbol, spelling),
+    )
 
 
 def _intervals(

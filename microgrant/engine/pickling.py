@@ -3,7 +3,8 @@
 There is nothing to call here: after ``import microgrant``, ``pickle.dumps(loss)`` works, and so do
 lists of Values and models. What is shared stays shared: in ``pickle.dumps([d, loss])`` the d of the
 copy is the d that its loss was computed from. Not saved is which call of a module made a Value.
-An operation of your own (`define`) raises `pickle.PicklingError`, since functions have no data.
+An operation of your own (`define`) is saved by the names of its functions: they have to stand at
+the top of a module, or there is a `pickle.PicklingError`.
 
 Pickle follows references by recursion, and a graph is deeper than Python's stack. So a graph is
 laid flat into a `FlatGraph` before pickle sees it, and each of its nodes is saved as a place in it.

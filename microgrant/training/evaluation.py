@@ -6,6 +6,7 @@ With this module you can
 - count what is right:          accuracy(outputs, ys)
 - see what is taken for what:   print(confusion(outputs, ys))
 - compare settings:             print(search(train, {"learning_rate": [0.1, 0.01]}))
+- the same in several processes:  search(train, space, executor=ProcessPoolExecutor())
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import random
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial as bind
 from numbers import Integral, Number
 from typing import Any
 
@@ -24,6 +26,7 @@ from ..engine.value import Value
 from ..ops.numbers import aligned, number
 from .examples import examples, pair, single
 from .history import History
+from .trials import Outcome, ends_all, outcome, run_by
 
 __all__ = ["Confusion", "Search", "Trial", "accuracy", "classify", "confusion", "search", "split"]
 
@@ -246,6 +249,7 @@ def search(
     trials: int | None = None,
     seed: int = 0,
     maximize: bool = False,
+    executor: Any = None,
 ) -> Search:
     """Train with many settings, to see which are best.
 
@@ -257,9 +261,13 @@ def search(
     trials: how many settings to draw, no two of them the same where all are lists; by default all
         combinations are tried (a grid).
     maximize: whether a higher score is better; for a loss it is not.
+    executor: what runs the trials at the same time: a `concurrent.futures.ProcessPoolExecutor`, or
+        another of its kind, or a Client of Dask's. `train` is then a function at the top of a
+        module. The table is the same if each training seeds what it draws at random. Threads of
+        one process take turns, as they share what `random` draws.
 
-    A trial that raises an exception is noted as failed. Ctrl-C ends the search, and keeps the
-    trials so far.
+    A trial that raises an exception, or whose process ends, is noted as failed. Ctrl-C ends the
+    search, and keeps the trials that are done; an executor is to begin no other.
 
     >>> search(lambda x, y: (x - 1) ** 2 + y, {"x": [0, 1, 2], "y": [0.5, 0.25]}, trials=3)
     x     y  score
@@ -272,33 +280,32 @@ def search(
         inspect.signature(train).bind(**settings[0])
     except TypeError as error:
         raise TypeError(f"train does not take the settings {', '.join(space)}: {error}") from None
-    done: list[Trial] = []
+    if hasattr(executor, "get_executor"):  # Dask's own futures take two trainings alike for one
+        executor = executor.get_executor()
+    if executor is not None and not hasattr(executor, "submit"):
+        raise TypeError(
+            "executor is a concurrent.futures.ProcessPoolExecutor, or another of its kind, but "
+            f"got {shown(executor)}"
+        )
+    trial = bind(outcome, train, maximize)
+    outcomes: dict[int, Outcome] = {}
     interrupted = False
     try:
-        for chosen in settings:
-            try:
-                result = train(**chosen)
-            except Exception as error:
-                done.append(Trial(chosen, math.nan, f"{type(error).__name__}: {error}"))
-                continue
-            interrupted = isinstance(result, History) and result.interrupted
-            done.append(Trial(chosen, _score(result, maximize), "interrupted" * interrupted))
-            if interrupted:  # which was meant for all of the search
-                break
+        if executor is not None:
+            run_by(executor, trial, settings, outcomes)
+        else:
+            for place, chosen in enumerate(settings):
+                outcomes[place] = trial(chosen)
+                if ends_all(outcomes[place]):
+                    break
     except KeyboardInterrupt:
         interrupted = True
-    return Search(done, maximize, interrupted)
-
-
-def _score(result: object, maximize: bool) -> float:
-    if not isinstance(result, History):
-        return as_number(result)
-    if maximize and result.state["fixed"]["metric"] is None:
-        raise ValueError("maximize needs a metric: give fit a metric=accuracy, or return a score")
-    numbers = result.metric if maximize else result.validation_loss or result.loss[-1:]
-    if not numbers:
-        return math.nan
-    return max(numbers) if maximize else min(numbers)
+    done = []
+    for place, found in sorted(outcomes.items()):
+        if isinstance(found, Exception):
+            raise found
+        done.append(Trial(settings[place], *found))
+    return Search(done, maximize, interrupted or any(map(ends_all, outcomes.values())))
 
 
 def _settings(space: Mapping[str, Any], trials: int | None, seed: int) -> list[dict[str, Any]]:

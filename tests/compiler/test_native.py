@@ -15,7 +15,6 @@ import itertools
 import json
 import math
 import os
-import pickle
 import random
 import struct
 import subprocess
@@ -1666,17 +1665,6 @@ def test_a_network_learns_as_it_does_eagerly(target: str) -> None:
     found, expected = ([p.data for p in net.parameters] for net in (compiled, eager))
     assert found == pytest.approx(expected, rel=1e-11, abs=1e-13)
     assert mean_loss < first
-
-
-def test_a_step_cannot_be_saved() -> None:
-    given, step = line_step()
-    predict = compile(given.loss, given.inputs, target="python")
-    for compiled in (step, predict):
-        name = type(compiled).__name__
-        for save in (pickle.dumps, copy.copy, copy.deepcopy):
-            with pytest.raises(TypeError, match=f"a compiled {name} belongs to the process"):
-                save(compiled)
-    pickle.dumps(given.loss)
 
 
 def test_what_is_listed_may_be_any_iterable(target: str) -> None:

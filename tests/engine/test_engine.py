@@ -1360,7 +1360,11 @@ def test_pickle_of_a_model() -> None:
     assert [q.grad for q in loaded.parameters()] == [2 * p.grad for p in model.parameters()]
 
 
-def test_pickle_refuses_an_operation_of_ones_own() -> None:
+def test_pickle_refuses_an_operation_whose_functions_have_no_names(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name in [name for name in sys.modules if name.endswith("cloudpickle")]:
+        monkeypatch.delitem(sys.modules, name)
     with pytest.raises(pickle.PicklingError, match="'gaussian' is one of your own"):
         pickle.dumps(gaussian(0.5) + 1)
 

@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 import math
+import os
 import random
+import signal
+import subprocess
+import sys
 import textwrap
+import threading
 from collections import Counter
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
+import elsewhere
 import pytest
 from hypothesis import given, settings, strategies as st
 
@@ -298,6 +306,140 @@ def test_ctrl_c_in_a_training_ends_the_whole_search() -> None:
     }
 
 
+# By an executor; tests/compiler/test_travel.py has other processes, and Dask.
+
+
+def test_threads_have_the_same_table() -> None:
+    before = search(elsewhere.train, elsewhere.SPACE)
+    with ThreadPoolExecutor(4) as pool:
+        found = search(elsewhere.train, elsewhere.SPACE, executor=pool)
+    assert repr(found) == repr(before)
+    assert found.best == before.best
+    assert [trial.score for trial in found.trials[:6]] == [t.score for t in before.trials[:6]]
+
+
+def test_ties_stay_in_the_order_in_which_they_were_begun() -> None:
+    def train(x: int) -> float:
+        return 1.0
+
+    with ThreadPoolExecutor(8) as pool:
+        found = search(train, {"x": range(50)}, executor=pool)
+    assert [trial.settings["x"] for trial in found.trials] == [*range(50)]
+
+
+@pytest.mark.parametrize("by_signal", [False, True])
+def test_ctrl_c_begins_no_other_trial_and_keeps_those_that_are_done(by_signal: bool) -> None:
+    begun, ended = [], threading.Event()
+
+    def train(x: int) -> float:
+        begun.append(x)
+        if x == 2 and not by_signal:
+            raise KeyboardInterrupt
+        if x >= 2:
+            if by_signal:
+                signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+            ended.wait(60)
+        return x
+
+    if by_signal and not hasattr(signal, "pthread_kill"):
+        pytest.skip("this system has no signals for threads")
+    with ThreadPoolExecutor(1) as pool:
+        found = search(train, {"x": [1, 0, 2, 3, 4]}, executor=pool)
+        ended.set()
+    assert found.interrupted
+    assert repr(found) == "x  score\n0      0\n1      1\ninterrupted"
+    assert 4 not in begun
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not hasattr(os, "killpg"), reason="this system has no groups of processes")
+def test_ctrl_c_in_a_terminal_reaches_the_processes_of_an_executor() -> None:
+    command = [sys.executable, "-W", "ignore", elsewhere.__file__, "ctrl-c"]
+    root = str(Path(elsewhere.__file__).parents[1])
+    with subprocess.Popen(
+        command,
+        env=os.environ | {"PYTHONPATH": root},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,  # where a process says that it was interrupted
+        encoding="utf-8",
+        start_new_session=True,
+    ) as process:
+        assert process.stdout
+        assert process.stdout.readline() == "begun\n"
+        os.killpg(process.pid, signal.SIGINT)
+        printed, _ = process.communicate(timeout=50)
+    assert printed == "x  score\n0      0\ninterrupted\n"  # and no other has begun
+    assert process.returncode == 0
+
+
+def test_threads_that_wait_for_their_turn_have_not_begun() -> None:
+    begun = []
+
+    def train(x: int) -> int:
+        begun.append(x)
+        raise KeyboardInterrupt
+
+    with ThreadPoolExecutor(8) as pool:
+        assert search(train, {"x": range(8)}, executor=pool).interrupted
+    assert len(begun) == 1
+
+
+def test_ctrl_c_in_a_training_ends_the_search_of_an_executor() -> None:
+    ended = threading.Event()
+
+    def train(x: int) -> float | History:
+        def schedule(step: int) -> float:
+            if step == 3:
+                raise KeyboardInterrupt
+            return 0.1
+
+        return [lambda: 7.0, lambda: fitted(0.1, schedule=schedule), lambda: ended.wait(60)][x]()
+
+    with ThreadPoolExecutor(1) as pool:
+        found = search(train, {"x": [0, 1, 2, 2]}, executor=pool)
+        ended.set()
+    assert found.interrupted
+    notes = {trial.settings["x"]: trial.note for trial in found.trials}
+    assert notes == {0: "", 1: "interrupted"}
+
+
+class Losing:
+    """An executor that runs what it is given at once, and loses the first of it."""
+
+    def __init__(self, lost: int) -> None:
+        self.lost = lost
+
+    def submit(self, function: Any, *arguments: Any) -> Future[Any]:
+        self.lost -= 1
+        if self.lost >= 1:
+            raise OSError("no way")
+        future: Future[Any] = Future()
+        if self.lost == 0:
+            future.cancel()
+            future.set_running_or_notify_cancel()
+        else:
+            future.set_result(function(*arguments))
+        return future
+
+
+def test_what_an_executor_loses_is_noted() -> None:
+    found = search(lambda x: x, {"x": [1, 2, 3]}, executor=Losing(2))
+    assert [(t.settings["x"], t.note) for t in found.trials] == [
+        (3, ""),
+        (1, "OSError: no way"),
+        (2, "CancelledError: "),
+    ]
+    assert not found.interrupted
+    for lost, first in ((1, "CancelledError"), (2, "OSError: no way"), (3, "OSError: no way")):
+        with pytest.raises(RuntimeError, match=f"no trial came back .*__main__.*{first}"):
+            search(lambda x: x, {"x": [1, 2][:lost]}, executor=Losing(lost))
+
+
+def test_a_training_without_a_score_is_an_error_of_an_executor_too() -> None:
+    with pytest.raises(TypeError, match="missing, or a `return` where it comes"):
+        search(lambda x: None, {"x": [1, 2]}, executor=Losing(0))
+
+
 def test_a_training_of_no_epoch_has_no_score() -> None:
     def schedule(step: int) -> float:
         raise KeyboardInterrupt
@@ -323,6 +465,7 @@ def test_a_training_of_no_epoch_has_no_score() -> None:
         (scored, {"rate": [1]}, {}, TypeError, "does not take the settings rate: missing"),
         (scored, {"rate": len, "width": [1]}, {}, ValueError, "rate is drawn at random: how many"),
         (scored, SPACE, {"trials": 0}, ValueError, "trials is a whole number from 1 on, but got 0"),
+        (scored, SPACE, {"executor": 4}, TypeError, "executor is a concurrent.* but got int 4"),
         (lambda x: None, {"x": [1]}, {}, TypeError, "missing, or a `return` where it comes"),
     ],
 )
