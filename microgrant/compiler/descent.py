@@ -158,11 +158,13 @@ class NativeDescent(Descent):
         self.program, self.laid_out = program, laid_out
         self.machine: NativeMachine = program._run
         self.space = Workspace(self.machine.layout, 1)
-        held = {p: i for i, p in enumerate(optimizer.parameters)}
+        # By their ids, as a Value hashes itself in Python.
+        held = {id(p): i for i, p in enumerate(optimizer.parameters)}
+        beyond = {id(p) for p in program._out_of_reach}
         self.places = [
-            (place, held[p])
-            for place, p in enumerate(program._parameters)
-            if p in held and p not in program._out_of_reach
+            (place, held[key])
+            for place, key in enumerate(map(id, program._parameters))
+            if key in held and key not in beyond
         ]
         if not self.places:
             raise ValueError(INDEPENDENT)
