@@ -107,12 +107,7 @@ class Optimizer:
 
     @learning_rate.setter
     def learning_rate(self, rate: RealNumber) -> None:
-        if callable(rate):
-            raise TypeError(
-                "the learning rate is a number: of a schedule, set it before each step, as in "
-                "optimizer.learning_rate = schedule(step), or hand the schedule to fit"
-            )
-        self._learning_rate = _setting("learning_rate", rate)
+        self._learning_rate = checked_rate(rate)
 
     def step(self) -> None:
         """Change the `.data` of every parameter by its `.grad`."""
@@ -519,6 +514,16 @@ def _between(start: float, end: float, fraction: float) -> float:
 
 
 # --- What was given, checked --------------------------------------------------------------------
+
+
+def checked_rate(rate: RealNumber) -> float:
+    """A learning rate, or an error."""
+    if callable(rate):
+        raise TypeError(
+            "the learning rate is a number: of a schedule, set it before each step, as in "
+            "optimizer.learning_rate = schedule(step), or hand the schedule to fit"
+        )
+    return _setting("learning_rate", rate)
 
 
 def checked_optimizer(optimizer: object) -> Optimizer:

@@ -2,7 +2,7 @@
 
 With this module you can
 
-- have what takes the steps:       descent = descent_of(step, optimizer, None, …)
+- have what takes the steps:       descent = descent_of(step, …, optimizer, clip)
 - take steps over batches:         what = Batches(rows, 32, seed).run(descent, learned, …)
 - hand out what was learned:       descent.put(learned)
 
@@ -31,7 +31,7 @@ from typing import Any, TypeAlias
 from ..engine.arguments import as_number
 from ..engine.modes import inside
 from ..engine.value import NO_GRADIENT
-from ..optim import Optimizer, clip_gradients
+from ..optim import Optimizer, checked_rate, clip_gradients
 from .machine import CALL_WORK, NativeMachine, Workspace, host
 from .tables import Buffer, address, empty
 from .update import translate_update
@@ -66,6 +66,9 @@ class Steps:
             begin += 0 if again else size
 
 
+StepOf: TypeAlias = Callable[[Any, int], float]
+"""Adds the gradient of the mean loss over rows to each `.grad`; it is given its number as well."""
+
 Laid: TypeAlias = Callable[[Steps], tuple[Buffer, int]]
 """The table that steps read, and how many rows it has."""
 
@@ -76,13 +79,10 @@ INDEPENDENT = "the loss does not depend on any parameter: was the .data of a Val
 class Descent:
     """Steps as Python takes them.
 
-    step: adds the gradient of the mean loss over rows to each `.grad`; it gets its number as well.
     clip: the largest norm of all gradients together, or None.
     """
 
-    def __init__(
-        self, step: Callable[[Any, int], float], optimizer: Optimizer, clip: float | None
-    ) -> None:
+    def __init__(self, step: StepOf, optimizer: Optimizer, clip: float | None) -> None:
         self.step, self.optimizer, self.clip = step, optimizer, clip
 
     def at_once(self, size: int) -> int:
@@ -152,9 +152,9 @@ class NativeDescent(Descent):
     """
 
     def __init__(
-        self, program: Any, optimizer: Optimizer, clip: float | None, laid_out: Laid
+        self, program: Any, laid_out: Laid, step: StepOf, optimizer: Optimizer, clip: float | None
     ) -> None:
-        super().__init__(program, optimizer, clip)
+        super().__init__(step, optimizer, clip)
         self.program, self.laid_out = program, laid_out
         self.machine: NativeMachine = program._run
         self.space = Workspace(self.machine.layout, 1)
@@ -305,11 +305,7 @@ class NativeDescent(Descent):
 
 
 def descent_of(
-    program: Any,
-    optimizer: Optimizer,
-    clip: float | None,
-    step: Callable[[Any, int], float],
-    laid_out: Laid,
+    program: Any, laid_out: Laid, step: StepOf, optimizer: Optimizer, clip: float | None
 ) -> Descent:
     """What takes steps best: native code, if the program is native and the optimiser has a rule.
 
@@ -319,7 +315,7 @@ def descent_of(
     if ruled and isinstance(program._run, NativeMachine) and not inside("detect_anomaly"):
         # A rule of somebody's own may be for numbers only.
         with suppress(AttributeError, NotImplementedError, TypeError):
-            return NativeDescent(program, optimizer, clip, laid_out)
+            return NativeDescent(program, laid_out, step, optimizer, clip)
     return Descent(step, optimizer, clip)
 
 
@@ -395,7 +391,7 @@ def as_far_as_it_goes(
     rates: list[float] = []
     try:
         for step in steps:
-            rates.append(rate(step))
+            rates.append(checked_rate(rate(step)))
     except BaseException as error:
         return rates, error
     return rates, None
@@ -437,10 +433,10 @@ def native_update(optimizer: Optimizer) -> Callable[..., int]:
     changing = ("parameters", "_learning_rate", "_steps", "_remembered")
     settings = tuple((name, x) for name, x in vars(optimizer).items() if name not in changing)
     kind: Any = type(optimizer)
-    try:
-        return compiled_update(kind, settings, host().width)
-    except TypeError:  # of somebody's own setting that cannot be looked up, such as a list
+    plain = all(isinstance(x, (int, float, str, tuple)) for _, x in settings)
+    if not plain:  # somebody's own, which may change in itself
         return compiled_update.__wrapped__(kind, settings, host().width)
+    return compiled_update(kind, settings, host().width)
 
 
 @lru_cache(maxsize=64)

@@ -381,10 +381,10 @@ class Step(Compiled):
         batches = Batches(as_rows(*self._rows(rows)), size, seed)
         descent = descent_of(
             self,
+            lambda steps: self._rows(steps.rows) if self._columns else (empty(0), 1),
+            lambda rows, number: self(rows if self._columns else None),
             optimizer,
             checked_clip(clip),
-            lambda rows, number: self(rows if self._columns else None),
-            lambda steps: self._rows(steps.rows) if self._columns else (empty(0), 1),
         )
         rate = schedule or constant(optimizer.learning_rate)
         learned = descent.learned()

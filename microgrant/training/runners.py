@@ -284,7 +284,7 @@ class CompiledRunner:
         def step(rows: Rows, number: int) -> float:
             return self.step(rows, noise(seed, number))
 
-        return descent_of(self._step, optimizer, clip, step, laid_out)
+        return descent_of(self._step, laid_out, step, optimizer, clip)
 
     def step(self, rows: Rows, seed: str) -> float:
         """The same, in one call of compiled code."""
