@@ -411,7 +411,7 @@ def test_an_error_in_a_schedule_loses_no_step(error: type[BaseException], target
 
     net, twin = network(target), network(target)
     optimizer, other = Adam(net.parameters), Adam(twin.parameters)
-    with pytest.raises(error, match="mine|learning_rate is a finite number from 0 on"):
+    with pytest.raises(error, match=r"mine|learning_rate is a finite number from 0 on"):
         net.step.train(ROWS, optimizer, epochs=20, batch_size=23, schedule=schedule)
     by_hand(twin, other, 13, 23, schedule=schedule)
     assert numbers(net, optimizer) == numbers(twin, other)
