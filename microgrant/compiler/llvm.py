@@ -642,8 +642,16 @@ ret void
 
 RUN = """declare void @llvm.memset.p0.i64(ptr, i8, i64, i1)
 
-define void @run(
-ptr %memory, ptr %table, ptr %parameters, ptr %rows, i64 %n, ptr %out) #0 {{
+%arguments = type {{ptr, ptr, ptr, ptr, ptr, i64}}
+
+define void @run(ptr %at) #0 {{
+%given = load %arguments, ptr %at
+%memory = extractvalue %arguments %given, 0
+%table = extractvalue %arguments %given, 1
+%parameters = extractvalue %arguments %given, 2
+%rows = extractvalue %arguments %given, 3
+%out = extractvalue %arguments %given, 4
+%n = extractvalue %arguments %given, 5
 %scalars = getelementptr i8, ptr %memory, i64 0
 %vectors = getelementptr i8, ptr %memory, i64 {first_vector}
 %sums = getelementptr i8, ptr %memory, i64 {first_sum}
@@ -684,7 +692,8 @@ def translate(job: Job, width: int) -> tuple[str, Layout]:
 
 
 def run_function(layout: Layout) -> str:
-    """The function that runs before, through, and after the rows."""
+    """The function that runs before, through, and after the rows. Its arguments are in memory: to
+    pass them one by one takes Python longer."""
     return RUN.format(
         first_vector=layout.first_vector,
         first_sum=layout.first_sum,
