@@ -174,22 +174,34 @@ def layout_of_float(kind: Kind, operation: str, out: str, x: str) -> Iterator[st
 
 @lru_cache(maxsize=64)
 def called_function(name: str, width: int) -> str:
-    """The text of exp and its like, from the same rule that the table has for them."""
+    """The text of exp and its like, from the same rule that the table has for them.
+
+    Its constants are in memory, from where an instruction takes its operand; as part of the text
+    each would be copied into a register first.
+    """
     kind = Kind(width)
+    t, table = kind.number, f"@{name}.constants.{kind.suffix}"
     program = Program(PRIMITIVES)
     operands = [program.leaf("parameter", place) for place in range(OPERATIONS[name].arity)]
     result = program.expanded(name, *operands)
-    given = ", ".join(f"{kind.number} %x{x.index}" for x in operands)
-    lines = [f"define internal {kind.number} @{name}.{kind.suffix}({given}) #0 {{"]
+    given = ", ".join(f"{t} %x{x.index}" for x in operands)
     names: dict[int, str] = {x.index: f"%x{x.index}" for x in operands}
+    constants: list[str] = []
+    lines = [f"define internal {t} @{name}.{kind.suffix}({given}) #0 {{"]
     for register in needed([result]):
+        if register.leaf and register.operation != "constant":
+            continue
+        out = names[register.index] = f"%r{register.index}"
         if register.operation == "constant":
-            names[register.index] = kind.constant(register.operands[0])
-        elif not register.leaf:
-            names[register.index] = f"%r{register.index}"
+            lines.append(f"{out}p = getelementptr {t}, ptr {table}, i64 {len(constants)}")
+            lines.append(f"{out} = load {t}, ptr {out}p")
+            constants.append(f"{t} {kind.constant(register.operands[0])}")
+        else:
             used = [names[o.index] for o in register.operands]
-            lines += instruction(kind, register.operation, names[register.index], used, fused=True)
-    return "\n".join([*lines, f"ret {kind.number} {names[result.index]}", "}"])
+            lines += instruction(kind, register.operation, out, used, fused=True)
+    lines += [f"ret {t} {names[result.index]}", "}"]
+    listed = f"{table} = internal constant [{len(constants)} x {t}] [{', '.join(constants)}]"
+    return "\n".join([listed, *lines])
 
 
 class Part:
