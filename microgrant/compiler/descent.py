@@ -32,7 +32,7 @@ from ..engine.arguments import as_number
 from ..engine.modes import inside
 from ..engine.value import NO_GRADIENT
 from ..optim import Optimizer, checked_rate, clip_gradients
-from .machine import CALL_WORK, NativeMachine, Workspace, host
+from .machine import CALL_WORK, Frame, NativeMachine, host
 from .tables import Buffer, address, empty
 from .update import translate_update
 
@@ -157,7 +157,7 @@ class NativeDescent(Descent):
         super().__init__(step, optimizer, clip)
         self.program, self.laid_out = program, laid_out
         self.machine: NativeMachine = program._run
-        self.space = Workspace(self.machine.layout, 1)
+        self.frame = Frame(self.machine)
         # By their ids, as a Value hashes itself in Python.
         held = {id(p): i for i, p in enumerate(optimizer.parameters)}
         beyond = {id(p) for p in program._out_of_reach}
@@ -260,12 +260,12 @@ class NativeDescent(Descent):
         coefficients = self._coefficients(learned, steps.rates)
         per_step = len(coefficients) // len(steps.rates)
         again = count == steps.sizes[0]
+        self.frame.parameters, self.frame.out = address(numbers), address(out)
 
         def train(run: int | None, first: int, many: int) -> int:
             return self.train(
                 run,
-                self.space.start,
-                machine.table,
+                self.frame.at,
                 address(numbers),
                 len(self.program.leaves),
                 len(self.program._parameters),
@@ -287,7 +287,7 @@ class NativeDescent(Descent):
         begin = 0
         for step, size in enumerate(steps.sizes[:many]):  # each on all cores, as it is large
             some = table[begin * columns : (begin + size) * columns]
-            out[:] = machine.run(numbers, some, size)
+            out[:] = machine.run(numbers[: len(self.program.leaves)], some, size)
             if not train(None, step, 1):
                 return step, out
             begin += 0 if again else size
@@ -448,7 +448,7 @@ def compiled_update(
     vars(optimizer).update(settings, _learning_rate=1.0)
     engine = host().engine(translate_update(optimizer, width))
     number, pointer = ctypes.c_int64, ctypes.c_void_p
-    before: list[Any] = [pointer] * 4 + [number] * 2 + [pointer, number, pointer]
+    before: list[Any] = [pointer] * 3 + [number] * 2 + [pointer, number, pointer]
     after: list[Any] = [
         ctypes.c_bool,
         number,

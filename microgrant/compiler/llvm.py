@@ -174,16 +174,30 @@ def layout_of_float(kind: Kind, operation: str, out: str, x: str) -> Iterator[st
 
 @lru_cache(maxsize=64)
 def called_function(name: str, width: int) -> str:
-    """The text of exp and its like, from the same rule that the table has for them."""
+    """The text of exp and its like, from the same rule that the table has for them.
+
+    Its constants are in memory, from where an instruction takes its operand; as part of the text
+    each would be copied into a register first.
+    """
     kind = Kind(width)
+    t, table = kind.number, f"@{name}.constants.{kind.suffix}"
     program = Program(PRIMITIVES)
     operands = [program.leaf("parameter", place) for place in range(OPERATIONS[name].arity)]
     result = program.expanded(name, *operands)
-    given = ", ".join(f"{kind.number} %x{x.index}" for x in operands)
-    head = f"define internal {kind.number} @{name}.{kind.suffix}({given}) #0 {{"
+    given = ", ".join(f"{t} %x{x.index}" for x in operands)
+    lines = [f"define internal {t} @{name}.{kind.suffix}({given}) #0 {{"]
     names = {x.index: f"%x{x.index}" for x in operands}
-    lines = instructions(kind, [result], names, fused=True)
-    return "\n".join([head, *lines, f"ret {kind.number} {names[result.index]}", "}"])
+    constants: list[str] = []
+    for register in needed([result]):
+        if register.operation == "constant":
+            out = names[register.index] = f"%r{register.index}"
+            lines.append(f"{out}p = getelementptr {t}, ptr {table}, i64 {len(constants)}")
+            lines.append(f"{out} = load {t}, ptr {out}p")
+            constants.append(f"{t} {kind.constant(register.operands[0])}")
+    lines += instructions(kind, [result], names, fused=True)
+    lines += [f"ret {t} {names[result.index]}", "}"]
+    listed = f"{table} = internal constant [{len(constants)} x {t}] [{', '.join(constants)}]"
+    return "\n".join([listed, *lines])
 
 
 def instructions(
@@ -192,9 +206,11 @@ def instructions(
     """The lines that compute registers of other ones, whose names are known; theirs come to it."""
     lines: list[str] = []
     for register in needed(results):
+        if register.index in names:
+            continue
         if register.operation == "constant":
             names[register.index] = kind.constant(register.operands[0])
-        elif register.index not in names:
+        else:
             names[register.index] = f"%r{register.index}"
             used = [names[o.index] for o in register.operands]
             lines += instruction(kind, register.operation, names[register.index], used, fused)
@@ -652,8 +668,16 @@ ret void
 
 RUN = """declare void @llvm.memset.p0.i64(ptr, i8, i64, i1)
 
-define void @run(
-ptr %memory, ptr %table, ptr %parameters, ptr %rows, i64 %n, ptr %out) #0 {{
+%arguments = type {{ptr, ptr, ptr, ptr, ptr, i64}}
+
+define void @run(ptr %at) #0 {{
+%given = load %arguments, ptr %at
+%memory = extractvalue %arguments %given, 0
+%table = extractvalue %arguments %given, 1
+%parameters = extractvalue %arguments %given, 2
+%rows = extractvalue %arguments %given, 3
+%out = extractvalue %arguments %given, 4
+%n = extractvalue %arguments %given, 5
 %scalars = getelementptr i8, ptr %memory, i64 0
 %vectors = getelementptr i8, ptr %memory, i64 {first_vector}
 %sums = getelementptr i8, ptr %memory, i64 {first_sum}
@@ -696,7 +720,8 @@ def translate(job: Job, width: int) -> tuple[str, Layout]:
 
 
 def run_function(layout: Layout) -> str:
-    """The function that runs before, through, and after the rows."""
+    """The function that runs before, through, and after the rows. Its arguments are in memory: to
+    pass them one by one takes Python longer."""
     text = RUN.format(
         first_vector=layout.first_vector,
         first_sum=layout.first_sum,

@@ -171,12 +171,13 @@ class NativeMachine(Machine):
         number, pointer = ctypes.c_int64, ctypes.c_void_p
         memory = [pointer] * 5
         self.run_address: int = self.engine.get_function_address("run")
-        self.all = self._function("run", [pointer, pointer, pointer, pointer, number, pointer])
+        self.all = self._function("run", [pointer])
         self.before = self._function("before", [*memory, pointer])
         self.loop = self._function("loop", [*memory, pointer, number, number, pointer])
         self.after = self._function("after", [*memory, number, ctypes.c_double, pointer])
         self.table = address(self.layout.table) if self.layout.table else 0
-        self.spare: list[Workspace] = []
+        self.parameters = job.parameters
+        self.spare: list[Frame] = []
 
     @classmethod
     def prepare(cls) -> None:
@@ -193,18 +194,23 @@ class NativeMachine(Machine):
 
     def run(self, parameters: Buffer, rows: Buffer, number_of_rows: int) -> Buffer:
         """The outputs, by native code."""
-        out = empty(self.outputs * number_of_rows if self.per_row else self.outputs)
         segments = self.segments(number_of_rows)
         if segments > 1:
-            self._run_segments(parameters, rows, number_of_rows, segments, out)
-            return out
+            return self._run_segments(parameters, rows, number_of_rows, segments)
         try:
-            space = self.spare.pop()  # no other thread can get hold of the same
+            frame = self.spare.pop()  # no other thread can get hold of the same
         except IndexError:
-            space = Workspace(self.layout, 1)
-        p, x, to = map(address, (parameters, rows, out))
-        self.all(space.start, self.table, p, x, number_of_rows, to)
-        self.spare.append(space)
+            frame = Frame(self)
+        out = frame.means
+        if self.per_row:
+            out = empty(self.outputs * number_of_rows)
+            frame.out = address(out)
+        frame.room[:] = parameters
+        frame.rows, frame.n = address(rows), number_of_rows
+        self.all(frame.at)
+        if not self.per_row:
+            out = out.__copy__()
+        self.spare.append(frame)
         return out
 
     def segments(self, number_of_rows: int) -> int:
@@ -215,11 +221,12 @@ class NativeMachine(Machine):
         return max(n for n in SEGMENTS if work >= n * SEGMENT_WORK)
 
     def _run_segments(
-        self, parameters: Buffer, rows: Buffer, number_of_rows: int, segments: int, out: Buffer
-    ) -> None:
+        self, parameters: Buffer, rows: Buffer, number_of_rows: int, segments: int
+    ) -> Buffer:
         """The rows in pieces, shared out among the cores."""
         from concurrent.futures import wait  # here, as not everybody has so many rows
 
+        out = empty(self.outputs * number_of_rows if self.per_row else self.outputs)
         space = Workspace(self.layout, segments)
         self.before(address(parameters), space.start, 0, 0, self.table, 0)
         bounds = [number_of_rows * i // segments for i in range(segments + 1)]
@@ -250,6 +257,7 @@ class NativeMachine(Machine):
             other.result()
         p, to = address(parameters), address(out)
         self.after(p, space.start, 0, space.sums, self.table, segments, number_of_rows, to)
+        return out
 
 
 def native_text(job: Job, width: int) -> tuple[str, llvm.Layout]:
@@ -269,6 +277,28 @@ class Workspace:
         self.start = -(-ctypes.addressof(self.memory) // llvm.ALIGNMENT) * llvm.ALIGNMENT
         self.vectors = self.start + layout.first_vector
         self.sums = self.start + layout.first_sum
+
+
+class Frame(ctypes.Structure):
+    """The arguments of `run`, and memory for them; a thread has one of its own.
+
+    NumPy takes longer to tell where an array is than to copy a small one. So parameters are copied
+    to where they are expected, and means from where they come.
+    """
+
+    _fields_ = (
+        *((name, ctypes.c_void_p) for name in ("memory", "table", "parameters", "rows", "out")),
+        ("n", ctypes.c_int64),
+    )
+
+    def __init__(self, machine: NativeMachine) -> None:
+        self.space = Workspace(machine.layout, 1)
+        self.given = array("d", bytes(8 * machine.parameters))
+        self.means = empty(0 if machine.per_row else machine.outputs)
+        addresses = self.space.start, machine.table, address(self.given), 0, address(self.means)
+        super().__init__(*addresses, 0)
+        self.room = memoryview(self.given)
+        self.at = ctypes.addressof(self)
 
 
 class Host:

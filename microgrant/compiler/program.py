@@ -59,6 +59,7 @@ FOLDED: dict[str, Callable[..., Any]] = {
 # What native rules ask beside that of the layout of a float, and of the processor.
 LAYOUT = ("round", "power_of_two", "exponent", "mantissa", "fmod")
 SIMPLER = frozenset({"where", "neg", "abs"})  # even of what is not known, they may need nothing
+MIRRORED = {"<": ">", "<=": ">=", ">": "<", ">=": "<="}  # of operands with other signs
 LEAVES = ("constant", "parameter", "input")
 BOOLEAN = frozenset({*RELATIONS, "and", "or", "not"})
 
@@ -260,6 +261,11 @@ class Program:
             return a
         elif operation in ("neg", "abs") and a.operation == "neg":
             return a.operands[0] if operation == "neg" else self.emit("abs", a.operands[0])
+        elif operation in MIRRORED and known[1] == 0.0 and a.operation == "mul":
+            # 2x has the sign of x: so the slope of tanh needs one of them, and not both.
+            for x, factor in (a.operands, a.operands[::-1]):
+                if (number := _known(factor)) is not None and 1.0 <= abs(number) < math.inf:
+                    return self.emit(operation if number > 0 else MIRRORED[operation], x, 0.0)
         elif operation == "abs" and a.operation == "mul":  # so that sigmoid(-2x) and of 2x share
             for x, factor in (a.operands, a.operands[::-1]):
                 if (number := _known(factor)) is not None and number < 0:

@@ -27,6 +27,9 @@ Buffer: TypeAlias = Any
 """Floats in one piece: an ndarray of NumPy's, or an array of the standard library's."""
 
 
+addressof, char_in = ctypes.addressof, ctypes.c_char.from_buffer  # small steps feel each look-up
+
+
 @lru_cache(maxsize=1)
 def numpy() -> Any:
     """NumPy, if it is installed."""
@@ -35,6 +38,12 @@ def numpy() -> Any:
     except ImportError:
         return None
     return numpy
+
+
+@lru_cache(maxsize=1)
+def double() -> Any:
+    """NumPy's type of a float."""
+    return numpy().dtype(float)
 
 
 def empty(count: int) -> Buffer:
@@ -46,7 +55,7 @@ def empty(count: int) -> Buffer:
 def address(buffer: Buffer) -> int:
     """Where the numbers stand in memory."""
     try:
-        return ctypes.addressof(ctypes.c_char.from_buffer(buffer))
+        return addressof(char_in(buffer))
     except (TypeError, ValueError):  # an array that is read only, or that has no numbers
         if buffer.__class__ is array:
             return buffer.buffer_info()[0]
@@ -109,7 +118,7 @@ def as_array(x: Any) -> Any:
     np = numpy()
     if np is None:
         return None
-    if x.__class__ is np.ndarray and x.dtype is np.dtype(float) and x.flags.c_contiguous:
+    if x.__class__ is np.ndarray and x.dtype is double() and x.flags.carray:
         return x  # as it mostly is; what follows would take longer than a small step
     if not (hasattr(x, "__array__") or isinstance(x, memoryview)):
         return None
@@ -133,7 +142,7 @@ def as_array(x: Any) -> Any:
         return None  # it may hold numbers of any kind: they are looked at one by one
     if kind not in "fiub":
         raise TypeError(f"expected real numbers, but got an array of {numbers.dtype}")
-    return np.asarray(numbers, np.float64, order="C")
+    return np.require(numbers, np.float64, ["C", "ALIGNED"])
 
 
 def checked(rows: list[Any], columns: Sequence[str]) -> Iterable[list[float]]:

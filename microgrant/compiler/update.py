@@ -91,8 +91,10 @@ PASSED = "ptr %p, ptr %g, ptr %r, i64 %stride, ptr %c, double %x"
 
 # If it is to be the same batch %again, the rows are those of one. What tells whether a number is
 # finite: x − x is 0, or nan.
-TRAIN = """define i64 @train(
-ptr %run, ptr %memory, ptr %table, ptr %learned, i64 %leaves, i64 %stride, ptr %rows, i64 %columns,
+TRAIN = """%arguments = type {{ptr, ptr, ptr, ptr, ptr, i64}}
+
+define i64 @train(
+ptr %run, ptr %at, ptr %learned, i64 %leaves, i64 %stride, ptr %rows, i64 %columns,
 ptr %sizes, i1 %again, i64 %steps, ptr %out, ptr %spans, i64 %count, ptr %coefficients, ptr %losses,
 double %clip) #0 {{
 start:
@@ -114,7 +116,11 @@ br i1 %ready, label %computed, label %compute
 compute:
 %numbers = mul i64 %done, %columns
 %first = getelementptr double, ptr %rows, i64 %numbers
-call void %run(ptr %memory, ptr %table, ptr %learned, ptr %first, i64 %many, ptr %out)
+%rowsp = getelementptr %arguments, ptr %at, i64 0, i32 3
+%manyp = getelementptr %arguments, ptr %at, i64 0, i32 5
+store ptr %first, ptr %rowsp
+store i64 %many, ptr %manyp
+call void %run(ptr %at)
 br label %computed
 computed:
 %loss = load double, ptr %out

@@ -154,11 +154,6 @@ def native_softplus(m: Any, x: Any) -> Any:
     return m.where(x > 0, x, 0.0) + m.log1p(m.exp(-m.abs(x)))
 
 
-def native_tanh(m: Any, x: Any) -> Any:
-    t = m.expm1(-2.0 * m.abs(x))
-    return m.copysign(m.div(t, t + 2.0), x)
-
-
 def native_power(m: Any, x: Any, exponent: float) -> Any:
     """By multiplication where that rounds twice or less, and by the square root for halves."""
     if exponent in (-1, -2):

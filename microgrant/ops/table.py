@@ -368,7 +368,7 @@ _TABLE = (
         textbook=lambda m, out, x: (1.0 - out * out,),
         further=rules.further_tanh,
         spelling=_called(r"\tanh", "Math.tanh"),
-        native=rules.native_tanh,
+        native=vectors.tanh,
     ),
     Operation(
         name="asinh",

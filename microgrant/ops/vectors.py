@@ -23,7 +23,7 @@ from typing import Any
 
 from .rules import BELL, bell
 
-__all__ = ["atan2", "erf", "erfc", "exp", "expm1", "log", "log1p"]
+__all__ = ["atan2", "erf", "erfc", "exp", "expm1", "log", "log1p", "tanh"]
 
 # ln 2 in two parts; the first has its last 21 bits at zero, so that k·LN2_HIGH is exact.
 LN2_HIGH = float.fromhex("0x1.62e42fee00000p-1")
@@ -38,6 +38,21 @@ LOGARITHM = [2 / n for n in range(3, 23, 2)]
 ARC_TANGENT = [(-1) ** n / (2 * n + 1) for n in range(1, 14)]
 # erf(x) = BELL·(x - x³/(1!·3) + x⁵/(2!·5) - …): what follows the x, divided by x.
 ERROR = [(-1) ** n * BELL / (math.factorial(n) * (2 * n + 1)) for n in range(1, 20)]
+# tanh(x)/x - 1 for |x| < 0.55 as a polynomial of x²: what goes through the truth at the 11 zeros of
+# a Chebyshev polynomial, as the tests compute it anew.
+TANGENT = [
+    -0.3333333333333333,
+    0.13333333333332714,
+    -0.053968253967434016,
+    0.021869488493666944,
+    -0.008863234397814355,
+    0.003592110378689024,
+    -0.001455661830100716,
+    0.0005889360520074057,
+    -0.0002346347410887237,
+    8.511313685577672e-05,
+    -2.060276537636634e-05,
+]
 # exp(x²)·erfc(x)·(x + 3.75) for x from 0.5 on, as a polynomial of s = (x - 4.75)/(x + 3.75): what
 # goes through the truth at the 22 zeros of a Chebyshev polynomial (the tests compute it anew).
 ERROR_TAIL = [
@@ -72,16 +87,27 @@ EIGHTH, QUARTER, HALF = (
 
 
 def series(coefficients: Sequence[float], x: Any) -> Any:
-    """c₀x + c₁x² + c₂x³ + …, by Horner's rule."""
-    total = coefficients[-1] * x
+    """c₀x + c₁x² + c₂x³ + …, of three terms or more.
+
+    By Horner's rule, for every other term: so a processor can work on two sums at the same time.
+    """
+    first, *others = coefficients
+    square = x * x
+    return first * x + square * (horner(others[::2], square) + x * horner(others[1::2], square))
+
+
+def horner(coefficients: Sequence[float], x: Any) -> Any:
+    """c₀ + c₁x + c₂x² + …"""
+    total: Any = coefficients[-1]
     for coefficient in reversed(coefficients[:-1]):
-        total = (coefficient + total) * x
+        total = coefficient + total * x
     return total
 
 
 def exponential_parts(m: Any, x: Any) -> tuple[Any, Any, Any]:
     """exp(r) - 1 and two powers of two, so that exp(x) is (1 + the first) times both."""
-    x = m.where(x < -800.0, -800.0, m.where(x > 800.0, 800.0, x))  # 0 or inf from there on
+    x = m.where(x < -800.0, -800.0, x)  # 0 from there on
+    x = m.where(x > 800.0, 800.0, x)  # inf from there on
     k = m.round(x * (1 / math.log(2)))
     r = (x - k * LN2_HIGH) - k * LN2_LOW
     half = m.round(k * 0.5)  # 2ᵏ itself may be too large for a float, or too small
@@ -101,6 +127,14 @@ def expm1(m: Any, x: Any) -> Any:
     large = (1.0 + p) * scale * again - 1.0
     small = m.where(x == 0, x, p * power + (power - 1.0))  # of -0, it is -0
     return m.where(m.abs(x) < 1.0, small, large)
+
+
+def tanh(m: Any, x: Any) -> Any:
+    """The hyperbolic tangent. Its slope takes the same exponential and the same quotient."""
+    a = m.abs(x)
+    e = m.exp(-m.abs(2.0 * x))
+    far = (1.0 - e) * m.div(1.0, 1.0 + e)
+    return m.copysign(m.where(a < 0.55, a + a * series(TANGENT, a * a), far), x)
 
 
 def log(m: Any, x: Any) -> Any:

@@ -515,6 +515,17 @@ def test_rows_of_numpy(np: Any, target: str) -> None:
     assert_rows_are_taken(objects_of_numpy(np), target)
 
 
+def test_parameters_of_numpy(np: Any, target: str) -> None:
+    _, step = line_step(target)
+    tables = objects_of_numpy(np)
+    del tables["a memoryview"]  # it knows no rows
+    for kind, table in tables.items():
+        loss, gradient = step.value_and_grad(table[1], ROWS)
+        expected, exact = true_line(*ROWS[1], ROWS)
+        assert loss == pytest.approx(expected, rel=1e-12), kind
+        assert gradient.tolist() == pytest.approx(exact, rel=1e-12), kind
+
+
 def test_rows_of_bools(np: Any, target: str) -> None:
     _, step = line_step(target)
     rows = [[True, False], [True, True]]
