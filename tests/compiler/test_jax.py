@@ -36,9 +36,11 @@ from test_native import (
 
 import microgrant
 from microgrant import Step, Value, apply, compile, define, grad, where
+from microgrant.losses import mean_squared_error
 from microgrant.nn import MLP, RNN, Conv2d, MaxPool2d
 from microgrant.ops import FLOATS, elu, leaky_relu
 from microgrant.ops.table import DETACH
+from microgrant.training import fit
 
 inf, nan = math.inf, math.nan
 ROOT = Path(__file__).parents[2]
@@ -429,6 +431,19 @@ def test_a_step_reads_its_leaves_at_each_call_and_a_function_when_it_is_made() -
     assert (step(), w.grad) == (10.0, 5.0)
     assert f(np.array([2.0])) == 8.0
     assert step.function(np.array([2.0])) == 10.0
+
+
+@in_a_process
+def test_a_training_is_that_of_another_target() -> None:
+    found = []
+    for target in ("jax", "python"):
+        random.seed(5)
+        model = MLP(2, [2, 1])
+        xs, ys = [[0.0, 1.0], [1.0, 0.0], [1.0, 1.0]], [1.0, 1.0, 0.0]
+        history = fit(model, mean_squared_error, (xs, ys), epochs=3, batch_size=2, target=target)
+        assert history.target == target
+        found.append([*history.loss, *(p.data for p in model.parameters())])
+    assert_equal(*found)
 
 
 @in_a_process
