@@ -1,12 +1,14 @@
 """Steps as functions for JAX: jitted, mapped, differentiated, shared out, they are ours to 1e-12.
 
-JAX leaves threads behind, which programs that fork must not have: so each test has a process of its
-own. Much is compiled at once there, as XLA takes its time. It has two devices, both this processor.
+JAX leaves threads behind, which a program that forks must not have: so these tests have a process
+of their own. Much is compiled at once there, as XLA takes its time. It has two devices, both of
+them this processor.
 """
 
 from __future__ import annotations
 
 import inspect
+import json
 import math
 import os
 import random
@@ -14,7 +16,8 @@ import re
 import subprocess
 import sys
 import textwrap
-from collections.abc import Callable, Iterable, Sequence
+import traceback
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -47,30 +50,49 @@ ROOT = Path(__file__).parents[2]
 LEAST_NORMAL = 1e-307  # of what is smaller, XLA makes 0 on a processor
 
 
-def in_a_process(test: Callable[[], None]) -> Callable[[], None]:
-    """Run a test in a process of its own."""
+@pytest.fixture(scope="module")
+def process() -> Iterator[subprocess.Popen[str]]:
+    """A process that runs tests by their names."""
+    paths = [ROOT, ROOT / "tests", ROOT / "tests/ops", ROOT / "tests/compiler"]
+    settings = {
+        "PYTHONPATH": os.pathsep.join(map(str, paths)),
+        "JAX_PLATFORMS": "cpu",
+        "JAX_ENABLE_X64": "1",
+        "XLA_FLAGS": "--xla_force_host_platform_device_count=2",
+    }
+    with subprocess.Popen(
+        [sys.executable, "-W", "error", "-c", "import test_jax; test_jax.serve()"],
+        env=os.environ | settings,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        yield process
 
-    def run() -> None:
-        paths = [ROOT, ROOT / "tests", ROOT / "tests/ops", ROOT / "tests/compiler"]
-        settings = {
-            "PYTHONPATH": os.pathsep.join(map(str, paths)),
-            "JAX_PLATFORMS": "cpu",
-            "JAX_ENABLE_X64": "1",
-            "XLA_FLAGS": "--xla_force_host_platform_device_count=2",
-        }
-        program = f"import test_jax; test_jax.{test.__name__}.alone()"
-        finished = subprocess.run(
-            [sys.executable, "-W", "error", "-c", program],
-            env=os.environ | settings,
-            capture_output=True,
-            text=True,
-            timeout=600,
-            check=False,
-        )
-        assert finished.returncode == 0, finished.stderr[-3000:]
+
+def serve() -> None:
+    """Run the tests whose names come in, and say of each what went wrong."""
+    for name in sys.stdin:
+        try:
+            globals()[name.strip()].there()
+            said = ""
+        except BaseException:
+            said = traceback.format_exc()
+        print(json.dumps(said), flush=True)
+
+
+def in_a_process(test: Callable[[], None]) -> Callable[[subprocess.Popen[str]], None]:
+    """Run a test in that process."""
+
+    def run(process: subprocess.Popen[str]) -> None:
+        assert process.stdin
+        assert process.stdout
+        print(test.__name__, file=process.stdin, flush=True)
+        said = json.loads(process.stdout.readline())
+        assert not said, said[-3000:]
 
     run.__name__, run.__doc__ = test.__name__, test.__doc__
-    run.alone = test  # type: ignore[attr-defined]
+    run.there = test  # type: ignore[attr-defined]
     return pytest.mark.slow(run)
 
 
@@ -394,13 +416,16 @@ def test_numbers_are_of_the_precision_that_is_given() -> None:
     assert f(np.ones(1, "float32")).dtype == "float32"
 
     jax.config.update("jax_enable_x64", False)
-    given, step = line_step("jax")
-    rows = some_rows(5)
-    loss, gradient = true_line(0.5, -1.0, rows)
-    assert step(rows) == pytest.approx(loss, rel=1e-13)  # in 64 bits all the same
-    assert [given.w.grad, given.b.grad] == pytest.approx(gradient, rel=1e-13)
-    assert not jax.config.jax_enable_x64
-    assert step.function(jax.numpy.ones(2), jax.numpy.ones((2, 2))).dtype == "float32"
+    try:
+        given, step = line_step("jax")
+        table = some_rows(5)
+        true, true_gradient = true_line(0.5, -1.0, table)
+        assert step(table) == pytest.approx(true, rel=1e-13)  # in 64 bits all the same
+        assert [given.w.grad, given.b.grad] == pytest.approx(true_gradient, rel=1e-13)
+        assert not jax.config.jax_enable_x64
+        assert step.function(jax.numpy.ones(2), jax.numpy.ones((2, 2))).dtype == "float32"
+    finally:
+        jax.config.update("jax_enable_x64", True)
 
 
 @in_a_process
