@@ -15,7 +15,7 @@ from typing import Any
 
 __all__ = ["imported", "in_browser", "what_brings"]
 
-NATIVE = {"llvmlite", "onnx", "pygraphviz", "torch"}  # what Pyodide does not have
+NATIVE = {"jax", "llvmlite", "onnx", "pygraphviz", "torch"}  # what Pyodide does not have
 
 
 def imported(name: str, install: str) -> Any:

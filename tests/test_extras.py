@@ -20,7 +20,7 @@ def browser_python(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("browser_python")
-@pytest.mark.parametrize("name", ["llvmlite", "onnx", "pygraphviz", "torch"])
+@pytest.mark.parametrize("name", ["jax", "llvmlite", "onnx", "pygraphviz", "torch"])
 def test_a_browser_is_not_told_to_install_what_it_cannot_have(name: str) -> None:
     assert what_brings(name, name) == "there is none for Python in a browser"
 

@@ -73,6 +73,7 @@ def test_the_snippets_print_what_they_say(tmp_path: Path, monkeypatch: pytest.Mo
     checked = [
         (run_doctest if snippet.startswith(">>> ") else run_snippet)(snippet, names)
         for snippet in snippets
+        if "import jax" not in snippet  # see tests/compiler/test_jax.py
     ]
     assert len(snippets) >= 2
     assert sum(checked) >= 5

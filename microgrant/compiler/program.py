@@ -25,7 +25,7 @@ loss is collected like any other gradient, and `mean` is the only way out of a r
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Container, Iterator, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache, partial as bind
 from itertools import compress
@@ -344,22 +344,32 @@ class Program:
         return _as_compared(relation, x)
 
     def differentiate(
-        self, root: Value, order: Sequence[Value | Condition], parameters: Sequence[Value]
+        self,
+        roots: Mapping[Value, Register],
+        order: Sequence[Value | Condition],
+        leaves: Sequence[Value],
     ) -> list[Register | None]:
-        """Append the backward pass: the mean gradient of each parameter; None for one out of reach.
+        """Append the backward pass: the gradient of each leaf, of a parameter the mean; None for
+        one out of reach.
+
+        roots: what is differentiated, and the gradient that comes to each from above.
 
         It is the chain rule as in `Value.backward`: in reverse topological order, each result hands
         on to its operands its own gradient times the partial derivatives.
         """
         self.forward = len(self.registers)
         values = [x for x in order if isinstance(x, Value)]
-        reach = {id(p) for p in parameters}  # what depends on a parameter; the rest needs none
+        reach = {id(x) for x in leaves}  # what depends on a leaf; the rest needs no gradient
         for value in values:
             if any(id(x) in reach for x in branches(value)):
                 reach.add(id(value))
-        taken = self._taken(root, values)
+        taken = self._taken(roots, values)
         gradients: dict[int, Register] = {}
-        parts: dict[int, list[Register | None]] = {id(root): [self.constant(1.0), None]}
+        # What is the same for all rows is kept apart: see `_total`.
+        parts: dict[int, list[Register | None]] = {
+            id(root): [None, above] if above.stage == ROW else [above, None]
+            for root, above in roots.items()
+        }
         for value in reversed(values):
             operation = value.operation
             if id(value) not in parts or id(value) not in reach:
@@ -374,12 +384,11 @@ class Program:
                 if id(value) in taken:
                     when = self._for_all_rows(taken[id(value)], self.register_of(value))
                     contribution = self.emit("where", when, contribution, 0.0)
-                # What is the same for all rows is kept apart: see `_total`.
                 varies = contribution.stage == ROW
                 sums = parts.setdefault(id(operand), [None, None])
                 before = sums[varies]
                 sums[varies] = contribution if before is None else before + contribution
-        return [gradients.get(id(p)) for p in parameters]
+        return [gradients.get(id(x)) for x in leaves]
 
     def _for_all_rows(self, taken: Register, register: Register) -> Register:
         """Whether a Value has a part in the step: of one made once, whether any row takes it."""
@@ -420,7 +429,7 @@ class Program:
             plain = partial.__class__ is float and partial == 1.0  # as that of a sum is
             yield operand, upstream if plain else partial * upstream
 
-    def _taken(self, root: Value, values: Sequence[Value]) -> dict[int, Register]:
+    def _taken(self, roots: Iterable[Value], values: Sequence[Value]) -> dict[int, Register]:
         """For each Value that only some rows would have recorded: whether this row does.
 
         A branch that `where` does not take is computed all the same, but has no part in the step:
@@ -429,7 +438,7 @@ class Program:
         if not any(isinstance(value.operation, Choice) for value in values):
             return {}
         always = self.constant(1.0)
-        taken: dict[int, Register] = {id(root): always}
+        taken = {id(root): always for root in roots}
         for value in reversed(values):
             here = taken.get(id(value))
             if here is None:

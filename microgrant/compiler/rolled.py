@@ -19,13 +19,13 @@ a sum is made of the terms of all rows. So a forward pass rounds as the engine d
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeAlias
 
 from .program import BOOLEAN, LEAVES, ROW, Job, Register
 
-__all__ = ["Call", "Cone", "Grid", "Instance", "Sum", "repetitive", "rolled"]
+__all__ = ["Call", "Cone", "Grid", "Instance", "Sum", "gathered", "repetitive", "rolled"]
 
 SHORTEST = 4  # terms of a sum: what is shorter is part of a formula
 LONGEST = 256  # terms, and positions of a grid: so not all of a long chain is kept for its sum
@@ -34,6 +34,9 @@ COMMON = 32  # a constant is part of formulas if it is one of so many that are u
 KERNEL = 10  # instructions: what the loop around a formula costs, when it is compiled
 REPEATED = 4  # how often a program has to repeat itself to be written as loops
 FUSED = frozenset({"add", "sub", "mul"})  # what may be fused in the backward pass
+
+
+Factors: TypeAlias = Sequence[Register]
 
 
 class Cone(NamedTuple):
@@ -69,8 +72,8 @@ class Grid(NamedTuple):
     means: their registers, row by row.
     """
 
-    rows: list[tuple[Register, ...]]
-    columns: list[tuple[Register, ...]]
+    rows: list[Factors]
+    columns: list[Factors]
     means: list[list[Register]]
 
 
@@ -97,10 +100,36 @@ class Call:
 
 Calls: TypeAlias = list[Call]
 Indices: TypeAlias = tuple[int, ...]
+Product: TypeAlias = tuple[Register, Factors, Factors]
+"""A sum of products: its register, and the factors of both sides."""
 
 
 def indices(registers: Iterable[Register]) -> Indices:
     return tuple([x.index for x in registers])
+
+
+def gathered(products: Iterable[Product]) -> list[Grid]:
+    """Sums of products by the factors that they share: each grid has all of its rows' with all of
+    its columns'."""
+    # Registers are told apart by their indices: `==` of them is an instruction.
+    lines: dict[Indices, dict[Indices, Register]] = {}
+    factors: dict[Indices, Factors] = {}
+    for register, row, column in products:
+        key, place = indices(row), indices(column)
+        factors[key], factors[place] = row, column
+        while place in lines.setdefault(key, {}):
+            key += (-1,)  # two sums of the same: in another order, or on top of something else
+            factors[key] = row
+        lines[key][place] = register
+    by_columns: dict[tuple[Any, ...], Grid] = {}
+    for key, entries in lines.items():
+        ordered = sorted(entries)
+        grid = by_columns.setdefault(
+            (len(factors[key]), *ordered), Grid([], [factors[place] for place in ordered], [])
+        )
+        grid.rows.append(factors[key])
+        grid.means.append([entries[place] for place in ordered])
+    return list(by_columns.values())
 
 
 def rolled(job: Job) -> tuple[Calls, ...]:
@@ -167,7 +196,7 @@ class Stage:
 
     def calls(self) -> Calls:
         """All loops, in an order in which they can run."""
-        grids = list(self.grids())
+        grids = self.grids()
         self.find_sums()
         groups: dict[tuple[int, Cone | Sum], list[Instance]] = {}
         for kernel, instance in self.formulas():
@@ -202,32 +231,18 @@ class Stage:
 
     # --- Grids ----------------------------------------------------------------------------------
 
-    def grids(self) -> Iterator[Grid]:
+    def grids(self) -> list[Grid]:
         """The means, by the factors that they share."""
-        # Registers are told apart by their indices: `==` of them is an instruction.
-        lines: dict[Indices, dict[Indices, Register]] = {}
-        factors: dict[Indices, tuple[Register, ...]] = {}
+        products = []
         for mean in self.means:
             pairs = self.pairs(mean.operands[0])
             for start in range(0, len(pairs), LONGEST):
                 column, row = zip(*pairs[start : start + LONGEST], strict=True)
-                key, place = indices(row), indices(column)
-                factors[key], factors[place] = row, column
-                while place in lines.setdefault(key, {}):
-                    key += (-1,)  # two means of the same: sums in another order
-                    factors[key] = row
-                lines[key][place] = mean
-        by_columns: dict[tuple[Any, ...], Grid] = {}
-        for key, entries in lines.items():
-            ordered = sorted(entries)
-            grid = by_columns.setdefault(
-                (len(factors[key]), *ordered), Grid([], [factors[place] for place in ordered], [])
-            )
-            grid.rows.append(factors[key])
-            grid.means.append([entries[place] for place in ordered])
-        for grid in by_columns.values():
+                products.append((mean, row, column))
+        grids = gathered(products)
+        for grid in grids:
             self.keep(x for line in (*grid.rows, *grid.columns) for x in line)
-        yield from by_columns.values()
+        return grids
 
     def pairs(self, x: Register) -> list[tuple[Register, ...]]:
         """The terms of what a mean is taken of, as products: of a gradient, all terms."""

@@ -8,6 +8,7 @@ With this module you can
 - have it as a function of plain arrays:     loss, gradient = step.value_and_grad(numbers, rows)
 - read what was compiled:                    print(step.source)
 - have it in JavaScript, for a page:         compile(…, target="javascript").source
+- have it for JAX, and so for a GPU:         compile(…, target="jax").function
 - compile a predictor:                       predict = compile(score, inputs=x); predict(rows)
 - have it run in other processes:            pool.submit(step.value_and_grad, numbers, rows)
 
@@ -19,9 +20,9 @@ from __future__ import annotations
 
 import gc
 from array import array
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import cached_property
+from functools import cache, cached_property
 from math import isfinite
 from typing import Any, ClassVar, TypeAlias, overload
 
@@ -38,6 +39,7 @@ from .machine import Machine
 from .program import Job, Program, Register
 from .tables import Buffer, as_rows, empty, flat, table
 from .targets import machine_for
+from .xla import Function, JaxMachine, mean_function, outputs_function, pure
 
 __all__ = ["DecisionWarning", "Predictor", "Step", "compile"]
 
@@ -86,7 +88,8 @@ def compile(
     parameters: the leaves that training changes. Their `.data` is read at each call.
     target: one of `microgrant.compiler.targets`: "native" for machine code by LLVM, "python" for
         Python; "auto" is native where llvmlite is installed. With "javascript", `source` is for
-        pages; to call it here takes Node, which starts anew for each call.
+        pages; to call it here takes Node, which starts anew for each call. With "jax", `function`
+        is for JAX; to call it here takes JAX, which compiles anew for each new number of rows.
 
     All other leaves, too, are read at each call: a predictor that was compiled before a training
     predicts with what was learned. Only numbers, such as the 2 of ``2 * x``, stay what they were.
@@ -177,7 +180,7 @@ class Compiled:
 
     @property
     def target(self) -> str:
-        """What runs: "native", "python" or "javascript"."""
+        """What runs: "native", "python", "javascript" or "jax"."""
         return self._run.target
 
     @property
@@ -226,11 +229,18 @@ class Compiled:
                 "outputs were computed from?"
             )
 
-    def _machine(self, outputs_of: Outputs, quiet: bool = False, decisions: bool = True) -> Machine:
+    def _machine(
+        self,
+        outputs_of: Outputs,
+        quiet: bool = False,
+        decisions: bool = True,
+        per_row: bool | None = None,
+        more_inputs: Sequence[Value] = (),
+    ) -> Machine:
         jobs = []
 
         def build(primitives: frozenset[str]) -> Job:
-            jobs.append(self._job(primitives, outputs_of, self.leaves))
+            jobs.append(self._job(primitives, outputs_of, self.leaves, per_row, more_inputs))
             return jobs[-1]
 
         with no_collector():
@@ -241,11 +251,37 @@ class Compiled:
             job.program.close()
         return machine
 
-    def _job(self, primitives: frozenset[str], outputs_of: Outputs, parameters: list[Value]) -> Job:
-        program = Program(primitives)
-        program.record(self._order, self._inputs, parameters)
-        outputs = outputs_of(program)
-        return Job(program, outputs, len(self._inputs), len(parameters), self._per_row)
+    def _job(
+        self,
+        primitives: frozenset[str],
+        outputs_of: Outputs,
+        parameters: list[Value],
+        per_row: bool | None = None,
+        more_inputs: Sequence[Value] = (),
+    ) -> Job:
+        program, inputs = Program(primitives), [*self._inputs, *more_inputs]
+        program.record(self._order, inputs, parameters)
+        per_row = self._per_row if per_row is None else per_row
+        return Job(program, outputs_of(program), len(inputs), len(parameters), per_row)
+
+    def _gradients(
+        self, program: Program, roots: Mapping[Value, Register], leaves: Sequence[Value]
+    ) -> list[Register]:
+        """The gradients of leaves; 0 for one out of reach."""
+        gradients = program.differentiate(roots, self._order, leaves)
+        return [program.constant(0.0) if x is None else x for x in gradients]
+
+    def _others(self) -> Buffer:
+        """The numbers that leaves hold now, which are neither parameters nor inputs."""
+        return self._present()[len(self._parameters) :]
+
+    def _for_jax(self, machine: Machine) -> JaxMachine:
+        if isinstance(machine, JaxMachine):
+            return machine
+        raise AttributeError(
+            f"what was compiled for {self.target!r} has no function for JAX: compile it with "
+            'target="jax"'
+        )
 
     def _warn_of_decisions(self, program: Program) -> None:
         # What reached a parameter by way of a result, such as an earlier loss, says nothing here.
@@ -308,7 +344,8 @@ class Step(Compiled):
         [loss] = self._roots
         mean_loss = program.mean(program.register_of(loss))
         mean_loss.name = mean_loss.name or "loss"
-        gradients = program.differentiate(loss, self._order, self._parameters)
+        roots = {loss: program.constant(1.0)}
+        gradients = program.differentiate(roots, self._order, self._parameters)
         reached = zip(self._parameters, gradients, strict=True)
         self._out_of_reach = {p for p, gradient in reached if gradient is None}
         zero = program.constant(0.0)
@@ -443,6 +480,44 @@ class Step(Compiled):
             )
         return out
 
+    @property
+    def function(self) -> Function:
+        """The mean loss as a pure function for JAX, ``f(parameters, rows)``; of target "jax" only.
+
+        parameters: a flat array, in the order in which they were compiled. Other leaves are in it
+            as the numbers that they hold now.
+        rows: an array with a row for each example. Nothing, if there are no inputs.
+
+        `jax.jit`, `jax.vmap`, `jax.grad` by both of them, `jax.jvp` and a mesh of devices take it.
+        It computes with the precision of its arrays: 32 bits, if JAX is not told otherwise. First
+        derivatives are ours, at kinks and in the branches of `where` as well. JAX finds those of
+        second order by itself, from our gradient: right where that is smooth, and nan where a
+        branch not taken is infinite. To XLA, x + 0.0 is x, and on a processor a number below
+        2.3e-308 is 0. (It was tried on processors only.)
+
+        Layers become products of matrices, which XLA compiles in seconds; formulas that differ
+        take it some hundredths of a second each, and again for each new shape of rows. Whenever
+        this is asked for, it is another function to JAX: keep it. ::
+
+            import jax
+            from microgrant import Value, compile
+
+            w, x = Value(0.5), Value(0.0)
+            f = compile((w * x).relu(), inputs=[x], parameters=[w], target="jax").function
+            parameters, rows = jax.numpy.array([0.5]), jax.numpy.array([[3.0], [-1.0]])
+            print(jax.jit(f)(parameters, rows))  # prints 0.75
+            print(jax.grad(f)(parameters, rows))  # prints [1.5]
+        """
+        step, [loss] = self._for_jax(self._run), self._roots
+
+        def gradients(program: Program) -> list[Register]:
+            return self._gradients(program, {loss: program.constant(1.0)}, self._inputs)
+
+        value = self._for_jax(self._forward)
+        by_inputs = cache(lambda: self._for_jax(self._machine(gradients, True, per_row=True)))
+        mean = mean_function(value, step, by_inputs, self._others())
+        return pure(mean, len(self._parameters), self._columns)
+
     @cached_property
     def _forward(self) -> Machine:
         [loss] = self._roots
@@ -472,6 +547,35 @@ class Predictor(Compiled):
         buffer, count = self._rows(rows)
         out = self._run.run(self._present(), buffer, count)
         return out if self._single else as_rows(out, count)
+
+    @property
+    def function(self) -> Function:
+        """The outputs of each row as a pure function for JAX, ``f(parameters, rows)``.
+
+        It is like that of a `Step`, but that JAX takes derivatives of it backwards only: by
+        `jax.grad` and `jax.vjp`, and not by `jax.jvp`. What is to be a parameter has to be listed:
+        ``compile([score], inputs, parameters, target="jax").function``.
+        """
+        value, parameters = self._for_jax(self._run), self._parameters
+        by_parameters = cache(lambda: self._pulled_back(parameters, per_row=False))
+        by_inputs = cache(lambda: self._pulled_back(self._inputs, per_row=True))
+        outputs = outputs_function(value, by_parameters, by_inputs, self._others())
+        if self._single:
+            return pure(lambda *given: outputs(*given)[:, 0], len(parameters), self._columns)
+        return pure(outputs, len(parameters), self._columns)
+
+    def _pulled_back(self, leaves: Sequence[Value], per_row: bool) -> JaxMachine:
+        """The gradients of the outputs, each times the number in its further column of the rows."""
+        columns = [Value(0.0) for _ in self._roots]
+
+        def gradients(program: Program) -> list[Register]:
+            above: dict[Value, Register] = {}
+            for root, column in zip(self._roots, columns, strict=True):
+                register = program.register_of(column)
+                above[root] = above[root] + register if root in above else register
+            return self._gradients(program, above, leaves)
+
+        return self._for_jax(self._machine(gradients, True, per_row=per_row, more_inputs=columns))
 
 
 @contextmanager

@@ -18,11 +18,12 @@ from ..extras import what_brings
 from ..ops.table import OPERATIONS, Operation
 from .machine import JavaScriptMachine, Machine, NativeMachine, PythonMachine
 from .program import Job
+from .xla import JaxMachine
 
 __all__ = ["MACHINES", "TargetWarning", "checked_target", "machine_for"]
 
 MACHINES: dict[str, type[Machine]] = {
-    kind.target: kind for kind in (NativeMachine, PythonMachine, JavaScriptMachine)
+    kind.target: kind for kind in (NativeMachine, PythonMachine, JavaScriptMachine, JaxMachine)
 }
 """The targets by name. Besides there is "auto": native code where that can be had, or Python."""
 
@@ -40,7 +41,7 @@ def checked_target(target: str, *others: str) -> str:
     >>> checked_target("gpu")
     Traceback (most recent call last):
         ...
-    ValueError: the target is "auto", "native", "python" or "javascript", but got 'gpu'
+    ValueError: the target is "auto", "native", "python", "javascript" or "jax", but got 'gpu'
     """
     names = ["auto", *MACHINES, *others]
     if not isinstance(target, str) or target not in names:

@@ -161,7 +161,7 @@ def native_power(m: Any, x: Any, exponent: float) -> Any:
     if exponent == -0.5:
         return m.div(1.0, native_power(m, x, 0.5))
     if exponent == 0.5:  # the power of -0 is 0, and that of -inf is inf
-        return m.where(x == -inf, inf, m.sqrt(x + 0.0))
+        return m.where(x == -inf, inf, m.sqrt(m.where(x == 0, 0.0, x)))
     if exponent in (1, 2, 3, 4):
         square = x * x
         return (x, square, square * x, square * square)[int(exponent) - 1]

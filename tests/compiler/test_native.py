@@ -57,7 +57,8 @@ from microgrant.ops import FLOATS, OPERATIONS, Operation, clip, of_many, power
 
 inf, nan = math.inf, math.nan
 # Not JavaScript, whose every call starts a process: `test_javascript` makes a few calls of many.
-TARGETS = tuple(name for name in MACHINES if name != "javascript")
+# Nor JAX, which compiles for each new number of rows, and has a process of its own: `test_jax`.
+TARGETS = tuple(name for name in MACHINES if name not in ("javascript", "jax"))
 EXPONENTS = (0, 1, 2, 3, 4, 7, 8, 9, 100, -1, -2, -3, -8, -9, 0.5, -0.5, 2.5, -0.3, inf, -inf, nan)
 BOUNDS = ((-1, 2), (0, 1), (-0.0, 1), (-inf, 1), (0, inf), (0, 0))
 ENTRIES = [
@@ -940,7 +941,7 @@ def test_mistakes_in_what_is_to_be_compiled() -> None:
     for outputs, inputs, parameters, error, words in mistakes:
         with pytest.raises(error, match=words):
             compile(outputs, inputs, parameters)
-    known = 'the target is "auto", "native", "python" or "javascript", but got \'c'
+    known = 'the target is "auto", "native", "python", "javascript" or "jax", but got \'c'
     with pytest.raises(ValueError, match=known):
         compile(loss, given.inputs, given.parameters, target="c")  # type: ignore[call-overload]
 

@@ -241,7 +241,7 @@ def job_of(given: SimpleNamespace) -> Job:
     program, order = Program(llvm.PRIMITIVES), whole_order(given.loss)
     program.record(order, given.inputs, given.parameters)
     loss = program.mean(program.register_of(given.loss))
-    gradients = program.differentiate(given.loss, order, given.parameters)
+    gradients = program.differentiate({given.loss: program.constant(1.0)}, order, given.parameters)
     outputs = [loss, *(gradient for gradient in gradients if gradient is not None)]
     return Job(program, outputs, len(given.inputs), len(given.parameters), False)
 
