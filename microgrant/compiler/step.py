@@ -492,8 +492,9 @@ class Step(Compiled):
         It computes with the precision of its arrays: 32 bits, if JAX is not told otherwise. First
         derivatives are ours, at kinks and in the branches of `where` as well. JAX finds those of
         second order by itself, from our gradient: right where that is smooth, and nan where a
-        branch not taken is infinite. To XLA, x + 0.0 is x, and on a processor a number below
-        2.3e-308 is 0. (It was tried on processors only.)
+        branch not taken is infinite. XLA takes constants together, so that x + 1e16 - 1e16 is x,
+        and x + 0.0 as well; on a processor, a number below 2.3e-308 is 0 to it. (It was tried on
+        processors only.)
 
         Layers become products of matrices, which XLA compiles in seconds; formulas that differ
         take it some hundredths of a second each, and again for each new shape of rows. Whenever

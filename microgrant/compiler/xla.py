@@ -61,9 +61,9 @@ WORDS |= {
     "or": "jax.numpy.logical_or",
     "not": "jax.numpy.logical_not",
 }
-# XLA makes a / (b · c) of a / b / c, and exp(a + b) of exp(a) · exp(b), which may be 0 or inf where
-# ours is not. It does not look past a barrier.
-BARRED = ("div", "exp")
+# XLA makes a / (b · c) of a / b / c, exp(a + b) of exp(a) · exp(b), and b · log |a| of log(aᵇ):
+# other numbers, where ours are 0, inf or nan. It does not look past a barrier.
+BARRED = ("div", "exp", "exp2", "pow")
 
 
 @lru_cache(maxsize=1)

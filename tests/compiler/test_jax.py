@@ -167,6 +167,29 @@ def test_the_table_of_edges() -> None:
 
 
 @in_a_process
+def test_what_xla_would_compute_otherwise() -> None:
+    """It knows rules of logarithms and fractions that do not hold for all floats."""
+    import numpy as np
+
+    x = Value(0.5)
+    functions: list[Callable[[Value], Value]] = [
+        lambda x: (x**1.5).log(),
+        lambda x: (x**0.3).log(),
+        lambda x: (2.0**x).log(),
+        lambda x: microgrant.log2(microgrant.exp2(x)),
+        lambda x: x.exp().log(),
+        lambda x: x.exp() * (-x).exp(),
+        lambda x: 1.0 / x / x * 1e-200,
+        lambda x: (x / 1e200) / 1e200,
+    ]
+    rows = [[y] for y in (0.5, -0.5, -2.0, 1e-200, 1e200, 800.0, -800.0, 1e-8)]
+    f = compile([function(x) for function in functions], [x], target="jax").function
+    found = f(np.zeros(0), np.array(rows)).tolist()
+    for [y], numbers in zip(rows, found, strict=True):
+        assert_equal(numbers, [function(Value(y)).data for function in functions], y)
+
+
+@in_a_process
 def test_each_row_takes_its_own_branch() -> None:
     """What a row does not take has no part in its derivatives, though it may be nan."""
     import jax
