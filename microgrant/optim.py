@@ -87,15 +87,15 @@ class Optimizer:
         self._remembered = [(0.0,) * len({*self.MEMORY} - {"steps"})] * len(self.parameters)
 
     @property
-    def memory(self) -> dict[str, list[float]]:
+    def _memory(self) -> dict[str, list[float]]:
         """What is remembered: for each of its names, a number for each parameter."""
         columns = iter(zip(*self._remembered, strict=True))
         return {
             name: self._steps[:] if name == "steps" else [*next(columns)] for name in self.MEMORY
         }
 
-    @memory.setter
-    def memory(self, memory: Mapping[str, Sequence[float]]) -> None:
+    @_memory.setter
+    def _memory(self, memory: Mapping[str, Sequence[float]]) -> None:
         self._steps = [*memory.get("steps", self._steps)]
         columns = [memory[name] for name in self.MEMORY if name != "steps"]
         self._remembered = [*zip(*columns, strict=True)] or self._remembered
@@ -107,7 +107,12 @@ class Optimizer:
 
     @learning_rate.setter
     def learning_rate(self, rate: RealNumber) -> None:
-        self._learning_rate = checked_rate(rate)
+        if callable(rate):
+            raise TypeError(
+                "the learning rate is a number: of a schedule, set it before each step, as in "
+                "optimizer.learning_rate = schedule(step), or hand the schedule to fit"
+            )
+        self._learning_rate = _setting("learning_rate", rate)
 
     def step(self) -> None:
         """Change the `.data` of every parameter by its `.grad`."""
@@ -133,7 +138,8 @@ class Optimizer:
 
         It is written as the rules of `microgrant.ops` are, with operators and with the functions of
         the algebra `m`, and runs on numbers and on the registers of a compiled program. It may look
-        at settings, which are numbers, with `if`; of what it is given, `m.where` decides.
+        at settings, which are numbers, with `if`; of what it is given, `m.where` decides. It
+        changes nothing, and has the learning rate from the `coefficients`; else Python runs it.
         """
         raise NotImplementedError(f"{type(self).__name__} does not define rule()")
 
@@ -155,7 +161,7 @@ class Optimizer:
         return {
             "optimizer": type(self).__name__,
             "settings": {name: getattr(self, name) for name in self.SETTINGS},
-            "memory": self.memory,
+            "memory": self._memory,
         }
 
     def load_state(self, state: Mapping[str, Any]) -> None:
@@ -182,7 +188,7 @@ class Optimizer:
                     f"the state's {name} is to be a list of {n} floats from {lowest} on, one for "
                     f"each parameter, but got {shown(numbers)}"
                 )
-        restored.memory = given["memory"]
+        restored._memory = given["memory"]
         vars(self).update(vars(restored))
 
 
@@ -516,14 +522,14 @@ def _between(start: float, end: float, fraction: float) -> float:
 # --- What was given, checked --------------------------------------------------------------------
 
 
-def checked_rate(rate: RealNumber) -> float:
-    """A learning rate, or an error."""
-    if callable(rate):
+def checked_schedule(schedule: Any) -> Schedule:
+    """A schedule, or a TypeError."""
+    if not callable(schedule):
         raise TypeError(
-            "the learning rate is a number: of a schedule, set it before each step, as in "
-            "optimizer.learning_rate = schedule(step), or hand the schedule to fit"
+            "schedule is a function of the number of the step, as those in microgrant.optim, but "
+            f"got {shown(schedule)}"
         )
-    return _setting("learning_rate", rate)
+    return schedule  # type: ignore[no-any-return]
 
 
 def checked_optimizer(optimizer: object) -> Optimizer:

@@ -22,16 +22,15 @@ import math
 import random
 from array import array
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache, partial
-from itertools import chain, groupby, pairwise
+from itertools import chain, groupby
 from typing import Any, TypeAlias
 
 from ..engine.arguments import as_number
 from ..engine.modes import inside
 from ..engine.value import NO_GRADIENT
-from ..optim import Optimizer, checked_rate, clip_gradients
+from ..optim import SGD, Adam, AdamW, Optimizer, RMSprop, clip_gradients
 from .machine import CALL_WORK, Frame, NativeMachine, host
 from .tables import Buffer, address, empty
 from .update import translate_update
@@ -47,33 +46,39 @@ Taken: TypeAlias = "tuple[Any, list[float], str]"
 class Steps:
     """Steps that are to be taken in one go.
 
-    rows: of one batch after the other; or those of one batch, if it is the same for all steps.
+    rows: of one batch after the other.
+    again: whether it is the rows of one batch, and the same for all steps.
     sizes: how many rows the batch of each step has.
     rates: the learning rate of each step.
     first: the number of the first of them, counted from the first epoch on.
     """
 
     rows: Any
+    again: bool
     sizes: Sequence[int]
     rates: Sequence[float]
     first: int
 
     def batches(self) -> Iterator[tuple[int, Any]]:
         """The number of each step, and its rows."""
-        again, begin = len(self.rows) == self.sizes[0], 0
+        begin = 0
         for number, size in enumerate(self.sizes, self.first):
             yield number, self.rows[begin : begin + size]
-            begin += 0 if again else size
+            begin += 0 if self.again else size
 
 
 StepOf: TypeAlias = Callable[[Any, int], float]
 """Adds the gradient of the mean loss over rows to each `.grad`; it is given its number as well."""
 
-Laid: TypeAlias = Callable[[Steps], tuple[Buffer, int]]
-"""The table that steps read, and how many rows it has."""
+Laid: TypeAlias = Callable[[Steps], Buffer]
+"""The table that steps read."""
 
-STEPS = 10_000  # in one call: that of the smallest network, and what is prepared for it
+IN_PYTHON = (
+    200  # to put a row in its place, or to draw a number, takes as long as so many instructions
+)
+STEPS = 2_000  # in one call: each takes Python some microseconds to prepare
 INDEPENDENT = "the loss does not depend on any parameter: was the .data of a Value taken?"
+NOT_FINITE = ("the loss is {}", "the gradient is nan or infinite", "a parameter is nan or infinite")
 
 
 class Descent:
@@ -90,53 +95,76 @@ class Descent:
         return 1
 
     def learned(self) -> Any:
-        """The parameters as they are now, and what the optimiser remembers of them."""
-        return [p._data for p in self.optimizer.parameters], self.optimizer.state()
+        """All parameters of the optimiser as they are now, and all that is kept in it."""
+        kept = {name: unshared(x) for name, x in vars(self.optimizer).items()}
+        return [p._data for p in self.optimizer.parameters], kept
 
     def write(self, learned: Any) -> None:
-        """Have the parameters and the optimiser say so what was learned last: they do."""
+        """Have parameters, gradients and optimiser say what was learned last: here, they do."""
 
     def put(self, learned: Any) -> None:
         """Make parameters and optimiser what they were when this was learned."""
-        parameters, state = learned
+        parameters, kept = learned
+        held = vars(self.optimizer)
+        held.update({name: unshared(x) for name, x in kept.items()})
+        for name in held.keys() - kept:
+            del held[name]
         for p, number in zip(self.optimizer.parameters, parameters, strict=True):
             p.data = number
-        self.optimizer.load_state(state)
+
+    def rates(
+        self, learned: Any, steps: Sequence[int], rate: Callable[[int], float], found: list[float]
+    ) -> None:
+        """Ask for the learning rates of steps, one after the other."""
+        for step in steps:
+            self.set_rate(rate(step))
+            found.append(self.optimizer.learning_rate)
+
+    def set_rate(self, rate: float) -> None:
+        """Have the optimiser look at a learning rate, unless it is the very one that it has."""
+        if rate is not self.optimizer._learning_rate:
+            self.optimizer.learning_rate = rate
 
     def run(self, learned: Any, steps: Steps) -> Taken:
         """Take the steps: as many as `at_once` says."""
         optimizer = self.optimizer
         optimizer.zero_grad()
-        [optimizer.learning_rate] = steps.rates
         loss = self.step(steps.rows, steps.first)
         if steps.first == 0 and all(p._grad is NO_GRADIENT for p in optimizer.parameters):
             # Later, a loss that reaches its goal may do without: of a hinge, nothing is left.
             raise ValueError(INDEPENDENT)
         if not math.isfinite(loss):
-            return learned, [], f"the loss is {loss}"
+            return learned, [], NOT_FINITE[0].format(loss)
         if self.clip is not None:
             try:
                 clip_gradients(optimizer.parameters, self.clip)
             except ValueError:
-                return learned, [], "the gradient is nan or infinite"
+                return learned, [], NOT_FINITE[1]
         optimizer.step()
         if not all(math.isfinite(p._data) for p in optimizer.parameters):
-            return learned, [], "a parameter is nan or infinite"
+            return learned, [], NOT_FINITE[2]
         return self.learned(), [loss], ""
+
+
+def unshared(x: Any) -> Any:
+    """The same, but another list: what an optimiser remembers is changed in place."""
+    return x[:] if isinstance(x, list) else x
 
 
 @dataclass(frozen=True)
 class Learned:
     """What a native training has learned.
 
+    before: what `Descent` calls learned, as it was when somebody looked last.
     numbers: the leaves of the step, and then what is remembered of each of its parameters.
     spans: stretches of parameters that are moved and have taken equally many steps: where each
         begins, how long it is, and how many steps they were.
-    taken: how many steps have been taken since.
+    taken: how many steps have been taken since somebody looked.
     learning_rate: of the last of them.
     gradients: of the last of them, after the loss.
     """
 
+    before: Any
     numbers: Buffer
     spans: list[tuple[int, int, float]]
     taken: int
@@ -148,16 +176,26 @@ class NativeDescent(Descent):
     """Steps in native code, many in one call.
 
     program: a compiled `Step`, with its machine, leaves and parameters.
-    laid_out: makes the table that the program reads of some rows.
+    train: the function `train` for the optimiser.
+    laid_out: makes the table that the program reads.
+    draws: how many random numbers that takes for each row.
     """
 
     def __init__(
-        self, program: Any, laid_out: Laid, step: StepOf, optimizer: Optimizer, clip: float | None
+        self,
+        program: Any,
+        train: Callable[..., int],
+        laid_out: Laid,
+        draws: int,
+        step: StepOf,
+        optimizer: Optimizer,
+        clip: float | None,
     ) -> None:
         super().__init__(step, optimizer, clip)
-        self.program, self.laid_out = program, laid_out
+        self.program, self.train, self.laid_out, self.draws = program, train, laid_out, draws
         self.machine: NativeMachine = program._run
         self.frame = Frame(self.machine)
+        self.width = len(program._parameters)
         # By their ids, as a Value hashes itself in Python.
         held = {id(p): i for i, p in enumerate(optimizer.parameters)}
         beyond = {id(p) for p in program._out_of_reach}
@@ -168,46 +206,36 @@ class NativeDescent(Descent):
         ]
         if not self.places:
             raise ValueError(INDEPENDENT)
-        moved = [place for place, _ in self.places]
-        ends = [a for a, b in pairwise([*moved, -1]) if b != a + 1]
-        begins = [b for a, b in pairwise([-2, *moved]) if b != a + 1]
-        self.stretches = [(a, b + 1) for a, b in zip(begins, ends, strict=True)]
-        self.width = len(program._parameters)
-        self.train = native_update(optimizer)
+        moved = {i for _, i in self.places}
+        self.still = [p for i, p in enumerate(optimizer.parameters) if i not in moved]
+        self.coefficients = array("d")
 
     def at_once(self, size: int) -> int:
         """As many as take some hundredths of a second."""
-        return max(1, min(STEPS, CALL_WORK // (self.machine.layout.instructions * size)))
+        work = self.machine.layout.instructions + IN_PYTHON * (1 + self.draws)
+        return max(1, min(STEPS, CALL_WORK // (size * work)))
 
     def learned(self) -> Learned:
         """The parameters as they are now, and what the optimiser remembers of them."""
         optimizer = self.optimizer
-        self.train = native_update(optimizer)  # its settings, too, may be others now
         leaves = [x._data for x in self.program.leaves]
         remembered: list[Any] = [(0.0,) * len(optimizer._remembered[0])] * self.width
-        counts = [0.0] * self.width
         for place, i in self.places:
-            remembered[place], counts[place] = optimizer._remembered[i], optimizer._steps[i]
-        spans = []
-        for begin, end in self.stretches:
-            for count, alike in groupby(counts[begin:end]):  # a single one, as a rule
-                length = len(list(alike))
-                spans.append((begin, length, count))
-                begin += length
+            remembered[place] = optimizer._remembered[i]
         numbers = empty(len(leaves) + len(remembered[0]) * self.width)
         numbers[:] = array("d", chain(leaves, *zip(*remembered, strict=True)))
-        return Learned(numbers, spans, 0, optimizer.learning_rate)
+        spans = []
+        # Neighbours are as far behind their place in the list as those before them.
+        counted = [(place - n, optimizer._steps[i]) for n, (place, i) in enumerate(self.places)]
+        first = 0
+        for (behind, count), alike in groupby(counted):
+            length = len(list(alike))
+            spans.append((first + behind, length, count))
+            first += length
+        return Learned(super().learned(), numbers, spans, 0, optimizer.learning_rate)
 
     def write(self, learned: Learned) -> None:
-        """Write into the parameters and the optimiser what was learned last."""
-        self.put(learned)
-        if learned.gradients is not None:
-            gradients = learned.gradients.tolist()
-            for place, i in self.places:
-                self.optimizer.parameters[i]._grad = gradients[place + 1]
-
-    def put(self, learned: Learned) -> None:
-        """Make parameters and optimiser what they were when this was learned."""
+        """Write parameters, their gradients, and what the optimiser remembers of them."""
         optimizer, numbers = self.optimizer, learned.numbers.tolist()
         memory = numbers[len(self.program.leaves) :]
         columns = [memory[i : i + self.width] for i in range(0, len(memory), self.width)]
@@ -219,27 +247,59 @@ class NativeDescent(Descent):
             optimizer.parameters[i]._data = numbers[place]
             optimizer._remembered[i], optimizer._steps[i] = remembered[place], counts[place]
         optimizer.learning_rate = learned.learning_rate
+        if learned.gradients is not None:
+            gradients = learned.gradients.tolist()
+            for place, i in self.places:
+                optimizer.parameters[i]._grad = gradients[place + 1]
+
+    def put(self, learned: Learned) -> None:
+        """Make parameters and optimiser what they were when this was learned."""
+        super().put(learned.before)
+        self.write(learned)
+
+    def rates(
+        self,
+        learned: Learned,
+        steps: Sequence[int],
+        rate: Callable[[int], float],
+        found: list[float],
+    ) -> None:
+        """Ask for the learning rates of steps, and for the coefficients of the optimiser."""
+        self.coefficients = array("d")
+        counts = dict.fromkeys(count for *_, count in learned.spans)
+        for number, step in enumerate(steps, learned.taken + 1):
+            self.set_rate(rate(step))
+            of_count = {x: self.optimizer.coefficients(x + number) for x in counts}
+            for *_, count in learned.spans:
+                self.coefficients.extend(of_count[count])
+            found.append(self.optimizer.learning_rate)
 
     def run(self, learned: Learned, steps: Steps) -> Taken:
         """Take the steps, in one call of native code."""
-        table, count = self.laid_out(steps)
+        if not all(math.isfinite(p._data) for p in self.still):
+            return learned, [], NOT_FINITE[2]
+        table = self.laid_out(steps)
         table = table if isinstance(table, array) else table.reshape(-1)
         numbers, losses = copied(learned.numbers), array("d", bytes(8 * len(steps.rates)))
-        take_steps = partial(self._take, learned, numbers, table, count, steps, losses)
-        done, out = take_steps(len(steps.rates))
+        again = steps.again and not self.draws
+        take_steps = partial(self._take, learned, numbers, table, again, steps, losses)
+        done, why, out = take_steps(len(steps.rates))
         what = ""
         if done < len(steps.rates):
-            self.optimizer.learning_rate = steps.rates[done]
-            if not math.isfinite(losses[done]):
-                what = f"the loss is {losses[done]}"
-            elif self.clip is not None and not all(map(math.isfinite, out)):
-                what = "the gradient is nan or infinite"
-            else:  # then it has moved: once more, as far as it was well
-                what = "a parameter is nan or infinite"
+            what = NOT_FINITE[why].format(losses[done])
+            if why == len(NOT_FINITE) - 1:  # it has moved: once more, as far as all was well
                 numbers[:] = learned.numbers
                 take_steps(done)
         rate = steps.rates[done - 1] if done else learned.learning_rate
-        taken = Learned(numbers, learned.spans, learned.taken + done, rate, out)
+        taken = Learned(
+            learned.before,
+            numbers,
+            learned.spans,
+            learned.taken + done,
+            rate,
+            out if done else None,
+        )
+        self.optimizer.learning_rate = steps.rates[min(done, len(steps.rates) - 1)]
         return taken, losses[:done].tolist(), what
 
     def _take(
@@ -247,28 +307,26 @@ class NativeDescent(Descent):
         learned: Learned,
         numbers: Buffer,
         table: Buffer,
-        count: int,
+        again: bool,
         steps: Steps,
         losses: Buffer,
         many: int,
-    ) -> tuple[int, Buffer]:
+    ) -> tuple[int, int, Buffer]:
         """Change the numbers by so many steps; how many there were, until something was not finite,
-        and the loss and the gradients of the last."""
+        what that was, and the loss and the gradients of the last."""
         machine, columns = self.machine, len(self.program._inputs)
         spans = array("q", [x for begin, length, _ in learned.spans for x in (begin, length)])
         sizes, out = array("q", steps.sizes), empty(machine.outputs)
-        coefficients = self._coefficients(learned, steps.rates)
-        per_step = len(coefficients) // len(steps.rates)
-        again = count == steps.sizes[0]
+        per_step = len(self.coefficients) // len(steps.rates)
         self.frame.parameters, self.frame.out = address(numbers), address(out)
 
-        def train(run: int | None, first: int, many: int) -> int:
-            return self.train(
+        def train(run: int | None, first: int, many: int) -> tuple[int, int]:
+            result = self.train(
                 run,
                 self.frame.at,
                 address(numbers),
                 len(self.program.leaves),
-                len(self.program._parameters),
+                self.width,
                 address(table),
                 columns,
                 address(sizes) + 8 * first,
@@ -277,45 +335,41 @@ class NativeDescent(Descent):
                 address(out),
                 address(spans),
                 len(learned.spans),
-                address(coefficients) + 8 * first * per_step,
+                address(self.coefficients) + 8 * first * per_step,
                 address(losses) + 8 * first,
                 self.clip or 0.0,
             )
+            return divmod(result, len(NOT_FINITE))
 
         if machine.segments(max(steps.sizes)) == 1:
-            return train(machine.run_address, 0, many), out
+            return *train(machine.run_address, 0, many), out
         begin = 0
         for step, size in enumerate(steps.sizes[:many]):  # each on all cores, as it is large
             some = table[begin * columns : (begin + size) * columns]
             out[:] = machine.run(numbers[: len(self.program.leaves)], some, size)
-            if not train(None, step, 1):
-                return step, out
+            done, why = train(None, step, 1)
+            if not done:
+                return step, why, out
             begin += 0 if again else size
-        return many, out
-
-    def _coefficients(self, learned: Learned, rates: Sequence[float]) -> Buffer:
-        """Those of each step and each span, as the optimiser says."""
-        optimizer, found = self.optimizer, array("d")
-        for step, rate in enumerate(rates, learned.taken + 1):
-            if rate != optimizer.learning_rate:
-                optimizer.learning_rate = rate
-            for _, _, count in learned.spans:
-                found.extend(optimizer.coefficients(count + step))
-        return found
+        return many, 0, out
 
 
 def descent_of(
-    program: Any, laid_out: Laid, step: StepOf, optimizer: Optimizer, clip: float | None
+    program: Any,
+    laid_out: Laid,
+    draws: int,
+    step: StepOf,
+    optimizer: Optimizer,
+    clip: float | None,
 ) -> Descent:
     """What takes steps best: native code, if the program is native and the optimiser has a rule.
 
     `detect_anomaly` looks at each step, and Python takes them then.
     """
-    ruled = type(optimizer).step is Optimizer.step
-    if ruled and isinstance(program._run, NativeMachine) and not inside("detect_anomaly"):
-        # A rule of somebody's own may be for numbers only.
-        with suppress(AttributeError, NotImplementedError, TypeError):
-            return NativeDescent(program, laid_out, step, optimizer, clip)
+    if isinstance(program._run, NativeMachine) and not inside("detect_anomaly"):
+        train = native_update(optimizer)
+        if train is not None:
+            return NativeDescent(program, train, laid_out, draws, step, optimizer, clip)
     return Descent(step, optimizer, clip)
 
 
@@ -330,6 +384,7 @@ class Batches:
         self.rows, self.count, self.seed = rows, len(rows), seed
         self.size = min(size or self.count, self.count)
         self.per_epoch = -(-self.count // self.size)
+        self.latest: tuple[int, list[int]] = -1, []
 
     def rows_of(self, step: int) -> int:
         """How many rows the batch of a step has."""
@@ -347,22 +402,24 @@ class Batches:
         """Take steps, as many at once as may be; why the last one could not be taken, or nothing.
 
         steps: their numbers, counted from the first epoch on.
-        rate: the learning rate of a step; it is asked for before the step, maybe long before it.
+        rate: the learning rate of a step; it may be asked for long before the step.
         note: gets what was learned, and the losses, each time that some steps are done.
         """
+        again = self.per_epoch == 1
         while steps:
             some = steps[: descent.at_once(self.size)]
-            rates, failure = as_far_as_it_goes(rate, some)
-            if rates:
-                some = some[: len(rates)]
-                sizes = [self.rows_of(step) for step in some]
-                taken = Steps(self._rows(some, sum(sizes)), sizes, rates, some[0])
-                learned, losses, what = descent.run(learned, taken)
-                note(learned, losses, taken)
-                if what:
-                    return what
-            if failure is not None:
-                raise failure
+            rates: list[float] = []
+            try:
+                descent.rates(learned, some, rate, rates)
+            finally:  # the steps before a rate that could not be had are taken, whatever it was
+                if rates:
+                    some = some[: len(rates)]
+                    sizes = [self.rows_of(step) for step in some]
+                    taken = Steps(self._rows(some, sum(sizes)), again, sizes, rates, some[0])
+                    learned, losses, what = descent.run(learned, taken)
+                    note(learned, losses, taken)
+            if what:
+                return what
             steps = steps[len(some) :]
         return ""
 
@@ -370,11 +427,18 @@ class Batches:
         """The rows of some steps, in the order of each epoch; `count` of them."""
         if self.per_epoch == 1:
             return self.rows
-        first, begin = divmod(steps[0], self.per_epoch)
-        epochs = range(first, steps[-1] // self.per_epoch + 1)
-        orders = [shuffled(self.count, f"{self.seed} order {epoch}") for epoch in epochs]
-        begin *= self.size
+        first, batch = divmod(steps[0], self.per_epoch)
+        orders = [self._order(epoch) for epoch in range(first, steps[-1] // self.per_epoch + 1)]
+        begin = batch * self.size
         return take(self.rows, [*chain(*orders)][begin : begin + count])
+
+    def _order(self, epoch: int) -> list[int]:
+        """The order of an epoch; that of the latest is kept for its other steps."""
+        latest, order = self.latest
+        if epoch != latest:
+            order = shuffled(self.count, f"{self.seed} order {epoch}")
+            self.latest = epoch, order
+        return order
 
     def means(self, losses: Sequence[float]) -> list[float]:
         """Of the losses of all steps, the mean of each epoch."""
@@ -382,19 +446,6 @@ class Batches:
         for step, loss in enumerate(losses):
             totals[step // self.per_epoch] += loss * self.rows_of(step)
         return [total / self.count for total in totals]
-
-
-def as_far_as_it_goes(
-    rate: Callable[[int], float], steps: Sequence[int]
-) -> tuple[list[float], BaseException | None]:
-    """The learning rates of steps, and what went wrong then: those before it are to be taken."""
-    rates: list[float] = []
-    try:
-        for step in steps:
-            rates.append(checked_rate(rate(step)))
-    except BaseException as error:
-        return rates, error
-    return rates, None
 
 
 def checked_clip(clip: Any) -> float | None:
@@ -428,38 +479,48 @@ def take(rows: Any, places: Sequence[int]) -> Any:
     return [rows[i] for i in places] if isinstance(rows, list) else rows[places]
 
 
-def native_update(optimizer: Optimizer) -> Callable[..., int]:
-    """The function ``train`` for an optimiser with the settings that it has now."""
-    changing = ("parameters", "_learning_rate", "_steps", "_remembered")
-    settings = tuple((name, x) for name, x in vars(optimizer).items() if name not in changing)
+def native_update(optimizer: Optimizer) -> Callable[..., int] | None:
+    """The function ``train`` for an optimiser with the settings that it has now; None if it has no
+    rule, or one that cannot become native code."""
+    if type(optimizer).step is not Optimizer.step or "step" in vars(optimizer):
+        return None
     kind: Any = type(optimizer)
-    plain = all(isinstance(x, (int, float, str, tuple)) for _, x in settings)
-    if not plain:  # somebody's own, which may change in itself
-        return compiled_update.__wrapped__(kind, settings, host().width)
-    return compiled_update(kind, settings, host().width)
+    if kind in (SGD, Adam, AdamW, RMSprop):
+        settings = tuple(getattr(optimizer, name) for name in kind.SETTINGS[1:])
+        return update_of_ours(kind, settings, host().width)
+    # Of somebody's own, what it looks at is not known: its rule is asked each time, and twice, as
+    # it may look at the learning rate, or change something.
+    kept, texts = dict(vars(optimizer)), set()
+    try:
+        for rate in (0.5, 0.25):
+            vars(optimizer)["_learning_rate"] = rate
+            texts.add(translate_update(optimizer, host().width))
+    except Exception:  # it is for numbers only
+        return None
+    finally:
+        vars(optimizer)["_learning_rate"] = kept["_learning_rate"]
+        pure = len(texts) == 1 and all(vars(optimizer)[name] is x for name, x in kept.items())
+        vars(optimizer).update(kept)
+    return compiled_update(texts.pop()) if pure else None
 
 
 @lru_cache(maxsize=64)
-def compiled_update(
-    kind: type[Optimizer], settings: tuple[tuple[str, Any], ...], width: int
-) -> Callable[..., int]:
-    """The same, for each kind and its settings once."""
+def update_of_ours(kind: Any, settings: tuple[Any, ...], width: int) -> Callable[..., int]:
+    """The same for one of our optimisers, whose rule looks at its settings only."""
     optimizer = object.__new__(kind)
-    vars(optimizer).update(settings, _learning_rate=1.0)
-    engine = host().engine(translate_update(optimizer, width))
+    vars(optimizer).update(zip(kind.SETTINGS[1:], settings, strict=True), _learning_rate=1.0)
+    return compiled_update(translate_update(optimizer, width))
+
+
+@lru_cache(maxsize=64)
+def compiled_update(text: str) -> Callable[..., int]:
+    """The function ``train`` of a text."""
+    engine = host().engine(text)
     number, pointer = ctypes.c_int64, ctypes.c_void_p
-    before: list[Any] = [pointer] * 3 + [number] * 2 + [pointer, number, pointer]
-    after: list[Any] = [
-        ctypes.c_bool,
-        number,
-        pointer,
-        pointer,
-        number,
-        pointer,
-        pointer,
-        ctypes.c_double,
-    ]
-    function = ctypes.CFUNCTYPE(number, *before, *after)(engine.get_function_address("train"))
+    arguments: list[Any] = [pointer] * 3 + [number] * 2 + [pointer, number, pointer]
+    arguments += [ctypes.c_bool, number, pointer, pointer, number, pointer, pointer]
+    prototype = ctypes.CFUNCTYPE(number, *arguments, ctypes.c_double)
+    function = prototype(engine.get_function_address("train"))
     function.engine = engine  # type: ignore[attr-defined]  # which it lives in
     return function
 

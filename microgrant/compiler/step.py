@@ -31,8 +31,8 @@ from ..engine.arguments import shown, unboxed, whole_number
 from ..engine.conditions import whole_order
 from ..engine.value import NO_GRADIENT, Value
 from ..nn import Noise
-from ..optim import Optimizer, Schedule, checked_optimizer, constant
-from .descent import Batches, Steps, checked_clip, descent_of
+from ..optim import Optimizer, Schedule, checked_optimizer, checked_schedule, constant
+from .descent import Batches, Descent, Steps, checked_clip, descent_of
 from .landing import known, landed, new_mark
 from .listing import listing
 from .machine import Machine
@@ -384,7 +384,8 @@ class Step(Compiled):
         epochs: how often to go through all rows.
         batch_size: how many rows make one step; by default all of them. They are shuffled anew in
             each epoch; the last batch may be smaller.
-        schedule: the learning rate of each step, counted from 0 on.
+        schedule: the learning rate of each step, counted from 0 on. It is a function of that number
+            alone: it may be asked for many steps before they are taken.
         clip: the largest norm of all gradients together; see `microgrant.optim.clip_gradients`.
         seed: of the order of the rows.
 
@@ -415,15 +416,11 @@ class Step(Compiled):
         size = None if batch_size is None else whole_number("batch_size", batch_size)
         if held.isdisjoint(self._parameters):
             raise ValueError("the optimizer has parameters, but none that this was compiled for")
+        rate = constant(optimizer.learning_rate) if schedule is None else checked_schedule(schedule)
+        seed = whole_number("seed", seed, least=None)
         batches = Batches(as_rows(*self._rows(rows)), size, seed)
-        descent = descent_of(
-            self,
-            lambda steps: self._rows(steps.rows) if self._columns else (empty(0), 1),
-            lambda rows, number: self(rows if self._columns else None),
-            optimizer,
-            checked_clip(clip),
-        )
-        rate = schedule or constant(optimizer.learning_rate)
+        steps = range(epochs * batches.per_epoch)
+        descent = self._descent(optimizer, checked_clip(clip), len(steps))
         learned = descent.learned()
         losses: list[float] = []  # of each step
         others = [(p, p._grad) for p in self._parameters if p not in held]
@@ -433,7 +430,6 @@ class Step(Compiled):
             learned = taken
             losses.extend(some)
 
-        steps = range(epochs * batches.per_epoch)
         try:
             if what := batches.run(descent, learned, steps, rate, note):
                 raise FloatingPointError(
@@ -441,12 +437,28 @@ class Step(Compiled):
                     f"{optimizer.learning_rate:g}: a lower one or clip=1.0 may help. The "
                     "parameters are those before this step"
                 )
-        finally:
+            descent.write(learned)
+        except BaseException:
             descent.put(learned)
+            raise
+        finally:
             optimizer.zero_grad()
             for p, gradient in others:
                 p._grad = gradient
         return batches.means(losses)
+
+    def _descent(self, optimizer: Optimizer, clip: float | None, steps: int) -> Descent:
+        """What takes so many steps: for a single one, to read and write all is not worth it."""
+
+        def step(rows: Any, number: int) -> float:
+            return self(rows if self._columns else None)
+
+        def laid_out(steps: Steps) -> Buffer:
+            return self._rows(steps.rows)[0] if self._columns else empty(0)
+
+        if steps == 1:
+            return Descent(step, optimizer, clip)
+        return descent_of(self, laid_out, 0, step, optimizer, clip)
 
     def value_and_grad(self, parameters: Any, rows: Any = None) -> tuple[float, Buffer]:
         """The mean loss and its gradient for parameters given as numbers; no Value is touched.

@@ -144,7 +144,8 @@ def fit(
         ``optimizer=Adam``, of what a function makes. An `Optimizer` that is given has one already,
         and a schedule says them all: a ValueError. By default, it is what the optimiser begins
         with, or what it was where a training is resumed.
-    schedule: the learning rate of each step, counted in updates from 0 on.
+    schedule: the learning rate of each step, counted in updates from 0 on. It is a function of that
+        number alone: it may be asked for many steps before they are taken.
     penalty: of the parameters, added to the mean loss: ``lambda ps: 1e-4 * l2(ps)``.
     clip: the largest norm of all gradients together; see `clip_gradients`.
     validation: a pair (xs, ys) of other examples, or which fraction of the data is kept apart.
@@ -349,10 +350,15 @@ class _Course:
 
     def _run_by(self, runner: Runner) -> None:
         """From now on, this one runs."""
-        settings, self.runner = self.settings, runner
+        self.runner = runner
         prepared, self.prepared_held = map(runner.prepared, (self.rows, self.held))
-        self.batches = Batches(prepared, settings.batch_size, settings.seed)
-        self.descent = runner.descent(self.optimizer, settings.clip, settings.seed)
+        self.batches = Batches(prepared, self.settings.batch_size, self.settings.seed)
+        self._set_out()
+
+    def _set_out(self) -> None:
+        """From what parameters and optimiser are now."""
+        settings = self.settings
+        self.descent = self.runner.descent(self.optimizer, settings.clip, settings.seed)
         learned = self.descent.learned()
         self.done = self.done | {"learned": learned, "rate": self.optimizer.learning_rate}
 
@@ -413,8 +419,13 @@ class _Course:
 
     def _advance(self) -> None:
         """The steps up to where somebody looks; and then, how good is the model?"""
-        settings, epoch = self.settings, self.done["epoch"]
+        settings, done = self.settings, dict(self.done)
         watched = bool(self.held or settings.metric or settings.on_epoch)
+        if done["batch"] == self.batches.per_epoch and not watched:  # it was, before it was resumed
+            self._count(done)
+            self.done = done
+            return
+        epoch = done["epoch"]
         ends = [epoch + 1] if watched else [*CHECKS, settings.epochs]
         end = min(each for each in ends if each > epoch)
         steps = range(self._steps(), self._steps(end))
@@ -424,7 +435,10 @@ class _Course:
             raise self._diverged(what)
         if watched:
             self.descent.write(self.done["learned"])
-            best, done = self._measured(), dict(self.done)
+            best = self._measured()
+            if settings.metric is not None:
+                self._look()
+            done = dict(self.done)
             self._count(done)
             self.done = done | {"best": best}
         if settings.on_epoch is not None:
@@ -455,17 +469,11 @@ class _Course:
         self.columns["learning_rate"].append(done["rate"])
         done |= {"batch": 0, "total": 0.0}
 
-    def _watched(self) -> bool:
-        """Whether somebody looks at each epoch."""
-        settings = self.settings
-        return bool(self.held or settings.metric or settings.on_epoch)
-
     def _look(self) -> None:
-        """What was learned is what the parameters are now: `on_epoch` may have changed them."""
+        """Go on from what somebody else's function has left: it may have changed anything."""
         if not all(map(math.isfinite, self._parameters())):
             raise self._diverged("a parameter is nan or infinite")
-        learned = self.descent.learned()
-        self.done = self.done | {"learned": learned, "rate": self.optimizer.learning_rate}
+        self._set_out()
 
     def _renew(self) -> None:
         """Go on with the model as it is now: `on_epoch` may have changed more than parameters."""

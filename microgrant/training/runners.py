@@ -275,16 +275,18 @@ class CompiledRunner:
     def descent(self, optimizer: Optimizer, clip: float | None, seed: int) -> Descent:
         """The same; in native code, if that can be."""
 
-        def laid_out(steps: Steps) -> tuple[tables.Buffer, int]:
+        def laid_out(steps: Steps) -> tables.Buffer:
             if not self._draws:
-                return self._step._rows(columns_of(steps.rows, self._step_columns))
+                return self._step._rows(columns_of(steps.rows, self._step_columns))[0]
             batches = [self._laid_out(rows, noise(seed, n)) for n, rows in steps.batches()]
-            return self._step._rows([row for batch in batches for row in batch])
+            numpy = tables.numpy()
+            rows = [*chain(*batches)] if numpy is None else numpy.vstack(batches)
+            return self._step._rows(rows)[0]
 
         def step(rows: Rows, number: int) -> float:
             return self.step(rows, noise(seed, number))
 
-        return descent_of(self._step, laid_out, step, optimizer, clip)
+        return descent_of(self._step, laid_out, self._draws, step, optimizer, clip)
 
     def step(self, rows: Rows, seed: str) -> float:
         """The same, in one call of compiled code."""

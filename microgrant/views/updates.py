@@ -139,7 +139,7 @@ def moved(
         stand_in._grad = gradients.get(parameter, NO_GRADIENT)
     twin.step()
     return [
-        (parameter, stand_in.data, {key: x[i] for key, x in optimizer.memory.items()})
+        (parameter, stand_in.data, {key: x[i] for key, x in optimizer._memory.items()})
         for i, (parameter, stand_in) in enumerate(zip(optimizer.parameters, stand_ins, strict=True))
         if parameter in gradients
     ]

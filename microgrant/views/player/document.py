@@ -292,7 +292,7 @@ def _learning(
     if optimizer is None or rules_of(optimizer) is None:
         return {"on": False, "parameters": trained}
     known = [i for i, x in enumerate(optimizer.parameters) if x in places]
-    memory = {name: [x[i] for i in known] for name, x in optimizer.memory.items()}
+    memory = {name: [x[i] for i in known] for name, x in optimizer._memory.items()}
     return {"on": True, "parameters": trained, "memory": memory}
 
 
