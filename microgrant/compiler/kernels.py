@@ -44,6 +44,7 @@ CACHE = 1_000_000  # bytes, which processors have close at hand
 # Sums that share the terms which they load: so many at once, and for what is left. Each has so many
 # vectors, and all of them stay in the registers of a processor: it has 16, or twice as many.
 TILES = {6: 2, 4: 2, 1: 4}
+GRID_TILES = (4, 2, 1), (3, 2, 1)  # rows and columns: of 4 × 3, too, all sums stay in registers
 LINE = 64  # bytes that come together from memory
 
 ARGUMENTS = (
@@ -544,8 +545,8 @@ class Tables:
 
     def tiles_of(self, grid: Grid) -> Iterator[Grid]:
         """The tiles of a grid: each is a small grid."""
-        for r, rows in cut(len(grid.rows), (2, 1)):
-            for c, columns in cut(len(grid.columns), (4, 1)):
+        for r, rows in cut(len(grid.rows), GRID_TILES[0]):
+            for c, columns in cut(len(grid.columns), GRID_TILES[1]):
                 yield Grid(
                     grid.rows[r : r + rows],
                     grid.columns[c : c + columns],
