@@ -44,7 +44,8 @@ CACHE = 1_000_000  # bytes, which processors have close at hand
 # Sums that share the terms which they load: so many at once, and for what is left. Each has so many
 # vectors, and all of them stay in the registers of a processor: it has 16, or twice as many.
 TILES = {6: 2, 4: 2, 1: 4}
-GRID_TILES = (4, 2, 1), (3, 2, 1)  # rows and columns: of 4 × 3, too, all sums stay in registers
+# The tiles of a grid: with 4 × 3 or, for vectors of 8, 4 × 6 of them, all sums stay there as well.
+ROWS, COLUMNS = (4, 2, 1), {2: (3, 2, 1), 4: (3, 2, 1), 8: (6, 2, 1)}
 LINE = 64  # bytes that come together from memory
 
 ARGUMENTS = (
@@ -545,8 +546,8 @@ class Tables:
 
     def tiles_of(self, grid: Grid) -> Iterator[Grid]:
         """The tiles of a grid: each is a small grid."""
-        for r, rows in cut(len(grid.rows), GRID_TILES[0]):
-            for c, columns in cut(len(grid.columns), GRID_TILES[1]):
+        for r, rows in cut(len(grid.rows), ROWS):
+            for c, columns in cut(len(grid.columns), COLUMNS[self.width]):
                 yield Grid(
                     grid.rows[r : r + rows],
                     grid.columns[c : c + columns],
