@@ -38,7 +38,7 @@ __all__ = ["JavaScriptMachine", "Machine", "NativeMachine", "PythonMachine"]
 
 # Many rows are cut into segments, each of which is summed up by itself. How they are cut depends on
 # the work alone, and so the results do not depend on the number of cores.
-SEGMENTS = (1, 2, 4, 8, 16, 32)  # to be shared out evenly among as many cores
+SEGMENTS = (2, 4, 8, 16, 32)  # to be shared out evenly among as many cores
 SEGMENT_WORK = 8_000_000  # instructions times rows: some hundreds of microseconds
 SEGMENT_ROWS = 16  # several vectors, as the table is read once for all of a block
 # Python hears Ctrl-C between two calls only, and so none of them lasts long.
@@ -218,8 +218,10 @@ class NativeMachine(Machine):
     def segments(self, number_of_rows: int) -> int:
         """Into how many pieces so many rows are cut."""
         work = self.layout.instructions * number_of_rows
+        if work < SEGMENTS[0] * SEGMENT_WORK or number_of_rows < SEGMENTS[0] * SEGMENT_ROWS:
+            return 1
         most = min(work // SEGMENT_WORK, number_of_rows // SEGMENT_ROWS)
-        return max(n for n in SEGMENTS if n <= max(1, most))
+        return max(n for n in SEGMENTS if n <= most)
 
     def _run_segments(
         self, parameters: Buffer, rows: Buffer, number_of_rows: int, segments: int
