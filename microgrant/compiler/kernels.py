@@ -352,17 +352,18 @@ class GridKernel(Code):
             "br i1 %some, label %masked, label %positiondone",
             "masked:",
         )
-        self.products("%last", offsets, "e")
-        t, w = self.kind.number, self.kind.width
-        for x in self.cells:
-            self.add(f"%f{x} = select <{w} x i1> %mask, {t} %e{x}, {t} %b{x}")
+        self.products("%last", offsets, "f", masked=True)
         self.add("br label %positiondone", "positiondone:")
         self.phis("d", "[%b{0}, %rest], [%f{0}, %masked]")
 
-    def products(self, base: str, offsets: Sequence[str], name: str) -> None:
-        """Add to each sum the product of its factors."""
-        t = self.kind.number
+    def products(self, base: str, offsets: Sequence[str], name: str, masked: bool = False) -> None:
+        """Add to each sum the product of its factors; 0 times 0 in lanes that hold no row."""
+        t, w = self.kind.number, self.kind.width
         loaded = [self.load(base, offset) for offset in offsets]
+        if masked:
+            loaded = [
+                self.let(f"select <{w} x i1> %mask, {t} {x}, {t} zeroinitializer") for x in loaded
+            ]
         pairs = [(row, column) for row in loaded[: self.rows] for column in loaded[self.rows :]]
         for x, (row, column) in zip(self.cells, pairs, strict=True):
             product = self.let(f"fmul contract {t} {row}, {column}")
