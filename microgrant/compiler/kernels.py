@@ -44,6 +44,8 @@ CACHE = 1_000_000  # bytes, which processors have close at hand
 # Sums that share the terms which they load: so many at once, and for what is left. Each has so many
 # vectors, and all of them stay in the registers of a processor: it has 16, or twice as many.
 TILES = {6: 2, 4: 2, 1: 4}
+# The tiles of a grid: with 4 × 3 or, for vectors of 8, 4 × 6 of them, all sums stay there as well.
+ROWS, COLUMNS = (4, 2, 1), {2: (3, 2, 1), 4: (3, 2, 1), 8: (6, 2, 1)}
 LINE = 64  # bytes that come together from memory
 
 ARGUMENTS = (
@@ -350,17 +352,18 @@ class GridKernel(Code):
             "br i1 %some, label %masked, label %positiondone",
             "masked:",
         )
-        self.products("%last", offsets, "e")
-        t, w = self.kind.number, self.kind.width
-        for x in self.cells:
-            self.add(f"%f{x} = select <{w} x i1> %mask, {t} %e{x}, {t} %b{x}")
+        self.products("%last", offsets, "f", masked=True)
         self.add("br label %positiondone", "positiondone:")
         self.phis("d", "[%b{0}, %rest], [%f{0}, %masked]")
 
-    def products(self, base: str, offsets: Sequence[str], name: str) -> None:
-        """Add to each sum the product of its factors."""
-        t = self.kind.number
+    def products(self, base: str, offsets: Sequence[str], name: str, masked: bool = False) -> None:
+        """Add to each sum the product of its factors; 0 times 0 in lanes that hold no row."""
+        t, w = self.kind.number, self.kind.width
         loaded = [self.load(base, offset) for offset in offsets]
+        if masked:
+            loaded = [
+                self.let(f"select <{w} x i1> %mask, {t} {x}, {t} zeroinitializer") for x in loaded
+            ]
         pairs = [(row, column) for row in loaded[: self.rows] for column in loaded[self.rows :]]
         for x, (row, column) in zip(self.cells, pairs, strict=True):
             product = self.let(f"fmul contract {t} {row}, {column}")
@@ -544,8 +547,8 @@ class Tables:
 
     def tiles_of(self, grid: Grid) -> Iterator[Grid]:
         """The tiles of a grid: each is a small grid."""
-        for r, rows in cut(len(grid.rows), (2, 1)):
-            for c, columns in cut(len(grid.columns), (4, 1)):
+        for r, rows in cut(len(grid.rows), ROWS):
+            for c, columns in cut(len(grid.columns), COLUMNS[self.width]):
                 yield Grid(
                     grid.rows[r : r + rows],
                     grid.columns[c : c + columns],

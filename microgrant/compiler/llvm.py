@@ -503,22 +503,26 @@ def loop_function(
 def lanes_added(width: int, vectors: Sequence[str], name: str = "%x") -> tuple[list[str], str]:
     """The lines that make a vector of the totals of as many vectors as it has lanes; its name.
 
-    Neighbours are added pair by pair, until one vector holds a total in each lane.
+    Neighbours are added, then their neighbours, until there is one number of each vector. Two
+    vectors share one as soon as half of its lanes will do.
     """
-    t, totals = Kind(width).number, list(vectors)
+    t, totals, distance = Kind(width).number, list(vectors), 1
     lines: list[str] = []
-    sides = [", ".join(f"i32 {lane}" for lane in range(side, 2 * width, 2)) for side in (0, 1)]
     while len(totals) > 1:
+        own = [lane + width * bool(lane & distance) for lane in range(width)]  # of x, or of y
+        masks = [
+            ", ".join(f"i32 {lane}" for lane in side) for side in (own, [x ^ distance for x in own])
+        ]
         added = []
         for x, y in zip(totals[::2], totals[1::2], strict=True):
             total = f"{name}.{len(lines)}"
-            for part, side in zip("lr", sides, strict=True):
+            for part, mask in zip("lr", masks, strict=True):
                 lines.append(
-                    f"{total}{part} = shufflevector {t} {x}, {t} {y}, <{width} x i32> <{side}>"
+                    f"{total}{part} = shufflevector {t} {x}, {t} {y}, <{width} x i32> <{mask}>"
                 )
             lines.append(f"{total} = fadd {t} {total}l, {total}r")
             added.append(total)
-        totals = added
+        totals, distance = added, 2 * distance
     return lines, totals[0]
 
 

@@ -38,10 +38,11 @@ __all__ = ["JavaScriptMachine", "Machine", "NativeMachine", "PythonMachine"]
 
 # Many rows are cut into segments, each of which is summed up by itself. How they are cut depends on
 # the work alone, and so the results do not depend on the number of cores.
-SEGMENTS = (8, 16, 32)  # to be shared out evenly among 2, 4 or 8 cores
-SEGMENT_WORK = 1_000_000  # instructions times rows: some tens of microseconds
+SEGMENTS = (2, 4, 8, 16, 32)  # to be shared out evenly among as many cores
+SEGMENT_WORK = 8_000_000  # instructions times rows: some hundreds of microseconds
+SEGMENT_ROWS = 16  # several vectors, as the table is read once for all of a block
 # Python hears Ctrl-C between two calls only, and so none of them lasts long.
-CALL_WORK = 50 * SEGMENT_WORK  # some hundredths of a second
+CALL_WORK = 50_000_000  # some hundredths of a second
 BLOCK = 64  # rows: of so many or a multiple, a call leaves no lane of a vector idle
 
 
@@ -178,6 +179,7 @@ class NativeMachine(Machine):
         self.table = address(self.layout.table) if self.layout.table else 0
         self.parameters = job.parameters
         self.spare: list[Frame] = []
+        self.spaces: dict[int, list[Workspace]] = {}  # spare ones, by how many segments they have
 
     @classmethod
     def prepare(cls) -> None:
@@ -216,9 +218,10 @@ class NativeMachine(Machine):
     def segments(self, number_of_rows: int) -> int:
         """Into how many pieces so many rows are cut."""
         work = self.layout.instructions * number_of_rows
-        if work < SEGMENTS[0] * SEGMENT_WORK or number_of_rows < SEGMENTS[-1]:
+        if work < SEGMENTS[0] * SEGMENT_WORK or number_of_rows < SEGMENTS[0] * SEGMENT_ROWS:
             return 1
-        return max(n for n in SEGMENTS if work >= n * SEGMENT_WORK)
+        most = min(work // SEGMENT_WORK, number_of_rows // SEGMENT_ROWS)
+        return max(n for n in SEGMENTS if n <= most)
 
     def _run_segments(
         self, parameters: Buffer, rows: Buffer, number_of_rows: int, segments: int
@@ -227,7 +230,8 @@ class NativeMachine(Machine):
         from concurrent.futures import wait  # here, as not everybody has so many rows
 
         out = empty(self.outputs * number_of_rows if self.per_row else self.outputs)
-        space = Workspace(self.layout, segments)
+        space = self._space(segments)
+        ctypes.memset(space.sums, 0, segments * self.layout.bytes_of_sums)
         self.before(address(parameters), space.start, 0, 0, self.table, 0)
         bounds = [number_of_rows * i // segments for i in range(segments + 1)]
         at_once = max(1, CALL_WORK // self.layout.instructions // BLOCK) * BLOCK
@@ -235,7 +239,7 @@ class NativeMachine(Machine):
 
         # It holds on to all of the memory: a second Ctrl-C may end this method before its threads.
         def work(worker: int) -> None:
-            own = Workspace(self.layout, 0)
+            own = self._space(0)
             p, x, to = map(address, (parameters, rows, out))
             for i in range(worker, segments, workers):
                 sums, end = space.sums + i * self.layout.bytes_of_sums, bounds[i + 1]
@@ -244,6 +248,7 @@ class NativeMachine(Machine):
                         return
                     next_one = min(begin + at_once, end)
                     self.loop(p, space.start, own.vectors, sums, self.table, x, begin, next_one, to)
+            self.spaces[0].append(own)
 
         others = [pool().submit(work, worker) for worker in range(1, workers)]
         try:
@@ -257,7 +262,16 @@ class NativeMachine(Machine):
             other.result()
         p, to = address(parameters), address(out)
         self.after(p, space.start, 0, space.sums, self.table, segments, number_of_rows, to)
+        self.spaces[segments].append(space)
         return out
+
+    def _space(self, segments: int) -> Workspace:
+        """A workspace for one thread at a time: one that was used before, as new memory is slow."""
+        spare = self.spaces.setdefault(segments, [])
+        try:
+            return spare.pop()  # no other thread can get hold of the same
+        except IndexError:
+            return Workspace(self.layout, segments)
 
 
 def native_text(job: Job, width: int) -> tuple[str, llvm.Layout]:
