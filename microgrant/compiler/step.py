@@ -263,7 +263,9 @@ class Compiled:
         program, inputs = Program(primitives), [*self._inputs, *more_inputs]
         program.record(self._order, inputs, parameters)
         per_row = self._per_row if per_row is None else per_row
-        return Job(program, outputs_of(program), len(inputs), len(parameters), per_row)
+        outputs = outputs_of(program)
+        program.finish()
+        return Job(program, outputs, len(inputs), len(parameters), per_row)
 
     def _gradients(
         self, program: Program, roots: Mapping[Value, Register], leaves: Sequence[Value]
