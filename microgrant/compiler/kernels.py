@@ -428,7 +428,7 @@ class Tables:
         calls = self.stages[ROW]
         last: dict[int, int] = {}
         for place, call in enumerate(calls):
-            last.update((x.index, place) for x in taken(call) if x.stage == ROW)
+            last.update(dict.fromkeys([x.index for x in taken(call)], place))
         if self.job.per_row:
             last.update((x.index, len(calls)) for x in self.job.outputs)
         ending: dict[int, list[int]] = {}
@@ -607,7 +607,7 @@ class Tables:
             self.scalars + len(self.packed),
             self.vectors * self.stride // (8 * width),
             self.sums // width,
-            sum(not x.leaf for x in job.registers),
+            sum(map(len, job.stages)),
             self.table,
         )
         text = [

@@ -423,7 +423,7 @@ class Writer:
     def text(self) -> str:
         """The functions, but for `RUN`."""
         kinds = (self.scalar, self.vector, self.scalar)
-        once, row, after = map(self.stage, ("once", "row", "after"), kinds, self.job.stages())
+        once, row, after = map(self.stage, ("once", "row", "after"), kinds, self.job.stages)
         (row if self.per_row else after).extend(self.handing_out())
         width, size = self.vector.width, 8 * self.vector.width
         if self.per_row:

@@ -135,6 +135,7 @@ class Job:
         """What the outputs are computed from, and they themselves, in the order of the program."""
         return needed(self.outputs)
 
+    @cached_property
     def stages(self) -> tuple[list[Register], list[Register], list[Register]]:
         """What is computed once, for each row, and after the rows: for each row also the sums of
         means."""
