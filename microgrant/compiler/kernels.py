@@ -17,8 +17,9 @@ The arithmetic is that of `microgrant.compiler.llvm`.
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from heapq import heappop, heappush
+from itertools import chain
 from typing import Any
 
 from .llvm import (
@@ -418,9 +419,9 @@ class Tables:
                 self.sums += -(-len(means) // self.width) * self.width  # the last may be idle
         self.first_parameter = self.sums
         self.first_constant = self.sums + self.job.parameters
-        operands = (x for calls in self.stages for call in calls for x in taken(call))
-        given = (x for x in (*operands, *self.job.outputs) if x.operation == "constant")
-        self.constants = list({x.index: x for x in given}.values())
+        given = chain(*(taken(call) for calls in self.stages for call in calls), self.job.outputs)
+        constants = {x.index: x for x in given if x.operation == "constant"}
+        self.constants = list(constants.values())
         computed = [x.register for call in (*once, *after_rows) for x in call.instances]
         for places, x in enumerate((*self.constants, *computed), self.first_constant):
             self.scalar[x.index] = 8 * places
@@ -431,7 +432,7 @@ class Tables:
         calls = self.stages[ROW]
         last: dict[int, int] = {}
         for place, call in enumerate(calls):
-            last.update((x.index, place) for x in taken(call) if x.stage == ROW)
+            last.update(dict.fromkeys([x.index for x in taken(call)], place))
         if self.job.per_row:
             last.update((x.index, len(calls)) for x in self.job.outputs)
         ending: dict[int, list[int]] = {}
@@ -471,12 +472,11 @@ class Tables:
         self.table.extend(entries)
         return at
 
-    def listed(self, entries: Sequence[int]) -> int:
+    def listed(self, entries: tuple[int, ...]) -> int:
         """Where a list stands; equal ones are there once."""
-        key = tuple(entries)
-        if key not in self.lists:
-            self.lists[key] = self.written(key)
-        return self.lists[key]
+        if entries not in self.lists:
+            self.lists[entries] = self.written(entries)
+        return self.lists[entries]
 
     def stage(self, calls: Sequence[Call], rows: bool) -> list[tuple[int, int, int]]:
         """For each call its kernel, where its instances stand, and how many they are."""
@@ -484,7 +484,7 @@ class Tables:
         for call in calls:
             kernel = call.kernel
             if isinstance(kernel, Cone):
-                at = self.written(self.entries(call, rows))
+                at = self.written(self.entries(kernel, call.instances, rows))
                 lines.append((self.kernel(kernel, rows), at, len(call.instances)))
             elif isinstance(kernel, Sum):
                 lines += self.sums_of(kernel, call.instances, rows)
@@ -496,30 +496,32 @@ class Tables:
         """The number of a kernel."""
         return self.kernels.setdefault(key, len(self.kernels))
 
-    def offset(self, x: Register, kind: str, rows: bool) -> int:
-        return self.vector_offset(x) if rows and kind in "rR" else self.scalar_offset(x)
+    def offsets(self, kind: str, rows: bool) -> Callable[[Register], int]:
+        """What says where numbers of a kind stand."""
+        return self.vector_offset if rows and kind in "rR" else self.scalar_offset
 
-    def entries(self, call: Call, rows: bool) -> Iterator[int]:
+    def entries(self, cone: Cone, instances: Sequence[Instance], rows: bool) -> Iterator[int]:
         """The instances of a cone."""
-        for x in call.instances:
-            yield self.offset(x.register, "r", rows)
-            for o, kind in zip(x.operands, call.kernel.holes, strict=True):  # type: ignore[union-attr]
-                yield self.offset(o, kind, rows)
+        offsets = [self.offsets(kind, rows) for kind in ("r", *cone.holes)]
+        for x in instances:
+            for offset, o in zip(offsets, (x.register, *x.operands), strict=True):
+                yield offset(o)
 
     def sums_of(
         self, form: Sum, instances: Sequence[Instance], rows: bool
     ) -> list[tuple[int, int, int]]:
         """The instances of a sum: tiles of those with the same terms, and then the others."""
         tiles: dict[tuple[int, int, int], list[tuple[int, int, int]]] = {}
+        offset, offset_of_start = self.offsets("r", rows), self.offsets(form.start, rows)
         for register, (start, *terms), others in instances:
             first, second = 0, 0
             if form.terms == "pr":
-                first, second = self.line([self.scalar_offset(x) for x in terms])
+                first, second = self.line(list(map(self.scalar_offset, terms)))
                 terms = list(others)
             elif others:
-                second = self.listed([self.offset(x, "r", rows) for x in others])
-            listed = self.listed([self.offset(x, "r", rows) for x in terms])
-            places = self.offset(register, "r", rows), self.offset(start, form.start, rows), first
+                second = self.listed(tuple(map(offset, others)))
+            listed = self.listed(tuple(map(offset, terms)))
+            places = offset(register), offset_of_start(start), first
             tiles.setdefault((len(terms), listed, second), []).append(places)
         found: dict[int, list[tuple[int, ...]]] = {tile: [] for tile in TILES}
         for key, sums in tiles.items():
@@ -610,7 +612,7 @@ class Tables:
             self.scalars + len(self.packed),
             self.vectors * self.stride // (8 * width),
             self.sums // width,
-            sum(not x.leaf for x in job.registers),
+            sum(map(len, job.stages)),
             self.table,
         )
         text = [
@@ -668,11 +670,8 @@ def translate_rolled(job: Job, stages: Sequence[list[Call]], width: int) -> tupl
 def taken(call: Call) -> Iterator[Register]:
     """What a call takes."""
     if isinstance(call.kernel, Grid):
-        for line in (*call.kernel.rows, *call.kernel.columns):
-            yield from line
-    for x in call.instances:
-        yield from x.operands
-        yield from x.others
+        return chain(*call.kernel.rows, *call.kernel.columns)
+    return chain.from_iterable(line for x in call.instances for line in (x.operands, x.others))
 
 
 def cut(count: int, sizes: Sequence[int]) -> Iterator[tuple[int, int]]:

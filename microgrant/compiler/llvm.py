@@ -423,7 +423,7 @@ class Writer:
     def text(self) -> str:
         """The functions, but for `RUN`."""
         kinds = (self.scalar, self.vector, self.scalar)
-        once, row, after = map(self.stage, ("once", "row", "after"), kinds, self.job.stages())
+        once, row, after = map(self.stage, ("once", "row", "after"), kinds, self.job.stages)
         (row if self.per_row else after).extend(self.handing_out())
         width, size = self.vector.width, 8 * self.vector.width
         if self.per_row:
@@ -484,6 +484,7 @@ def loop_function(
             f"%l{lane} = load double, ptr %a{lane}",
             f"%g{lane} = insertelement {vector} {before}, double %l{lane}, i64 {lane}",
         ]
+    scattering = SCATTER.format(width=width, stride=stride, outputs=outputs, listed=listed)
     return LOOP.format(
         memory=MEMORY,
         rows="\n".join(rows),
@@ -495,8 +496,7 @@ def loop_function(
         columns=columns,
         last=f"%g{width - 1}",
         calls=calls,
-        outputs=outputs,
-        listed=listed,
+        scatter=scattering if outputs else "",
     )
 
 
@@ -555,7 +555,8 @@ def after_function(width: int, sums: int, calls: str, lanes: bool = True) -> str
     )
 
 
-# For each block of rows: gather the columns into vectors, run the parts, scatter the results.
+# For each block of rows: gather the columns into vectors, run the parts, scatter the results, if
+# there are any of each row.
 LOOP = """define void @loop(
 {memory}, ptr noalias %rows, i64 %begin, i64 %end, ptr noalias %out) #0 {{
 start:
@@ -597,11 +598,19 @@ filled:
 br i1 %morevectors, label %fill, label %compute
 compute:
 {calls}
-br label %scatter
+{scatter}br label %next
+next:
+%following = add i64 %row, {block}
+br label %head
+finish:
+ret void
+}}"""
+
+SCATTER = """br label %scatter
 scatter:
 %done = phi i64 [0, %compute], [%done1, %copied]
 %moredone = icmp slt i64 %done, %count
-br i1 %moredone, label %results, label %next
+br i1 %moredone, label %results, label %scattered
 results:
 %itsvector = udiv i64 %done, {width}
 %itslane = urem i64 %done, {width}
@@ -630,12 +639,8 @@ br label %result
 copied:
 %done1 = add i64 %done, 1
 br label %scatter
-next:
-%following = add i64 %row, {block}
-br label %head
-finish:
-ret void
-}}"""
+scattered:
+"""
 
 END = """define void @after({memory}, i64 %segments, double %n, ptr noalias %out) #0 {{
 start:

@@ -25,6 +25,7 @@ loss is collected like any other gradient, and `mean` is the only way out of a r
 from __future__ import annotations
 
 import math
+from collections import defaultdict
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache, partial as bind
@@ -43,7 +44,6 @@ __all__ = ["AFTER", "BOOLEAN", "ONCE", "ROW", "Job", "Program", "Register", "nee
 
 ONCE, ROW, AFTER = range(3)
 
-Key: TypeAlias = tuple[Any, ...]
 Given: TypeAlias = "Register | float"
 
 # What a program computes beside the operations of the table, all of it on numbers.
@@ -60,7 +60,9 @@ FOLDED: dict[str, Callable[..., Any]] = {
 LAYOUT = ("round", "power_of_two", "exponent", "mantissa", "fmod")
 SIMPLER = frozenset({"where", "neg", "abs"})  # even of what is not known, they may need nothing
 MIRRORED = {"<": ">", "<=": ">=", ">": "<", ">=": "<="}  # of operands with other signs
-LEAVES = ("constant", "parameter", "input")
+COMMUTATIVE = frozenset({"add", "mul"})  # a + b is b + a, to the last bit
+ADD = OPERATIONS["add"]
+LEAVES = frozenset({"constant", "parameter", "input"})
 BOOLEAN = frozenset({*RELATIONS, "and", "or", "not"})
 
 
@@ -91,8 +93,9 @@ class Register(Operators["Register | float", "Register", "Register"]):
         return self.operation in LEAVES
 
     def _operate(self, operation: str, *operands: Given) -> Register:
-        emit = self.program.power if operation == "pow" else bind(self.program.emit, operation)
-        return emit(*operands)
+        if operation == "pow":
+            return self.program.power(*operands)
+        return self.program.emit(operation, *operands)
 
     def _compare(self, relation: str, left: Given, right: Given) -> Register:
         return self.program.emit(relation, left, right)
@@ -132,6 +135,7 @@ class Job:
         """What the outputs are computed from, and they themselves, in the order of the program."""
         return needed(self.outputs)
 
+    @cached_property
     def stages(self) -> tuple[list[Register], list[Register], list[Register]]:
         """What is computed once, for each row, and after the rows: for each row also the sums of
         means."""
@@ -154,7 +158,10 @@ class Program:
         self.forward: float = math.inf  # where the backward pass begins
         self.primitives = primitives
         self._by_id: dict[int, Register] = {}  # by the id of a Value or a condition
-        self._computed: dict[tuple[Any, ...], Register] = {}  # by operation and operands
+        self._constants: dict[float | str, Register] = {}
+        # By operation, and then by the indices of the operands, side by side in one integer: half
+        # the memory of a tuple.
+        self._computed: defaultdict[str | Operation, dict[int, Register]] = defaultdict(dict)
         functions = {name: bind(self.emit, name) for name in (*FOLDED, *LAYOUT)}
         functions["alike"] = functions["where"]
         # What a rule finds in `m`. In the rules of derivatives, a power whose exponent is known is
@@ -166,14 +173,20 @@ class Program:
         """Let go of the registers, which refer back to the program: so nothing is left behind."""
         vars(self).clear()
 
+    def finish(self) -> None:
+        """Forget what would be found again: nothing but constants will be asked for any more."""
+        self._computed.clear()
+
     # --- Writing instructions -------------------------------------------------------------------
 
     def constant(self, number: float) -> Register:
         """A register that holds a number from the start."""
-        key = ("constant", repr(number))  # tells -0.0 from 0.0, and finds nan again
-        if key not in self._computed:
-            self._computed[key] = self._append("constant", (number,), ONCE)
-        return self._computed[key]
+        plain = number == number and (number or math.copysign(1.0, number) > 0)
+        key = number if plain else repr(number)  # which tells -0.0 from 0.0, and finds nan again
+        register = self._constants.get(key)
+        if register is None:
+            register = self._constants[key] = self._append("constant", (float(number),), ONCE)
+        return register
 
     def leaf(self, kind: str, place: int, name: str = "") -> Register:
         """The register of an input or of a parameter, by its place in their list."""
@@ -181,23 +194,40 @@ class Program:
         register.name = name
         return register
 
-    def emit(self, operation: str, *given: Any) -> Register:
+    def emit(self, operation: str | Operation, *given: Any) -> Register:
         """The register of an operation on others; found again, if it was computed before."""
-        known = operation in SIMPLER
-        for x in given:
-            if x.__class__ is not Register or x.operation == "constant":
-                known = True
-        operands: tuple[Register, ...] = given
-        if known:
-            operands = tuple(
-                x if x.__class__ is Register else self.constant(float(x)) for x in given
-            )
-            simplified = self._simplified(operation, operands)
-            if simplified is not None:
-                return simplified
-        if operation in self.primitives:
-            return self._instruction(operation, operands)
-        return self.expanded(operation, *operands)
+        if len(given) == 2:  # spelled out, as most have two: in half the time
+            a, b = given
+            if a.__class__ is not Register or b.__class__ is not Register:
+                given = a, b = self._register(a), self._register(b)
+            left, right = a.index, b.index
+            if right < left and operation in COMMUTATIVE:
+                left, right = right, left
+            # A stage is as good as a bit: none mixes rows with what is made of means over them.
+            key, stage = left << 32 | right, a.stage | b.stage
+            known = a.operation == "constant" or b.operation == "constant"
+        else:
+            key, stage, known = 0, ONCE, operation in SIMPLER
+            for x in given:
+                if x.__class__ is not Register:
+                    return self.emit(operation, *map(self._register, given))
+                key, stage = key << 32 | x.index, stage | x.stage
+                known = known or x.operation == "constant"
+        computed = self._computed[operation]
+        register = computed.get(key)
+        if register is None:
+            if known:
+                register = self._simplified(operation, given)
+            if register is None:
+                if operation in self.primitives:
+                    register = self._append(operation, given, stage)
+                else:
+                    register = self.expanded(operation, *given)
+            computed[key] = register
+        return register
+
+    def _register(self, given: Given) -> Register:
+        return given if given.__class__ is Register else self.constant(float(given))  # type: ignore
 
     def power(self, base: Given, exponent: Given) -> Register:
         """A power; with an exponent that is known, the one of the family of powers."""
@@ -213,14 +243,14 @@ class Program:
         known = [_known(x) for x in operands]
         if None not in known:
             return self.constant(operation.forward(*known))
-        return self.expanded(operation, *operands)
+        return self.emit(operation, *operands)
 
     def expanded(self, operation: str | Operation, *operands: Register) -> Register:
         """An operation as its native rule makes it of others; else an instruction of that name."""
         entry = OPERATIONS.get(operation) if isinstance(operation, str) else operation
         native = entry and entry.native
         if not callable(native):
-            return self._instruction(operation, operands)
+            return self._instruction(operation, *operands)
         result: Register = native(self._native, *operands)
         return result
 
@@ -228,20 +258,25 @@ class Program:
         """The mean over all rows."""
         if register.stage != ROW:
             return register
-        return self._instruction("mean", (register,), AFTER)
+        computed, key = self._computed["mean"], register.index
+        if key not in computed:
+            computed[key] = self._append("mean", (register,), AFTER)
+        return computed[key]
 
-    def _simplified(self, operation: str, operands: tuple[Register, ...]) -> Register | None:
+    def _simplified(self, operation: Any, operands: tuple[Register, ...]) -> Register | None:
         """What needs no instruction: only what is exact for every number, inf and nan included."""
         a = operands[0]
-        known = [_known(x) for x in operands]
-        if None not in known and operation in FOLDED:
-            return self.constant(float(FOLDED[operation](*known)))
         if operation == "where":
             yes, no = operands[1:]
-            if known[0] is not None:
-                return yes if known[0] else no
+            if a.operation == "constant":
+                return yes if a.operands[0] else no
             # Not where a row chooses: who takes what is asked of its condition again.
             return yes if yes is no and a.stage != ROW else None
+        if operation in ("neg", "abs") and a.operation != "constant":
+            return self._without_sign(operation, a)
+        known = [x.operands[0] if x.operation == "constant" else None for x in operands]
+        if None not in known and operation in FOLDED:
+            return self.constant(float(FOLDED[operation](*known)))
         if operation in ("and", "or"):
             for x, truth in ((a, known[1]), (operands[1], known[0])):
                 if truth is not None:
@@ -259,35 +294,26 @@ class Program:
                 return self.emit("mul", a, 1.0 / known[1])  # a power of two: as exact
         elif operation == "sub" and known[1] == 0.0 and math.copysign(1.0, known[1]) > 0:
             return a
-        elif operation in ("neg", "abs") and a.operation == "neg":
-            return a.operands[0] if operation == "neg" else self.emit("abs", a.operands[0])
         elif operation in MIRRORED and known[1] == 0.0 and a.operation == "mul":
             # 2x has the sign of x: so the slope of tanh needs one of them, and not both.
             for x, factor in (a.operands, a.operands[::-1]):
                 if (number := _known(factor)) is not None and 1.0 <= abs(number) < math.inf:
                     return self.emit(operation if number > 0 else MIRRORED[operation], x, 0.0)
-        elif operation == "abs" and a.operation == "mul":  # so that sigmoid(-2x) and of 2x share
-            for x, factor in (a.operands, a.operands[::-1]):
-                if (number := _known(factor)) is not None and number < 0:
-                    return self.emit("abs", self.emit("mul", x, -number))
         return None
 
-    def _instruction(
-        self, operation: str | Operation, operands: tuple[Register, ...], stage: int | None = None
-    ) -> Register:
-        """The register of an instruction, which is there once however often it is asked for."""
-        if operation in ("add", "mul"):  # a + b is b + a, to the last bit
-            first, second = operands
-            left, right = first.index, second.index
-            key: Key = (operation, left, right) if left < right else (operation, right, left)
-        else:
-            key = (operation, *[x.index for x in operands])
-        register = self._computed.get(key)
-        if register is None:
-            if stage is None:  # no instruction mixes rows with what is made of means over them
-                stage = max([x.stage for x in operands])
-            register = self._computed[key] = self._append(operation, operands, stage)
-        return register
+    def _without_sign(self, operation: str, x: Register) -> Register | None:
+        """The negative, or the absolute value, of what is one already but for its sign."""
+        if x.operation == "neg":
+            return x.operands[0] if operation == "neg" else self.emit("abs", x.operands[0])
+        if operation == "abs" and x.operation == "mul":  # so that sigmoid(-2x) and of 2x share
+            for other, factor in (x.operands, x.operands[::-1]):
+                if factor.operation == "constant" and factor.operands[0] < 0:
+                    return self.emit("abs", self.emit("mul", other, -factor.operands[0]))
+        return None
+
+    def _instruction(self, operation: str | Operation, *operands: Register) -> Register:
+        """The register of a new instruction."""
+        return self._append(operation, operands, max([x.stage for x in operands]))
 
     def _append(
         self, operation: str | Operation, operands: tuple[Any, ...], stage: int
@@ -312,9 +338,10 @@ class Program:
         for kind, leaves in (("input", inputs), ("parameter", parameters)):
             for place, leaf in enumerate(leaves):
                 self._by_id[id(leaf)] = self.leaf(kind, place, leaf.label)
+        by_id = self._by_id
         for x in order:
-            if id(x) not in self._by_id:
-                self._by_id[id(x)] = self._record(x)
+            if id(x) not in by_id:
+                by_id[id(x)] = self._record(x)
 
     def register_of(self, x: Value | Condition) -> Register:
         """The register that stands for a Value, or a condition, of the recorded graph."""
@@ -333,8 +360,10 @@ class Program:
             operands = (operation.condition, *operation.branches)
             register = self.emit("where", *map(self.register_of, operands))
         else:
-            register = self.apply(operation, *map(self.register_of, x.operands))
-        register.name = register.name or x.label
+            by_id = self._by_id
+            register = self.apply(operation, *[by_id[id(o)] for o in x.operands])
+        if not register.name:
+            register.name = x._label
         return register
 
     def _compared(self, relation: str, x: Any) -> Register | float:
@@ -361,33 +390,36 @@ class Program:
         values = [x for x in order if isinstance(x, Value)]
         reach = {id(x) for x in leaves}  # what depends on a leaf; the rest needs no gradient
         for value in values:
-            if any(id(x) in reach for x in branches(value)):
+            if not reach.isdisjoint(map(id, branches(value))):
                 reach.add(id(value))
         taken = self._taken(roots, values)
         gradients: dict[int, Register] = {}
-        # What is the same for all rows is kept apart: see `_total`.
-        parts: dict[int, list[Register | None]] = {
-            id(root): [None, above] if above.stage == ROW else [above, None]
-            for root, above in roots.items()
-        }
+        # The parts of gradients. What is the same for all rows is kept apart: see `_total`.
+        once: dict[int, Register] = {}
+        row: dict[int, Register] = {}
+        for root, above in roots.items():
+            if id(root) in reach:
+                (row if above.stage == ROW else once)[id(root)] = above
+        by_id, emit = self._by_id, self.emit
         for value in reversed(values):
-            operation = value.operation
-            if id(value) not in parts or id(value) not in reach:
+            key = id(value)
+            of_all, of_row = once.pop(key, None), row.pop(key, None)
+            if of_all is None and of_row is None:
                 continue
-            upstream = self._total(parts.pop(id(value)), self.register_of(value))
-            if operation is None:
-                gradients[id(value)] = upstream
+            register = by_id[key]
+            upstream = self._total(of_all, of_row, register)
+            if value.operation is None:
+                gradients[key] = upstream
                 continue
-            for operand, contribution in self._contributions(value, operation, upstream):
-                if id(operand) not in reach:
-                    continue
-                if id(value) in taken:
-                    when = self._for_all_rows(taken[id(value)], self.register_of(value))
-                    contribution = self.emit("where", when, contribution, 0.0)
-                varies = contribution.stage == ROW
-                sums = parts.setdefault(id(operand), [None, None])
-                before = sums[varies]
-                sums[varies] = contribution if before is None else before + contribution
+            when = taken.get(key)
+            if when is not None:
+                when = self._for_all_rows(when, register)
+            for operand, contribution in self._contributions(value, upstream, reach):
+                if when is not None:
+                    contribution = emit("where", when, contribution, 0.0)
+                sums, key = row if contribution.stage == ROW else once, id(operand)
+                before = sums.get(key)
+                sums[key] = contribution if before is None else emit("add", before, contribution)
         return [gradients.get(id(x)) for x in leaves]
 
     def _for_all_rows(self, taken: Register, register: Register) -> Register:
@@ -396,38 +428,49 @@ class Program:
             return taken
         return self.mean(self.emit("where", taken, 1.0, 0.0)) > 0.0
 
-    def _total(self, parts: list[Register | None], register: Register) -> Register:
+    def _total(self, once: Register | None, row: Register | None, register: Register) -> Any:
         """The gradient of a register: of one made once for all rows, the mean over the rows."""
-        once, row = parts
         if row is not None and register.stage == ONCE:
             row = self.mean(row)
-        terms = [x for x in (once, row) if x is not None]
-        total = sum(terms[1:], terms[0])
-        if total.index >= self.forward and not total.leaf and total.gradient_of is None:
+        if once is not None and row is not None:
+            row = once + row
+        total: Any = once if row is None else row
+        if total.gradient_of is None and total.index >= self.forward and not total.leaf:
             total.gradient_of = register
         return total
 
     def _contributions(
-        self, value: Value, operation: Operation, upstream: Register
+        self, value: Value, upstream: Register, reach: set[int]
     ) -> Iterator[tuple[Value, Register]]:
-        """What a Value hands on to each of its operands."""
+        """What a Value hands on to each of its operands that is in reach."""
+        operation: Any = value.operation
         if isinstance(operation, Choice):
             chosen = self.register_of(operation.condition)
-            yield operation.if_true, self.emit("where", chosen, upstream, 0.0)
-            yield operation.if_false, self.emit("where", chosen, 0.0, upstream)
+            if id(operation.if_true) in reach:
+                yield operation.if_true, self.emit("where", chosen, upstream, 0.0)
+            if id(operation.if_false) in reach:
+                yield operation.if_false, self.emit("where", chosen, 0.0, upstream)
+            return
+        operands = value.operands
+        if operation is ADD:  # as so many are: what its rule says in the end
+            for operand in operands:
+                if id(operand) in reach:
+                    yield operand, upstream
             return
         if operation is DETACH:  # not 0 times the upstream, which may be inf
-            yield value.operands[0], self.constant(0.0)
+            if id(operands[0]) in reach:
+                yield operands[0], self.constant(0.0)
             return
         by_id = self._by_id
-        registers = [by_id[id(x)] for x in (value, *value.operands)]
+        registers = [by_id[id(x)] for x in (value, *operands)]
         try:
             partials = operation.partials(self.algebra, *registers)
         except (TypeError, AttributeError):  # a rule of a user's, which works on floats only
-            partials = tuple(self._instruction(x, (*registers,)) for x in _opaque(operation))
-        for operand, partial in zip(value.operands, partials, strict=True):
-            plain = partial.__class__ is float and partial == 1.0  # as that of a sum is
-            yield operand, upstream if plain else partial * upstream
+            partials = tuple(self.emit(x, *registers) for x in _opaque(operation))
+        for operand, partial in zip(operands, partials, strict=True):
+            if id(operand) in reach:
+                plain = partial.__class__ is float and partial == 1.0  # as that of a sum is
+                yield operand, upstream if plain else self.emit("mul", partial, upstream)
 
     def _taken(self, roots: Iterable[Value], values: Sequence[Value]) -> dict[int, Register]:
         """For each Value that only some rows would have recorded: whether this row does.

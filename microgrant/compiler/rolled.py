@@ -18,8 +18,7 @@ a sum is made of the terms of all rows. So a forward pass rounds as the engine d
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeAlias
 
@@ -134,26 +133,55 @@ def gathered(products: Iterable[Product]) -> list[Grid]:
 
 def rolled(job: Job) -> tuple[Calls, ...]:
     """The loops that run once, for each row, and after the rows."""
-    uses: Counter[int] = Counter()
-    wanted = {x.index for x in job.outputs}
-    for x in job.registers:
-        if x.operation in LEAVES:
-            continue
-        for o in x.operands:
-            uses[o.index] += 1
-            if o.stage != x.stage and x.operation != "mean":
-                wanted.add(o.index)
-    constants = {x.index: uses[x.index] for x in job.registers if x.operation == "constant"}
-    total = sum(constants.values())
-    common = {index for index, count in constants.items() if count * COMMON >= total}
-    return tuple(Stage(job, registers, uses, wanted, common).calls() for registers in job.stages())
+    parts = Parts(job)
+    return tuple(Stage(parts, registers).calls() for registers in job.stages)
+
+
+class Parts:
+    """What all stages share. Of each register something is noted at its index.
+
+    uses: how often it is an operand.
+    wanted: whether other stages need its number, or who runs the program.
+    common: the constants that are part of formulas, as text.
+    kernels: those found so far: equal ones are one and the same, and are told apart by `id`.
+    """
+
+    def __init__(self, job: Job) -> None:
+        program = job.program
+        self.forward = program.forward
+        self.one, self.nothing = program.constant(1.0), program.constant(-0.0)
+        self.count = len(program.registers)  # there will be no others
+        self.uses = uses = [0] * self.count
+        self.wanted = wanted = bytearray(self.count)
+        self.kernels: dict[Cone | Sum, Cone | Sum] = {}
+        for x in job.outputs:
+            wanted[x.index] = True
+        constants = []
+        for x in job.registers:
+            if x.operation in LEAVES:
+                if x.operation == "constant":
+                    constants.append(x)
+                continue
+            stage = x.stage if x.operation != "mean" else ROW
+            for o in x.operands:
+                uses[o.index] += 1
+                if o.stage != stage:
+                    wanted[o.index] = True
+        total = sum(uses[x.index] for x in constants)
+        self.common = {
+            x.index: repr(x.operands[0]) for x in constants if uses[x.index] * COMMON >= total
+        }
+
+    def kernel(self, kernel: Cone | Sum) -> Cone | Sum:
+        """A kernel, or the one that is equal to it."""
+        return self.kernels.setdefault(kernel, kernel)
 
 
 def repetitive(stages: Iterable[Calls]) -> bool:
     """Whether the loops are so much less text than the program that it is worth to have them."""
     calls = [call for calls in stages for call in calls]
-    kernels = {call.kernel for call in calls if not isinstance(call.kernel, Grid)}
-    text = sum(KERNEL + len(x.steps) if isinstance(x, Cone) else KERNEL for x in kernels)
+    kernels = {id(call.kernel): call.kernel for call in calls if not isinstance(call.kernel, Grid)}
+    text = sum(KERNEL + len(x.steps) if isinstance(x, Cone) else KERNEL for x in kernels.values())
     return REPEATED * text < sum(map(size, calls))
 
 
@@ -168,66 +196,59 @@ def size(call: Call) -> int:
 
 
 class Stage:
-    """The loops of the instructions of one stage.
+    """The loops of the instructions of one stage. Of each register something is noted at its index.
 
-    uses: how often each register is an operand, by its index.
-    wanted: the registers whose numbers other stages need, or who runs the program.
-    common: the constants that are part of formulas.
+    here: whether it is computed in this stage.
+    places: whether its number is kept, to be used in other loops.
+    single: whether it is needed in one place only, and not kept.
+    inside: whether grids or sums compute it on their way.
     """
 
-    def __init__(
-        self,
-        job: Job,
-        registers: Sequence[Register],
-        uses: Counter[int],
-        wanted: set[int],
-        common: set[int],
-    ) -> None:
-        self.program, self.forward = job.program, job.program.forward
+    def __init__(self, parts: Parts, registers: Sequence[Register]) -> None:
+        self.parts, self.forward, self.common = parts, parts.forward, parts.common
         self.means = [x for x in registers if x.operation == "mean"]
         self.registers = [x for x in registers if x.operation != "mean"]
-        self.uses, self.common = uses, common
-        self.here = {x.index for x in self.registers}
         self.rows = any(x.stage == ROW for x in self.registers)
-        self.places = wanted & self.here  # whose numbers are kept, to be used in other loops
-        self.inside: set[int] = set()  # what grids and sums compute on their way
-        self.sums: dict[int, tuple[Sum, Instance]] = {}
-        self.levels: dict[int, int] = {}
+        count, uses = parts.count, parts.uses
+        self.here, self.single, self.inside = bytearray(count), bytearray(count), bytearray(count)
+        self.places = bytearray(parts.wanted)
+        for x in self.registers:
+            index = x.index
+            self.here[index] = True
+            self.single[index] = uses[index] == 1 and not parts.wanted[index]
+        self.sums: dict[int, tuple[Cone | Sum, Instance]] = {}
+        self.roots = [-1] * count  # in whose formula it stands
+        self.levels = [0] * count  # how many loops have to be run before it is there
 
     def calls(self) -> Calls:
         """All loops, in an order in which they can run."""
         grids = self.grids()
         self.find_sums()
-        groups: dict[tuple[int, Cone | Sum], list[Instance]] = {}
+        groups: dict[tuple[int, int], Call] = {}
         for kernel, instance in self.formulas():
             level = self.level((*instance.operands, *instance.others))
             self.levels[instance.register.index] = level
-            groups.setdefault((level, kernel), []).append(instance)
-        found = [(level, Call(kernel, all_)) for (level, kernel), all_ in groups.items()]
+            key = level, id(kernel)
+            if key not in groups:
+                groups[key] = Call(kernel, [])
+            groups[key].instances.append(instance)
+        found = [(level, call) for (level, _), call in groups.items()]
         for grid in grids:
-            factors = (x for line in (*grid.rows, *grid.columns) for x in line)
+            factors = [x for line in (*grid.rows, *grid.columns) for x in line]
             found.append((self.level(factors), Call(grid, [])))
         return [call for _, call in sorted(found, key=lambda entry: entry[0])]
 
-    def level(self, operands: Iterable[Register]) -> int:
+    def level(self, operands: Sequence[Register]) -> int:
         """How many loops have to be run before one with these operands."""
         levels = self.levels
-        return 1 + max((levels.get(x.index, 0) for x in operands), default=0)
+        return 1 + max([levels[x.index] for x in operands], default=0)
 
     def keep(self, operands: Iterable[Register]) -> None:
         """Have these numbers kept."""
-        self.places.update(x.index for x in operands if x.index in self.here)
-
-    def passing(self, x: Register, operation: str, fused: bool) -> bool:
-        """Whether a register is of this operation, and needed in one place only."""
-        index = x.index
-        return (
-            x.operation == operation
-            and self.uses[index] == 1
-            and index in self.here
-            and index not in self.places
-            and (index >= self.forward) == fused
-        )
+        places, single = self.places, self.single
+        for x in operands:
+            index = x.index
+            places[index], single[index] = True, False
 
     # --- Grids ----------------------------------------------------------------------------------
 
@@ -246,52 +267,65 @@ class Stage:
 
     def pairs(self, x: Register) -> list[tuple[Register, ...]]:
         """The terms of what a mean is taken of, as products: of a gradient, all terms."""
+        single, inside, forward = self.single, self.inside, self.forward
         found: list[tuple[Register, ...]] = []
         waiting = [x]
         while waiting:
             x = waiting.pop()
-            if self.passing(x, "add", fused=True) and all(o.stage == ROW for o in x.operands):
-                waiting += reversed(x.operands)
-            elif self.passing(x, "mul", fused=True) and all(o.stage == ROW for o in x.operands):
-                found.append(x.operands)
-            else:
-                found.append((self.program.constant(1.0), x))
-                continue
-            self.inside.add(x.index)
+            index = x.index
+            if single[index] and index >= forward and x.operation in ("add", "mul"):
+                left, right = x.operands
+                if left.stage == right.stage == ROW:
+                    inside[index] = True
+                    if x.operation == "add":
+                        waiting += (right, left)
+                    else:
+                        found.append(x.operands)
+                    continue
+            found.append((self.parts.one, x))
         return found
 
     # --- Sums -----------------------------------------------------------------------------------
 
     def find_sums(self) -> None:
         """Take the sums that are long enough out of the instructions."""
-        seen: set[int] = set()
+        seen = bytearray(self.inside)
         for x in reversed(self.registers):
-            if x.operation == "add" and x.index not in seen and x.index not in self.inside:
+            if x.operation == "add" and not seen[x.index]:
                 adds, terms = self.chain(x)
-                seen.update(add.index for add in adds)
+                for add in adds:
+                    seen[add.index] = True
                 if len(terms) >= SHORTEST:
                     self.cut(adds, terms)
 
     def chain(self, x: Register) -> tuple[list[Register], list[Register]]:
         """The additions that lead to a sum, and its terms: one more than additions."""
-        adds = [x]
-        terms: list[Register] = []
-        fused = x.index >= self.forward
+        adds, terms = [x], list[Register]()
+        single, forward = self.single, self.forward
+        fused = x.index >= forward
         while True:
-            left, right = x.operands
-            if self.passing(left, "add", fused):
-                x, term = left, right
-            elif self.passing(right, "add", fused):
-                x, term = right, left
+            for side in (0, 1):
+                o = x.operands[side]
+                if single[o.index] and o.operation == "add" and (o.index >= forward) == fused:
+                    break
             else:
-                return adds[::-1], [left, right, *reversed(terms)]
-            adds.append(x)
-            terms.append(term)
+                return adds[::-1], [*x.operands, *reversed(terms)]
+            adds.append(o)
+            terms.append(x.operands[1 - side])
+            x = o
 
     def cut(self, adds: Sequence[Register], terms: Sequence[Register]) -> None:
         """A sum for each run of terms of a kind."""
         fused = adds[0].index >= self.forward
-        kinds = [self.kind_of_term(term, fused) for term in terms]
+        single, forward, kinds = self.single, self.forward, []
+        for x in terms:
+            index = x.index
+            if single[index] and x.operation == "mul" and (index >= forward) == fused:
+                left, right = x.operands
+                # A factor of another stage than its product is the same for all rows.
+                kinds.append("rr" if left.stage == right.stage or not self.rows else "pr")
+            else:
+                kinds.append(self.kind(x))
         start = 0
         while start < len(terms):
             end = start + 1
@@ -300,12 +334,6 @@ class Stage:
             if end - start >= SHORTEST and kinds[start] != "p":
                 self.sum(kinds[start], fused, start, end, adds, terms)
             start = end
-
-    def kind_of_term(self, term: Register, fused: bool) -> str:
-        if self.passing(term, "mul", fused):
-            left, right = map(self.kind, term.operands)
-            return "rr" if left == right else "pr"
-        return self.kind(term)
 
     def sum(
         self,
@@ -317,19 +345,19 @@ class Stage:
         terms: Sequence[Register],
     ) -> None:
         """Make one loop of the terms from start to end, on top of what comes before them."""
-        before = [self.program.constant(-0.0), terms[0], *adds][start]  # -0 changes no number
+        # -0 changes no number
+        before = (self.parts.nothing, terms[0])[start] if start < 2 else adds[start - 2]
         result, here = adds[end - 2], terms[start:end]
-        self.inside.update(x.index for x in adds[max(start - 1, 0) : end - 2])
         others: list[Register] = []
+        for x in (*adds[max(start - 1, 0) : end - 2], *(here if len(kind) == 2 else ())):
+            self.inside[x.index] = True
         if len(kind) == 2:
-            self.inside.update(x.index for x in here)
-            pairs = [
-                x.operands if self.kind(x.operands[0]) == kind[0] else x.operands[::-1]
-                for x in here
-            ]
-            here, others = ([pair[side] for pair in pairs] for side in (0, 1))
+            pairs = [x.operands for x in here]
+            if kind == "pr":
+                pairs = [(b, a) if a.stage == ROW else (a, b) for a, b in pairs]
+            here, others = map(list, zip(*pairs, strict=True))
         self.keep((before, result, *here, *others))
-        kernel = Sum(self.kind(before), kind, fused and len(kind) == 2)
+        kernel = self.parts.kernel(Sum(self.kind(before), kind, fused and len(kind) == 2))
         self.sums[result.index] = kernel, Instance(result, [before, *here], others)
 
     # --- Cones ----------------------------------------------------------------------------------
@@ -340,79 +368,72 @@ class Stage:
             return "R" if x.operation in BOOLEAN else "r"
         return "P" if x.operation in BOOLEAN else "p"
 
-    def formulas(self) -> list[tuple[Cone | Sum, Instance]]:
+    def formulas(self) -> Iterator[tuple[Cone | Sum, Instance]]:
         """What is computed of what, in the order of the program."""
-        roots = self.roots()
-        return [
-            self.sums[x.index] if x.index in self.sums else self.cone(x, roots)
-            for x in self.registers
-            if roots.get(x.index) == x.index
-        ]
+        self.find_roots()
+        for x in self.registers:
+            if self.roots[x.index] == x.index:
+                yield self.sums.get(x.index) or self.cone(x)
 
-    def roots(self) -> dict[int, int]:
-        """For each register the one in whose formula it stands: its own, or that of all its users.
+    def find_roots(self) -> None:
+        """Note for each register in whose formula it stands: its own, or that of all its users.
 
         Those with users in several formulas are kept, and so have one of their own.
         """
-        roots: dict[int, int] = {}
-        sizes: Counter[int] = Counter()
+        roots, sizes = self.roots, bytearray(self.parts.count)
+        inside, places, sums = self.inside, self.places, self.sums
         for x in reversed(self.registers):
             index = x.index
-            if index in self.inside:
+            if inside[index]:
                 continue
-            root = roots.get(index, index)
-            if index in self.places or sizes[root] >= LARGEST:
-                root = index
-            roots[index] = root
+            root = roots[index]
+            if root < 0 or places[index] or sizes[root] >= LARGEST:
+                root = roots[index] = index
             sizes[root] += 1
-            if index in self.sums:
+            if index in sums:
                 continue
             for operand in x.operands:
-                if roots.setdefault(operand.index, root) != root:
-                    self.places.add(operand.index)
-        return roots
+                before = roots[operand.index]
+                if before < 0:
+                    roots[operand.index] = root
+                elif before != root:
+                    places[operand.index] = True
 
-    def cone(self, root: Register, roots: dict[int, int]) -> tuple[Cone, Instance]:
-        """The formula of a register. Its holes are numbered in the order in which they come up."""
-        members = self.members(root, roots)
-        holes: dict[int, int] = {}
-        operands: list[Register] = []
-        places = {x.index: place for place, x in enumerate(members)}
-        steps = []
-        for x in members:
-            step: list[Any] = [x.operation, x.index >= self.forward and x.operation in FUSED]
-            for o in x.operands:
-                if o.index in self.common:
-                    step.append(repr(o.operands[0]))
-                elif o.index in places:
-                    step.append(places[o.index])
+    def cone(self, root: Register) -> tuple[Cone | Sum, Instance]:
+        """The formula of a register."""
+        formula = Formula(self, root)
+        kernel = Cone(tuple(formula.steps), "".join(map(self.kind, formula.operands)))
+        return self.parts.kernel(kernel), Instance(root, formula.operands)
+
+
+class Formula:
+    """The steps of a formula, and what fills its holes, in the order in which they come up."""
+
+    __slots__ = ("operands", "places", "root", "stage", "steps")
+
+    def __init__(self, stage: Stage, root: Register) -> None:
+        self.stage, self.root = stage, root.index
+        self.steps: list[tuple[Any, ...]] = []
+        self.operands: list[Register] = []
+        self.places: dict[int, int | str] = {}
+        self.place(root)
+
+    def place(self, x: Register) -> int:
+        """The place of the step that computes a register, after those of its operands."""
+        stage, places, operands = self.stage, self.places, self.operands
+        step: list[Any] = [x.operation, x.index >= stage.forward and x.operation in FUSED]
+        for o in x.operands:
+            index = o.index
+            place = places.get(index)
+            if place is None:
+                if stage.roots[index] == self.root and stage.here[index]:
+                    place = self.place(o)  # no deeper than a formula may be large
+                elif index in stage.common:
+                    place = stage.common[index]
                 else:
-                    if o.index not in holes:
-                        operands.append(o)
-                        holes[o.index] = -len(operands)
-                    step.append(holes[o.index])
-            steps.append(tuple(step))
-        kernel = Cone(tuple(steps), "".join(map(self.kind, operands)))
-        return kernel, Instance(root, operands)
-
-    def members(self, root: Register, roots: dict[int, int]) -> list[Register]:
-        """The registers of a formula; operands come before results, and in their order."""
-        found: dict[int, Register] = {}
-        waiting = [root]
-        while waiting:
-            x = waiting[-1]
-            if x.index in found:
-                waiting.pop()
-                continue
-            open_ = [
-                o
-                for o in x.operands
-                if o.index not in found
-                and roots.get(o.index) == root.index
-                and o.index in self.here
-            ]
-            if open_:
-                waiting += reversed(open_)
-            else:
-                found[x.index] = waiting.pop()
-        return list(found.values())
+                    operands.append(o)
+                    place = -len(operands)
+                places[index] = place
+            step.append(place)
+        self.steps.append(tuple(step))
+        return len(self.steps) - 1

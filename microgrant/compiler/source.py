@@ -257,7 +257,7 @@ class Source:
             if register.operation in ("parameter", "input"):
                 self.name(register)
         means = [x for x in self.registers if x.operation == "mean"]
-        once, row, after = job.stages()
+        once, row, after = job.stages
         end = [says("end")] if self.statements["end"] else []
         body: list[str] = []
         if job.parameters:

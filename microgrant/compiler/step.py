@@ -168,7 +168,8 @@ class Compiled:
 
     @cached_property
     def _order(self) -> list[Any]:
-        return whole_order(*self._roots)
+        with no_collector():
+            return whole_order(*self._roots)
 
     def _outputs(self, program: Program) -> list[Register]:
         raise NotImplementedError
@@ -245,10 +246,10 @@ class Compiled:
 
         with no_collector():
             machine = machine_for(build, self._wanted, quiet)
-        if decisions and not quiet:
-            self._warn_of_decisions(jobs[0].program)
-        for job in jobs:
-            job.program.close()
+            if decisions and not quiet:
+                self._warn_of_decisions(jobs[0].program)
+            for job in jobs:
+                job.program.close()
         return machine
 
     def _job(
@@ -262,7 +263,9 @@ class Compiled:
         program, inputs = Program(primitives), [*self._inputs, *more_inputs]
         program.record(self._order, inputs, parameters)
         per_row = self._per_row if per_row is None else per_row
-        return Job(program, outputs_of(program), len(inputs), len(parameters), per_row)
+        outputs = outputs_of(program)
+        program.finish()
+        return Job(program, outputs, len(inputs), len(parameters), per_row)
 
     def _gradients(
         self, program: Program, roots: Mapping[Value, Register], leaves: Sequence[Value]

@@ -81,7 +81,7 @@ def machine_for(build: Build, target: str, quiet: bool = False) -> Machine:
 
 def unknown(kind: type[Machine], job: Job) -> str:
     """Which operation a target does not know, in words; nothing if it knows them all."""
-    for operation in (register.operation for register in job.registers):
+    for operation in dict.fromkeys([register.operation for register in job.registers]):
         if isinstance(operation, Operation):
             if refusal := kind.refusal(operation):
                 return f"your own operation {operation.name!r} {refusal}"

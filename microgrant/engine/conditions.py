@@ -312,7 +312,10 @@ def whole_order(*roots: Walked, visited: dict[int, Any] | None = None) -> list[A
             order.append(stack.pop())
         elif id(x) not in visited:  # not the thing itself: conditions are equal when both are true
             visited[id(x)] = x
-            stack += (x, None, *reversed(sources(x)))
+            if found := sources(x):
+                stack += (x, None, *reversed(found))
+            else:
+                order.append(x)
     return order
 
 
