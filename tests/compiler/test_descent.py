@@ -357,6 +357,174 @@ def test_the_order_is_that_of_random_shuffle() -> None:
         assert shuffled(count, "seed") == order
 
 
+# --- Rules that native code does not have, or not always ------------------------------------------
+
+
+class Counting(SGD):
+    """A rule that is not pure."""
+
+    def rule(self, m: Any, *coefficients: Any) -> Any:
+        self.asked = getattr(self, "asked", 0) + 1
+        [rate], factor = coefficients, 1 + self.asked % 2
+        return lambda p, gradient, remembered: (p - factor * rate * gradient, remembered)
+
+
+class Peeking(SGD):
+    """A rule that has the learning rate from elsewhere."""
+
+    def rule(self, m: Any, *coefficients: Any) -> Any:
+        rate = self.learning_rate
+        return lambda p, gradient, remembered: (p - rate * gradient, remembered)
+
+
+class Failing(SGD):
+    """A rule that does not have it that it is asked for anything but numbers."""
+
+    def rule(self, m: Any, *coefficients: Any) -> Any:
+        if not isinstance(coefficients[0], float):
+            raise ValueError("numbers only")
+        return super().rule(m, *coefficients)
+
+
+FACTOR = 1.0
+
+
+class Looking(SGD):
+    """A rule that looks at what may change: a global, and something that it keeps."""
+
+    def rule(self, m: Any, *coefficients: Any) -> Any:
+        [rate], factor = coefficients, FACTOR * self.kept.factor
+        return lambda p, gradient, remembered: (p - factor * rate * gradient, remembered)
+
+
+@pytest.mark.parametrize("kind", [Counting, Peeking, Failing])
+def test_a_rule_that_is_none_is_left_to_python(kind: Any, taken: list[str]) -> None:
+    natively, python = both(lambda ps: kind(ps, 0.05), trained_for(4, 9))
+    assert natively == python
+    assert taken == ["Descent"]
+
+
+def test_what_a_rule_looks_at_may_change(monkeypatch: pytest.MonkeyPatch) -> None:
+    def make(parameters: list[Value]) -> Optimizer:
+        optimizer: Any = Looking(parameters, 0.01)
+        optimizer.kept = SimpleNamespace(factor=1.0)
+        return optimizer  # type: ignore[no-any-return]
+
+    def trained(way: Any, net: Any, optimizer: Any) -> list[float]:
+        losses = []
+        for factor, other in ((1.0, 1.0), (3.0, 1.0), (3.0, 0.5)):
+            monkeypatch.setitem(globals(), "FACTOR", factor)
+            optimizer.kept.factor = other
+            losses += trained_for(2, 9)(way, net, optimizer)
+        return losses
+
+    natively, python = both(make, trained)
+    assert natively == python
+
+
+def test_a_step_of_one_optimizer_alone(taken: list[str]) -> None:
+    """Somebody looks on, by a `step` of an instance."""
+    net, count = network(), 0
+    optimizer: Any = SGD(net.parameters, 0.05)
+    step = optimizer.step
+
+    def counted() -> None:
+        nonlocal count
+        count += 1
+        step()
+
+    optimizer.step = counted
+    net.step.train(ROWS, optimizer, epochs=3)
+    assert (count, taken) == (3, ["Descent"])
+
+
+@pytest.mark.parametrize("target", ["native", "python"])
+def test_optimizers_keep_what_is_theirs(target: str) -> None:
+    class Counted(SGD):
+        def __init__(self, parameters: Any, speed: float) -> None:
+            super().__init__(parameters, speed)
+            self.count, self.steps_taken = 0, [0]
+
+        def step(self) -> None:
+            super().step()
+            self.count += 1
+            self.steps_taken.append(self.count)
+
+    net = network(target)
+    optimizer = Counted(net.parameters, speed=0.05)
+    net.step.train(ROWS, optimizer, epochs=5)
+    assert (optimizer.count, optimizer.steps_taken) == (5, [0, 1, 2, 3, 4, 5])
+    with pytest.raises(KeyError):
+        net.step.train(ROWS, optimizer, epochs=9, schedule={0: 0.1, 1: 0.1, 2: 0.1}.__getitem__)
+    assert (optimizer.count, optimizer.steps_taken[-1]) == (8, 8)
+    net.parameters[0].data = inf
+    with pytest.raises(FloatingPointError):
+        net.step.train(ROWS, optimizer, epochs=2)
+    assert (optimizer.count, optimizer.steps_taken[-1]) == (8, 8)
+
+
+@pytest.mark.parametrize("target", ["native", "python"])
+def test_a_schedule_may_look_at_the_learning_rate(target: str) -> None:
+    net = network(target)
+    optimizer = SGD(net.parameters, 0.5)
+    rates = []
+
+    def slower(step: int) -> float:
+        rates.append(optimizer.learning_rate)
+        return optimizer.learning_rate * 0.5
+
+    net.step.train(ROWS, optimizer, epochs=6, schedule=slower)
+    assert rates == [0.5 * 0.5**step for step in range(6)]
+    assert optimizer.learning_rate == 0.5**7
+
+
+@pytest.mark.parametrize("target", ["native", "python"])
+def test_what_is_not_held_does_not_count(target: str) -> None:
+    """Only the norm of what is moved is clipped: an infinite gradient of something else is not."""
+    w, v, x = Value(0.0), Value(0.0), Value(0.0)
+    step = compile(w * x + v**0.5, [x], [w, v], target=target)
+    with pytest.raises(FloatingPointError, match="a parameter is nan or infinite in step 1,"):
+        step.train([[1.0]], SGD([w], 1e308), epochs=5, clip=10.0)
+    assert w.data == -1e308
+
+
+@pytest.mark.parametrize("target", ["native", "python"])
+def test_what_is_held_counts(target: str) -> None:
+    """A parameter of the optimiser's that no gradient reaches is to be finite as well."""
+    net = network(target)
+    with pytest.raises(FloatingPointError, match="a parameter is nan or infinite in step 0,"):
+        net.step.train(ROWS, SGD([*net.parameters, Value(inf)], 0.1), epochs=3)
+
+
+def test_a_norm_that_overflows() -> None:
+    a, b, x = Value(0.0), Value(0.0), Value(0.0)
+    step = compile(a * x + b * x, [x], [a, b])
+    with pytest.raises(FloatingPointError, match="the gradient is nan or infinite in step 0,"):
+        step.train([[1.7e308]], SGD([a, b], 0.1), epochs=2, clip=1.0)
+    assert (a.data, b.data) == (0.0, 0.0)
+
+
+def test_interrupted_while_it_writes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was half written is written once more."""
+    write, calls = NativeDescent.write, 0
+
+    def interrupted(descent: NativeDescent, learned: Any) -> None:
+        nonlocal calls
+        calls += 1
+        if calls == 1:
+            net.parameters[0].data = 99.0
+            raise KeyboardInterrupt
+        write(descent, learned)
+
+    monkeypatch.setattr(NativeDescent, "write", interrupted)
+    net, twin = network(), network()
+    optimizer, other = Adam(net.parameters), Adam(twin.parameters)
+    with pytest.raises(KeyboardInterrupt):
+        net.step.train(ROWS, optimizer, epochs=5)
+    by_hand(twin, other, 5, 23)
+    assert numbers(net, optimizer) == numbers(twin, other)
+
+
 # --- What stops it ------------------------------------------------------------------------------
 
 
@@ -454,7 +622,7 @@ def test_ctrl_c(target: str) -> None:
 def test_detect_anomaly_looks_at_each_step(taken: list[str]) -> None:
     net = network()
     with detect_anomaly():
-        net.step.train(ROWS, Adam(net.parameters))
+        net.step.train(ROWS, Adam(net.parameters), epochs=2)
     assert taken == ["Descent"]
 
 
@@ -470,6 +638,8 @@ def test_detect_anomaly_looks_at_each_step(taken: list[str]) -> None:
         ({"rows": []}, ValueError, "rows is empty"),
         ({"rows": [[1.0]]}, ValueError, "a row holds 3 numbers"),
         ({"schedule": lambda step: -1.0}, ValueError, "learning_rate"),
+        ({"schedule": 0.0}, TypeError, "schedule is a function of the number of the step"),
+        ({"seed": None}, ValueError, "seed is a whole number"),
     ],
 )
 def test_what_is_wrong_is_said(given: dict[str, Any], error: type[Exception], said: str) -> None:

@@ -19,6 +19,7 @@ import textwrap
 import warnings
 import weakref
 from collections.abc import Callable, Sequence
+from fractions import Fraction
 from typing import Any
 
 import pytest
@@ -1756,3 +1757,96 @@ def test_an_array_is_no_number_of_epochs() -> None:
             fit(network(), mean_squared_error, (XS, CURVE), epochs=epochs)
     epochs = numpy.array(2)
     assert len(fit(network(), mean_squared_error, (XS, CURVE), epochs=epochs, target="eager")) == 2
+
+
+# --- Whole steps in native code -------------------------------------------------------------------
+
+
+class Tripled(Optimizer):
+    """One with an attribute that is no setting."""
+
+    factor = 1.0
+
+    def step(self) -> None:
+        """Three times as far, if it was told so."""
+        for p in self.parameters:
+            p.data -= self.factor * self.learning_rate * p.grad
+
+
+@pytest.mark.parametrize("target", ["eager", "native"])
+def test_an_optimizer_keeps_its_attributes(target: str) -> None:
+    losses = []
+    for factor, rate in ((3.0, 0.01), (1.0, 0.03)):
+        model = network()
+        optimizer = Tripled(model.parameters(), rate)
+        optimizer.factor = factor
+        fitted = fit(
+            model, mean_squared_error, (XS, CURVE), epochs=6, optimizer=optimizer, target=target
+        )
+        assert optimizer.factor == factor
+        losses.append(fitted.loss)
+    assert losses[0] == pytest.approx(losses[1], rel=1e-12)
+
+
+@pytest.mark.parametrize("target", ["eager", "native"])
+@pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt])
+def test_an_error_undoes_what_on_epoch_has_changed(error: type[BaseException], target: str) -> None:
+    model, beside = network(), Value(5.0)
+    optimizer = SGD([*model.parameters(), beside], 0.01, momentum=0.5)
+
+    def change(history: History) -> None:
+        if len(history) == 3:
+            optimizer.momentum, beside.data = 0.9, 99.0
+            raise error("mine")
+
+    with contextlib.suppress(RuntimeError):
+        fit(
+            model, mean_squared_error, (XS, CURVE), epochs=6, optimizer=optimizer,
+            on_epoch=change, target=target,
+        )  # fmt: skip
+    assert (optimizer.momentum, beside.data) == (0.5, 5.0)
+
+
+@pytest.mark.parametrize("target", ["eager", "native"])
+def test_what_on_epoch_changes_of_the_optimizer_counts(target: str) -> None:
+    model = network()
+    optimizer = SGD(model.parameters(), 0.01)
+
+    def change(history: History) -> None:
+        optimizer.momentum, optimizer.weight_decay = 0.5, 0.25 * len(history)
+
+    fitted = fit(
+        model, mean_squared_error, (XS, CURVE), epochs=6, batch_size=9, optimizer=optimizer,
+        on_epoch=change, target=target,
+    )  # fmt: skip
+    twin = network()
+    other, history = SGD(twin.parameters(), 0.01), None
+    for epoch in range(6):
+        history = fit(
+            twin, mean_squared_error, (XS, CURVE), epochs=epoch + 1, batch_size=9,
+            optimizer=other, target="eager", resume=history,
+        )  # fmt: skip
+        state = history.state
+        state["optimizer"]["settings"] |= {"momentum": 0.5, "weight_decay": 0.25 * (epoch + 1)}
+    assert fitted.loss == pytest.approx(history.loss, rel=1e-9)
+
+
+def test_an_epoch_whose_steps_are_all_done_is_counted() -> None:
+    """So a state may be, which Ctrl-C left between the last step of an epoch and its end."""
+    settings: dict[str, Any] = {"batch_size": 12, "target": "native"}
+    whole = fit(network(), mean_squared_error, (XS, CURVE), epochs=4, **settings)
+    model = network()
+    state = fit(model, mean_squared_error, (XS, CURVE), epochs=2, **settings).state
+    state |= {"epoch": 1, "batch": 2, "total": state["history"]["loss"][1] * len(XS)}
+    state["history"] = {name: column[:1] for name, column in state["history"].items()}
+    again = fit(model, mean_squared_error, (XS, CURVE), epochs=4, resume=state, **settings)
+    assert again.loss == pytest.approx(whole.loss, rel=1e-12)
+
+
+def test_history_holds_floats_whatever_a_schedule_returns() -> None:
+    for rate in (0, Fraction(1, 100)):
+        history = fit(
+            network(), mean_squared_error, (XS, CURVE), epochs=3, schedule=lambda step, x=rate: x
+        )
+        assert {*map(type, history.learning_rate)} == {float}
+        json.dumps(history.state)
