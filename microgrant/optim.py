@@ -295,8 +295,9 @@ class Adam(Optimizer):
     def rule(self, m: Any, *coefficients: Any) -> Rule:
         """By the mean of the gradient over the root of the mean of its square."""
         (beta1, beta2), eps, decay = self.betas, self.eps, self.weight_decay
-        fresh1, fresh2, decoupled, sqrt = 1 - beta1, 1 - beta2, self.DECOUPLED, m.sqrt
+        fresh1, fresh2, decoupled = 1 - beta1, 1 - beta2, self.DECOUPLED
         length, root, kept = coefficients
+        sqrt = math.sqrt if m is FLOATS else m.sqrt  # of what is never negative: a shorter way
 
         def moved(p: Any, gradient: Any, remembered: Any) -> tuple[Any, Any]:
             mean, square = remembered

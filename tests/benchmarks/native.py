@@ -291,7 +291,7 @@ def whole_steps(
     repeat: int,
 ) -> None:
     """A table of whole steps, beside those that leave the update to Python, or leave it out."""
-    steps = 3 if quick else 50
+    steps = 3 if quick else 500
 
     def prepared(
         way: Callable[[Any, Any, Adam], Callable[[], float | None]], read: bool = True
