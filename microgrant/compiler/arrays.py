@@ -18,7 +18,7 @@ from typing import Any, NamedTuple, TypeAlias, TypeVar
 
 from .listing import line_of
 from .program import Job, Register
-from .rolled import Calls, Cone, Grid, Instance, Sum, gathered, repetitive, rolled
+from .rolled import Calls, Cone, Grid, Instance, Sum, gathered, rolled, size
 from .tables import numpy
 
 __all__ = ["Arrays", "Words"]
@@ -54,8 +54,10 @@ class Taken(NamedTuple):
         if len(parts) == 1:
             [joined] = parts
         else:
-            rows = max((part.shape[:-1] for part in parts), key=len)
-            joined = np.concatenate([of_rows(np, part, rows, 1) for part in parts], axis=-1)
+            if len({part.ndim for part in parts}) > 1:  # some are the same for all rows
+                rows = max((part.shape[:-1] for part in parts), key=len)
+                parts = [of_rows(np, part, rows, 1) for part in parts]
+            joined = np.concatenate(parts, axis=-1)
         return joined if self.order is None else joined[..., self.order]
 
 
@@ -129,8 +131,8 @@ class Arrays:
     It is called with NumPy or that of JAX, with the words for its operations, and with arrays of
     the parameters and the rows, and returns the outputs: of each row, if they are wanted so.
 
-    repetitive: whether the program is much longer than its steps, as that of a network is.
-    width: how many numbers are computed for each row.
+    size: how many instructions of the program a step stands for, on average.
+    width: how many numbers a step computes for each row, on average.
     """
 
     def __init__(self, job: Job) -> None:
@@ -138,16 +140,18 @@ class Arrays:
         self.constants: list[float] = []
         self.stages: list[list[Step]] = []
         self.places: dict[int, Place] = {}
-        once, row, after = found = rolled(job)
-        self.repetitive = repetitive(found)
+        once, row, after = rolled(job)
         parts = [(self.loops, once), (self.loops, row), (self.means, row), (self.loops, after)]
         for compute, calls in parts:
             self.stages.append([])
             compute(calls)
         self.outputs = self.taken(job.outputs)
+        steps = sum(map(len, self.stages))
+        self.size = sum(map(size, (*once, *row, *after))) / max(1, steps)
         first = CONSTANTS + 1 + len(self.stages[0])
         arrays = range(first, first + len(self.stages[1]))
-        self.width = sum(array in arrays for array, _ in self.places.values())
+        numbers = sum(array in arrays for array, _ in self.places.values())
+        self.width = numbers / max(1, len(arrays))
         self.places.clear()
 
     def __call__(

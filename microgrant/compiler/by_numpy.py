@@ -28,7 +28,12 @@ WORDS |= {"<": "less", "<=": "less_equal", ">": "greater", ">=": "greater_equal"
 WORDS |= {"==": "equal", "!=": "not_equal"}
 WORDS |= {"and": "logical_and", "or": "logical_or", "not": "logical_not"}
 
-BLOCK = 2**18  # numbers that are there at the same time: so many rows are computed at once
+# Numbers that a step computes at once, on average: some tens of kilobytes, which fit into a cache,
+# and take much longer than the call.
+BLOCK = 2**13
+# Instructions that a step stands for, on average: for one row, Python computes hundreds of them in
+# the time of a step. From so many on NumPy is the faster one, if there are some tens of rows.
+PAYS = 32
 
 
 @lru_cache(maxsize=1)
@@ -67,7 +72,10 @@ def totals(left: Array, right: Array) -> Array:
 
 
 class NumpyMachine(Machine):
-    """Has NumPy compute a program, as many rows at a time as are good for its memory."""
+    """Has NumPy compute a program, as many rows at a time as are good for its memory.
+
+    pays: whether it is faster than Python: not for a few numbers, nor for a long chain of them.
+    """
 
     target = "numpy"
     primitives = frozenset(WORDS)
@@ -76,7 +84,8 @@ class NumpyMachine(Machine):
     def __init__(self, job: Job) -> None:
         super().__init__(job)
         self.program = Arrays(job)
-        self.block = max(1, BLOCK // max(1, self.program.width))
+        self.pays = self.program.size >= PAYS
+        self.block = max(1, int(BLOCK / max(1.0, self.program.width)))
 
     @classmethod
     def prepare(cls) -> None:

@@ -29,7 +29,7 @@ MACHINES: dict[str, type[Machine]] = {
     for kind in (NativeMachine, NumpyMachine, PythonMachine, JavaScriptMachine, JaxMachine)
 }
 """The targets by name. Besides there is "auto": native code where that can be had; or NumPy, where
-it is installed and the program repeats itself; or Python."""
+it is installed and pays; or Python."""
 
 Build: TypeAlias = Callable[[frozenset[str]], Job]
 """Writes a program with the primitives of a target."""
@@ -45,7 +45,8 @@ def checked_target(target: str, *others: str) -> str:
     >>> checked_target("gpu")
     Traceback (most recent call last):
         ...
-    ValueError: the target is "auto", "native", "numpy", "python", "javascript" or "jax", but got 'gpu'
+    ValueError: the target is "auto", "native", "numpy", "python", "javascript" or "jax", but got
+        'gpu'
     """
     names = ["auto", *MACHINES, *others]
     if not isinstance(target, str) or target not in names:
@@ -55,7 +56,8 @@ def checked_target(target: str, *others: str) -> str:
 
 
 def machine_for(build: Build, target: str, quiet: bool = False) -> Machine:
-    """The machine for a target; with "auto" the native one, where there is one.
+    """The machine for a target; with "auto" the native one where there is one, and the fastest of
+    the others where there is not.
 
     An ImportError says what to install when a target is asked for in vain, and a ValueError which
     operation it does not know. With "auto", a `TargetWarning` says why the program is not native,
@@ -87,15 +89,12 @@ def machine_for(build: Build, target: str, quiet: bool = False) -> Machine:
 
 
 def by_numpy(build: Build) -> Machine | None:
-    """The machine of NumPy, where it is faster than Python: not for a program of few numbers, or of
-    formulas that all differ."""
+    """The machine of NumPy, where it is installed and faster than Python."""
     if numpy() is None:
         return None
     job = build(NumpyMachine.primitives)
-    if unknown(NumpyMachine, job):
-        return None
-    machine = NumpyMachine(job)
-    return machine if machine.program.repetitive else None
+    machine = None if unknown(NumpyMachine, job) else NumpyMachine(job)
+    return machine if machine and machine.pays else None
 
 
 def unknown(kind: type[Machine], job: Job) -> str:
