@@ -92,7 +92,7 @@ class Totals(NamedTuple):
     def of(self, np: Any, words: Words, arrays: Sequence[Array]) -> Array:
         """The sums."""
         terms = in_lines(self.terms.of(np, arrays), self.number, -1)
-        return self.start.of(np, arrays) + terms.sum(-1)
+        return self.start.of(np, arrays) + terms.sum(-1, initial=-0.0)  # which changes no number
 
 
 class Products(NamedTuple):
@@ -161,7 +161,6 @@ class Arrays:
 
         block: of how many rows there are numbers at the same time; by default, of all.
         """
-
         once, row, means, after = self.stages
 
         def run(steps: Sequence[Step], arrays: list[Array]) -> list[Array]:
@@ -180,7 +179,7 @@ class Arrays:
             if self.per_row:
                 found.append(of_rows(np, outputs(here), (len(some),), 1))
             else:
-                found.append(run(means, here)[len(here) - len(means) :])
+                found.append(run(means, here)[len(arrays) + len(row) :])
         if self.per_row:
             return np.concatenate(found)
         arrays += [None] * len(row)  # of single rows: it is not needed any more

@@ -43,7 +43,7 @@ def words() -> Words:
     found: dict[str, Callable[..., Array]] = {
         "exponent": lambda x: np.frexp(x)[1] - 1.0,
         "mantissa": lambda x: np.frexp(x)[0] * 2.0,
-        "power_of_two": lambda k: np.ldexp(1.0, k.astype(int)),
+        "power_of_two": lambda k: np.ldexp(1.0, k.astype(np.intc)),
         "products": products,
         "totals": totals,
     }

@@ -76,6 +76,19 @@ def test_words_for_the_layout_of_a_float() -> None:
         assert words()["power_of_two"](np.array(k)) == 2.0**k
 
 
+def test_a_sum_of_minus_zeros_is_one_if_its_terms_are_no_products() -> None:
+    """Of products it is 0.0, as of every product of matrices."""
+    inputs = [Value(float(i)) for i in range(6)]
+    sums = [sum(inputs[1:], inputs[0]), sum((x * y for x, y in zip(inputs, inputs[1:])), -0.0)]
+    predict = compile(sums, inputs, target="numpy")
+    rows = [[-0.0] * 6, [0.0, -0.0] * 3, [1.0] * 6]
+    assert [[str(x) for x in row] for row in predict(rows)] == [
+        ["-0.0", "0.0"],
+        ["0.0", "0.0"],
+        ["6.0", "5.0"],
+    ]
+
+
 # --- Blocks of rows -------------------------------------------------------------------------------
 
 
