@@ -10,6 +10,7 @@ import random
 import sys
 import tracemalloc
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -79,7 +80,8 @@ def test_words_for_the_layout_of_a_float() -> None:
 def test_a_sum_of_minus_zeros_is_one_if_its_terms_are_no_products() -> None:
     """Of products it is 0.0, as of every product of matrices."""
     inputs = [Value(float(i)) for i in range(6)]
-    sums = [sum(inputs[1:], inputs[0]), sum((x * y for x, y in zip(inputs, inputs[1:])), -0.0)]
+    terms = [x * y for x, y in pairwise(inputs)]
+    sums = [sum(inputs[1:], inputs[0]), sum(terms, -0.0)]
     predict = compile(sums, inputs, target="numpy")
     rows = [[-0.0] * 6, [0.0, -0.0] * 3, [1.0] * 6]
     assert [[str(x) for x in row] for row in predict(rows)] == [
