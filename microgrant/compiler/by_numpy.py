@@ -32,8 +32,8 @@ WORDS |= {"and": "logical_and", "or": "logical_or", "not": "logical_not"}
 # and take much longer than the call.
 BLOCK = 2**13
 # Instructions that a step stands for, on average: for one row, Python computes hundreds of them in
-# the time of a step. From so many on NumPy is the faster one, if there are some tens of rows.
-PAYS = 32
+# the time of a step. From so many on NumPy is the faster one, if there are twenty rows or so.
+PAYS = 64
 
 
 @lru_cache(maxsize=1)
