@@ -543,7 +543,7 @@ def parsed() -> argparse.Namespace:
         parser.add_argument(
             f"--{name}", type=kind, default=default, metavar="N", help=f"{text} ({default})"
         )
-    parser.add_argument("--target", choices=["auto", "native", "python"], default="auto")
+    parser.add_argument("--target", choices=["auto", "native", "numpy", "python"], default="auto")
     parser.add_argument("--eager", action="store_true", help="do not compile")
     return parser.parse_args()
 

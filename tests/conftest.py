@@ -93,6 +93,8 @@ def runs_here(lacking: Callable[[str], NoReturn]) -> Callable[[str], None]:
             lacking("llvmlite is not installed")
         if target == "javascript" and not (shutil.which("node") or in_browser()):
             lacking("Node is not installed")
+        if target == "numpy":
+            pytest.importorskip("numpy", reason="NumPy is not installed")
         if target == "jax" and not importlib.util.find_spec("jax"):
             lacking("JAX is not installed")
 

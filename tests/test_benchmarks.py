@@ -118,6 +118,7 @@ def test_what_is_no_original_microgpt(
 
 PEERS = {
     "microgrant, native": "llvmlite",
+    "microgrant, NumPy": "numpy",
     "micrograd": "micrograd",
     "NumPy by hand": "numpy",
     "PyTorch": "torch",

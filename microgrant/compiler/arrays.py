@@ -1,4 +1,4 @@
-"""A program as arithmetic of whole arrays, for JAX: a layer is a product of matrices.
+"""A program as arithmetic of whole arrays, for NumPy and JAX: a layer is a product of matrices.
 
 With this module you can
 
@@ -12,18 +12,24 @@ of one dimension; those of rows stand in a table, with a line for each row.
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from functools import reduce
+from operator import add
 from typing import Any, NamedTuple, TypeAlias, TypeVar
 
 from .listing import line_of
 from .program import Job, Register
-from .rolled import Cone, Grid, Instance, gathered, rolled
+from .rolled import Calls, Cone, Grid, Instance, Sum, gathered, rolled, size
 from .tables import numpy
 
 __all__ = ["Arrays", "Words"]
 
 Array: TypeAlias = Any
 Words: TypeAlias = Mapping[Any, Callable[..., Array]]
-"""What computes the operations of a program, element by element."""
+"""What computes the operations of a program, element by element; and of several matrices,
+
+- "products": for each row, the sums of each left line times each right one: bik, bjk -> bij;
+- "totals": the same, summed over all rows: nbik, nbjk -> bij.
+"""
 
 Place: TypeAlias = tuple[int, int]
 """An array, and which of its numbers."""
@@ -48,8 +54,9 @@ class Taken(NamedTuple):
         if len(parts) == 1:
             [joined] = parts
         else:
-            rows = max((part.shape[:-1] for part in parts), key=len)
-            parts = [np.broadcast_to(part, (*rows, part.shape[-1])) for part in parts]
+            if len({part.ndim for part in parts}) > 1:  # some are the same for all rows
+                rows = max((part.shape[:-1] for part in parts), key=len)
+                parts = [of_rows(np, part, rows, 1) for part in parts]
             joined = np.concatenate(parts, axis=-1)
         return joined if self.order is None else joined[..., self.order]
 
@@ -85,7 +92,7 @@ class Totals(NamedTuple):
     def of(self, np: Any, words: Words, arrays: Sequence[Array]) -> Array:
         """The sums."""
         terms = in_lines(self.terms.of(np, arrays), self.number, -1)
-        return self.start.of(np, arrays) + terms.sum(-1)
+        return self.start.of(np, arrays) + terms.sum(-1, initial=-0.0)  # which changes no number
 
 
 class Products(NamedTuple):
@@ -93,7 +100,7 @@ class Products(NamedTuple):
 
     left, right: the factors of both sides, one matrix after the other, line by line.
     shape: how many products there are, and how many lines a matrix has on the left and the right.
-    start: None where means over all rows are wanted.
+    start: None where sums over all rows are wanted.
     """
 
     left: Taken
@@ -109,57 +116,94 @@ class Products(NamedTuple):
             for side, count in zip((self.left, self.right), lines, strict=True)
         ]
         if self.start is not None:
-            sums = np.einsum("...bik,...bjk->...bij", *sides, precision="highest")
+            sums = words["products"](*sides)
             return self.start.of(np, arrays) + sums.reshape(*sums.shape[:-3], -1)
-        rows = len(arrays[ROWS])
-        sides = [np.broadcast_to(side, (rows, *side.shape[-3:])) for side in sides]
-        return np.einsum("nbik,nbjk->bij", *sides, precision="highest").ravel() / rows
+        rows = (len(arrays[ROWS]),)
+        return words["totals"](*(of_rows(np, side, rows, 3) for side in sides)).ravel()
+
+
+Step: TypeAlias = Formulas | Totals | Products
 
 
 class Arrays:
     """A program whose numbers are arrays.
 
-    It is called with the NumPy of JAX, with the words for its operations, and with arrays of the
-    parameters and the rows, and returns the outputs: of each row, if they are wanted so.
+    It is called with NumPy or that of JAX, with the words for its operations, and with arrays of
+    the parameters and the rows, and returns the outputs: of each row, if they are wanted so.
+
+    size: how many instructions of the program a step stands for, on average.
+    width: how many numbers a step computes for each row, on average.
     """
 
     def __init__(self, job: Job) -> None:
         self.per_row = job.per_row
         self.constants: list[float] = []
-        self.steps: list[Formulas | Totals | Products] = []
+        self.stages: list[list[Step]] = []
         self.places: dict[int, Place] = {}
-        for calls in rolled(job):
-            grids = []
-            for kernel, instances in ((call.kernel, call.instances) for call in calls):
-                if isinstance(kernel, Grid):
-                    grids.append(kernel)
-                elif isinstance(kernel, Cone):
-                    self.formulas(kernel, instances)
-                elif instances[0].others:
-                    self.products(instances)
-                else:
-                    self.totals(instances)
-            self.means(grids)
+        once, row, after = rolled(job)
+        parts = [(self.loops, once), (self.loops, row), (self.means, row), (self.loops, after)]
+        for compute, calls in parts:
+            self.stages.append([])
+            compute(calls)
         self.outputs = self.taken(job.outputs)
+        steps = sum(map(len, self.stages))
+        self.size = sum(map(size, (*once, *row, *after))) / max(1, steps)
+        first = CONSTANTS + 1 + len(self.stages[0])
+        arrays = range(first, first + len(self.stages[1]))
+        numbers = sum(array in arrays for array, _ in self.places.values())
+        self.width = numbers / max(1, len(arrays))
         self.places.clear()
 
-    def __call__(self, np: Any, words: Words, parameters: Array, rows: Array) -> Array:
-        """The outputs, in one array."""
-        arrays = [parameters, rows, np.asarray(self.constants, parameters.dtype)]
-        for step in self.steps:
-            arrays.append(step.of(np, words, arrays))
-        outputs = self.outputs.of(np, arrays).astype(parameters.dtype)
-        return np.broadcast_to(outputs, (len(rows), outputs.shape[-1])) if self.per_row else outputs
+    def __call__(
+        self, np: Any, words: Words, parameters: Array, rows: Array, block: int | None = None
+    ) -> Array:
+        """The outputs, in one array.
+
+        block: of how many rows there are numbers at the same time; by default, of all.
+        """
+        once, row, means, after = self.stages
+
+        def run(steps: Sequence[Step], arrays: list[Array]) -> list[Array]:
+            for step in steps:
+                arrays.append(step.of(np, words, arrays))
+            return arrays
+
+        def outputs(arrays: Sequence[Array]) -> Array:
+            return self.outputs.of(np, arrays).astype(parameters.dtype)
+
+        arrays = run(once, [parameters, rows, np.asarray(self.constants, parameters.dtype)])
+        block, found = block or len(rows), []
+        for start in range(0, len(rows), block):
+            some = rows[start : start + block]
+            here = run(row, [parameters, some, *arrays[CONSTANTS:]])
+            if self.per_row:
+                found.append(of_rows(np, outputs(here), (len(some),), 1))
+            else:
+                found.append(run(means, here)[len(arrays) + len(row) :])
+        if self.per_row:
+            return np.concatenate(found)
+        arrays += [None] * len(row)  # of single rows: it is not needed any more
+        arrays += [reduce(add, sums) / len(rows) for sums in zip(*found, strict=True)]
+        return outputs(run(after, arrays))
 
     # --- What is computed, in order -------------------------------------------------------------
 
-    def add(self, step: Formulas | Totals | Products, results: Sequence[Register]) -> list[Place]:
+    def add(self, step: Step, results: Sequence[Register]) -> list[Place]:
         """Append a step, and note where its results will stand."""
-        array = CONSTANTS + 1 + len(self.steps)
-        self.steps.append(step)
+        array = CONSTANTS + 1 + sum(map(len, self.stages))
+        self.stages[-1].append(step)
         places = [(array, place) for place in range(len(results))]
         self.places.update(zip((x.index for x in results), places, strict=True))
         return places
+
+    def loops(self, calls: Calls) -> None:
+        """All of a stage but means."""
+        for call in calls:
+            if isinstance(call.kernel, Cone):
+                self.formulas(call.kernel, call.instances)
+            elif isinstance(call.kernel, Sum):
+                compute = self.products if call.instances[0].others else self.totals
+                compute(call.instances)
 
     def formulas(self, kernel: Cone, instances: Sequence[Instance]) -> None:
         """A group of equal formulas."""
@@ -184,8 +228,9 @@ class Arrays:
             start = self.shared([starts[x.index] for x in results])
             self.add(self.matrices(grids, start), results)
 
-    def means(self, grids: Sequence[Grid]) -> None:
-        """Means of products. A long one is in several grids: it is the total of its parts."""
+    def means(self, calls: Calls) -> None:
+        """Sums over all rows. A long one is in several grids: it is the total of its parts."""
+        grids = [call.kernel for call in calls if isinstance(call.kernel, Grid)]
         parts: dict[int, list[Place]] = {}
         of_index = {x.index: x for x in registers(grids)}
         for same in alike(grids, shape):
@@ -263,9 +308,17 @@ def index(places: list[int]) -> Any:
     """What an array is asked for: a slice, where places are at equal distances."""
     if line := line_of(places):
         first, step = line
-        if step > 0:
-            return slice(first, first + step * len(places), step)
+        end = first + step * len(places)
+        return slice(first, None if end < 0 else end, step)
     return numpy().array(places)
+
+
+def of_rows(np: Any, numbers: Array, rows: tuple[int, ...], dimensions: int) -> Array:
+    """Numbers of these rows, or those that are the same for all of them; of each row, so many
+    dimensions."""
+    if numbers.ndim == len(rows) + dimensions:
+        return numbers  # a look costs less than to broadcast
+    return np.broadcast_to(numbers, (*rows, *numbers.shape))
 
 
 def in_lines(numbers: Array, *shape: int) -> Array:

@@ -13,7 +13,7 @@ With this module you can
 - have it run in other processes:            pool.submit(step.value_and_grad, numbers, rows)
 
 With llvmlite (``pip install 'microgrant[native]'``) the program runs as native code, several rows
-at once, and many rows on all cores; without it, as the Python text of `source`.
+at once, and many rows on all cores; without it, by NumPy, where that pays, or as Python.
 """
 
 from __future__ import annotations
@@ -86,10 +86,12 @@ def compile(
         Values or, without parameters, one Value.
     inputs: the leaves that differ from row to row, in the order of the columns.
     parameters: the leaves that training changes. Their `.data` is read at each call.
-    target: one of `microgrant.compiler.targets`: "native" for machine code by LLVM, "python" for
-        Python; "auto" is native where llvmlite is installed. With "javascript", `source` is for
-        pages; to call it here takes Node, which starts anew for each call. With "jax", `function`
-        is for JAX; to call it here takes JAX, which compiles anew for each new number of rows.
+    target: one of `microgrant.compiler.targets`: "native" for machine code by LLVM, "numpy" for
+        NumPy, "python" for Python. "auto" is native where llvmlite is installed; where it is not,
+        "numpy" if NumPy is there and the program repeats itself, as that of a network does, and
+        else "python". With "javascript", `source` is for pages; to call it here takes Node, which
+        starts anew for each call. With "jax", `function` is for JAX; to call it here takes JAX,
+        which compiles anew for each new number of rows.
 
     All other leaves, too, are read at each call: a predictor that was compiled before a training
     predicts with what was learned. Only numbers, such as the 2 of ``2 * x``, stay what they were.
@@ -109,7 +111,8 @@ def compile(
     them is in the graph, that is an error.
 
     The numbers are those of the eager engine, to rounding. Only where inf or nan come up, and what
-    is the same for all rows was computed once for all of them, one may stand for the other.
+    is the same for all rows was computed once for all of them, one may stand for the other. With
+    "numpy", as with "jax", a sum of products that is -0.0 comes out as 0.0.
 
     >>> from microgrant import Value, compile
     >>> w, b = Value(0.5, "w"), Value(0.0, "b")
@@ -181,7 +184,7 @@ class Compiled:
 
     @property
     def target(self) -> str:
-        """What runs: "native", "python", "javascript" or "jax"."""
+        """What runs: "native", "numpy", "python", "javascript" or "jax"."""
         return self._run.target
 
     @property

@@ -16,23 +16,27 @@ from typing import TypeAlias
 from ..engine.modes import warn
 from ..extras import what_brings
 from ..ops.table import OPERATIONS, Operation
+from .by_numpy import NumpyMachine
 from .machine import JavaScriptMachine, Machine, NativeMachine, PythonMachine
 from .program import Job
+from .tables import numpy
 from .xla import JaxMachine
 
 __all__ = ["MACHINES", "TargetWarning", "checked_target", "machine_for"]
 
 MACHINES: dict[str, type[Machine]] = {
-    kind.target: kind for kind in (NativeMachine, PythonMachine, JavaScriptMachine, JaxMachine)
+    kind.target: kind
+    for kind in (NativeMachine, NumpyMachine, PythonMachine, JavaScriptMachine, JaxMachine)
 }
-"""The targets by name. Besides there is "auto": native code where that can be had, or Python."""
+"""The targets by name. Besides there is "auto": native code where that can be had; or NumPy, where
+it is installed and pays; or Python."""
 
 Build: TypeAlias = Callable[[frozenset[str]], Job]
 """Writes a program with the primitives of a target."""
 
 
 class TargetWarning(UserWarning):
-    """The program runs as Python, though native code was to be had."""
+    """The program runs as Python or by NumPy, though native code was to be had."""
 
 
 def checked_target(target: str, *others: str) -> str:
@@ -41,7 +45,8 @@ def checked_target(target: str, *others: str) -> str:
     >>> checked_target("gpu")
     Traceback (most recent call last):
         ...
-    ValueError: the target is "auto", "native", "python", "javascript" or "jax", but got 'gpu'
+    ValueError: the target is "auto", "native", "numpy", "python", "javascript" or "jax", but got
+        'gpu'
     """
     names = ["auto", *MACHINES, *others]
     if not isinstance(target, str) or target not in names:
@@ -51,32 +56,45 @@ def checked_target(target: str, *others: str) -> str:
 
 
 def machine_for(build: Build, target: str, quiet: bool = False) -> Machine:
-    """The machine for a target; with "auto" the native one, where there is one.
+    """The machine for a target; with "auto" the native one where there is one, and the fastest of
+    the others where there is not.
 
     An ImportError says what to install when a target is asked for in vain, and a ValueError which
-    operation it does not know. With "auto", a `TargetWarning` says why the program runs as Python,
+    operation it does not know. With "auto", a `TargetWarning` says why the program is not native,
     unless it is to be `quiet`.
     """
-    automatic = target == "auto"
-    kind = NativeMachine if automatic else MACHINES[checked_target(target)]
-    try:
+    if target != "auto":
+        kind = MACHINES[checked_target(target)]
         kind.prepare()
-    except ImportError:
-        if not automatic:
-            raise
-        brings = what_brings("llvmlite", "microgrant[native]")
-        reason = f"llvmlite is not installed, so this runs as Python: {brings}"
-    else:
         job = build(kind.primitives)
-        reason = unknown(kind, job)
-        if not reason:
-            return kind(job)
-        if not automatic:
+        if reason := unknown(kind, job):
             raise ValueError(f'{reason}: its target is "python", or "auto"')
-        reason += ", so this runs as Python"
+        return kind(job)
+    machine, hint = None, ""
+    try:
+        NativeMachine.prepare()
+    except ImportError:
+        reason = "llvmlite is not installed"
+        hint = f": {what_brings('llvmlite', 'microgrant[native]')}"
+        machine = by_numpy(build)
+    else:
+        job = build(NativeMachine.primitives)
+        reason = unknown(NativeMachine, job)
+        if not reason:
+            return NativeMachine(job)
     if not quiet:
-        warn(reason, TargetWarning)
-    return PythonMachine(build(PythonMachine.primitives))
+        runs = "by NumPy" if machine else "as Python"
+        warn(f"{reason}, so this runs {runs}{hint}", TargetWarning)
+    return machine or PythonMachine(build(PythonMachine.primitives))
+
+
+def by_numpy(build: Build) -> Machine | None:
+    """The machine of NumPy, where it is installed and faster than Python."""
+    if numpy() is None:
+        return None
+    job = build(NumpyMachine.primitives)
+    machine = None if unknown(NumpyMachine, job) else NumpyMachine(job)
+    return machine if machine and machine.pays else None
 
 
 def unknown(kind: type[Machine], job: Job) -> str:

@@ -75,6 +75,8 @@ def words() -> Words:
         "exponent": lambda x: np.frexp(x)[1] - 1.0,
         "mantissa": lambda x: np.frexp(x)[0] * 2.0,
         "power_of_two": lambda k: np.ldexp(1.0, k.astype(int)),
+        "products": bind(np.einsum, "...bik,...bjk->...bij", precision="highest"),
+        "totals": bind(np.einsum, "nbik,nbjk->bij", precision="highest"),
     }
     for operation, path in WORDS.items():
         module, _, name = path.rpartition(".")

@@ -38,7 +38,7 @@ class History:
     learning_rate: that of the epoch's last step.
     interrupted: whether Ctrl-C ended it.
     note: why it ended before its last epoch, in a sentence; or nothing.
-    target: what ran, to the end: "native", "python", "javascript", "jax" or "eager".
+    target: what ran, to the end: "native", "numpy", "python", "javascript", "jax" or "eager".
     state: all that `fit` needs to go on from here, as plain data, ready for JSON.
     """
 

@@ -435,6 +435,7 @@ def gpt(quick: bool, repeat: int) -> None:
         rows = [*map(model.row, documents[:count])]
         prepare: dict[str, Callable[[], Ready]] = {
             "microgrant, native": bind(on_arrays, "native", rows),
+            "microgrant, NumPy": bind(on_arrays, "numpy", rows),
             "microgrant, Python": bind(on_arrays, "python", rows),
             "JAX jit": bind(in_jax, rows),
             "microgrant, eager": bind(eagerly, rows),

@@ -137,9 +137,9 @@ def compiled(work: Work, target: str) -> tuple[Any, list[Any]]:
         raise LeftOutError(str(error)) from None
 
 
-def microgrant_native(work: Work) -> Ready:
+def microgrant_on_arrays(target: str, work: Work) -> Ready:
     np = load("numpy")
-    step, _ = compiled(work, "native")
+    step, _ = compiled(work, target)
     parameters, rows = np.array(work.parameters), np.array(work.rows)
     return Ready(lambda: step.value_and_grad(parameters, rows), lambda result: as_floats(*result))
 
@@ -536,7 +536,8 @@ def ddx_ad(work: Work) -> Ready:
 
 
 PARTICIPANTS: dict[str, Participant] = {
-    "microgrant, native": microgrant_native,
+    "microgrant, native": bind(microgrant_on_arrays, "native"),
+    "microgrant, NumPy": bind(microgrant_on_arrays, "numpy"),
     "microgrant, Python": microgrant_python,
     "microgrant, eager": microgrant_eager,
     "micrograd": micrograd,

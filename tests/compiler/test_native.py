@@ -941,7 +941,7 @@ def test_mistakes_in_what_is_to_be_compiled() -> None:
     for outputs, inputs, parameters, error, words in mistakes:
         with pytest.raises(error, match=words):
             compile(outputs, inputs, parameters)
-    known = 'the target is "auto", "native", "python", "javascript" or "jax", but got \'c'
+    known = '"auto", "native", "numpy", "python", "javascript" or "jax", but got \'c\''
     with pytest.raises(ValueError, match=known):
         compile(loss, given.inputs, given.parameters, target="c")  # type: ignore[call-overload]
 
@@ -1252,6 +1252,7 @@ def test_without_what_is_optional(blocked: list[str]) -> None:
     )
 
 
+@pytest.mark.parametrize("target", [x for x in TARGETS if x != "numpy"], indirect=True)
 def test_rows_without_numpy(monkeypatch: pytest.MonkeyPatch, target: str) -> None:
     monkeypatch.setattr(microgrant.compiler.tables, "numpy", lambda: None)
     assert_rows_are_taken(objects_of_python(), target)

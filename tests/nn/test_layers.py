@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import gc
-import importlib.util
+import importlib
 import json
 import math
 import pickle
@@ -181,10 +181,9 @@ def test_every_layer_is_tested() -> None:
 
 
 @every_layer
-@pytest.mark.parametrize("target", ["native", "python"])
-def test_compiled_is_eager(name: str, target: Any, lacking: Callable[[str], Any]) -> None:
-    if target == "native" and not importlib.util.find_spec("llvmlite"):
-        lacking("llvmlite is not installed")
+@pytest.mark.parametrize("target", ["native", "numpy", "python"])
+def test_compiled_is_eager(name: str, target: Any, runs_here: Callable[[str], None]) -> None:
+    runs_here(target)
     module, inputs = made(name)
     parameters = module.parameters()
     outputs = module(inputs)
@@ -944,10 +943,9 @@ def test_detach() -> None:
         detach("2")  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("target", ["native", "python"])
-def test_detach_is_live_in_a_compiled_step(target: Any, lacking: Callable[[str], Any]) -> None:
-    if target == "native" and not importlib.util.find_spec("llvmlite"):
-        lacking("llvmlite is not installed")
+@pytest.mark.parametrize("target", ["native", "numpy", "python"])
+def test_detach_is_live_in_a_compiled_step(target: Any, runs_here: Callable[[str], None]) -> None:
+    runs_here(target)
     w, x = Value(1.0), Value(2.0)
     step = microgrant.compile(w * detach(w * x), [x], [w], target=target)
     assert step([[3.0], [5.0]]) == 4.0

@@ -103,10 +103,11 @@ def tried(function):
 def test_a_target_without_a_word_says_which_one(
     run: Callable[[str, str], list[str]], lacking: Callable[[str], NoReturn]
 ) -> None:
-    needs(lacking, "llvmlite", "onnx", "jax")
+    needs(lacking, "llvmlite", "numpy", "onnx", "jax")
     program = """
 tried(lambda: compile(y, [x], [w], target="native"))
 tried(lambda: compile(y, [x], [w], target="javascript"))
+tried(lambda: compile(y, [x], [w], target="numpy"))
 tried(lambda: compile(y, [x], [w], target="jax"))
 with warnings.catch_warnings(record=True) as said:
     step = compile(y, [x], [w])
@@ -119,6 +120,8 @@ tried(lambda: explain(y).save("step.html"))
         '"python", or "auto"',
         "ValueError: the operation 'angle' has no javascript= in the spelling in its row of the "
         'table: its target is "python", or "auto"',
+        "ValueError: the operation 'angle' has no word in WORDS of microgrant/compiler/by_numpy.py"
+        ': its target is "python", or "auto"',
         "ValueError: the operation 'angle' has no word in WORDS of microgrant/compiler/xla.py: its "
         'target is "python", or "auto"',
         "python TargetWarning: the operation 'angle' has no native= in its row of the table, so "
@@ -133,13 +136,13 @@ tried(lambda: explain(y).save("step.html"))
 def test_a_row_with_its_words_reaches_every_target(
     run: Callable[[str, str], list[str]], lacking: Callable[[str], NoReturn]
 ) -> None:
-    needs(lacking, "llvmlite", "jax")
+    needs(lacking, "llvmlite", "numpy", "jax")
     program = """
-for target in ("native", "jax"):
+for target in ("native", "numpy", "jax"):
     step = compile(y, [x], [w], target=target)
     loss, [gradient] = step.value_and_grad([2.0], [[0.5]])
     print(abs(loss - y.data) < 1e-15, gradient)
 print(words.forward("angle", ["x"], "javascript"))
 tried(lambda: explain(y).save("step.html"))
 """
-    assert run(WORDS, TRIED + program) == ["True 0.25", "True 0.25", "Math.atan(x)", "done"]
+    assert run(WORDS, TRIED + program) == [*["True 0.25"] * 3, "Math.atan(x)", "done"]

@@ -1609,7 +1609,7 @@ MODEL = network()
             ValueError,
             r"^xs\[0\] holds 2 numbers, but validation xs\[0\] holds 1 number$",
         ),
-        ({"target": "gpu"}, ValueError, '"native", "python", "javascript", "jax" or "eager"'),
+        ({"target": "gpu"}, ValueError, '"numpy", "python", "javascript", "jax" or "eager"'),
         (
             {"learning_rate": -0.1},
             ValueError,
