@@ -235,12 +235,12 @@ class SGD(Optimizer):
         momentum, nesterov, decay = self.momentum, self.nesterov, self.weight_decay
 
         def moved(p: Any, gradient: Any, remembered: Any) -> tuple[Any, Any]:
-            [velocity] = remembered
             direction = gradient + decay * p if decay else gradient
             if momentum:
-                velocity = momentum * velocity + direction
+                [velocity] = remembered
+                remembered = [velocity] = (momentum * velocity + direction,)
                 direction = direction + momentum * velocity if nesterov else velocity
-            return p - rate * direction, (velocity,)
+            return p - rate * direction, remembered
 
         return moved
 
