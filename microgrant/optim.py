@@ -48,6 +48,8 @@ class Optimizer:
 
     `rule` moves one parameter, as `SGD.rule` does: then it runs in native code as well (see
     `microgrant.compiler.Step.train`). One that looks at several of them at once defines `step`.
+    `SETTINGS` names the arguments of its constructor, and `MEMORY` what is remembered of each
+    parameter, with the lowest number that it can be: both are part of its `state`.
 
     A TypeError or ValueError says which parameter or setting is wrong, and how.
 
@@ -117,6 +119,7 @@ class Optimizer:
     def step(self) -> None:
         """Change the `.data` of every parameter by its `.grad`."""
         steps, remembered = self._steps, self._remembered
+        named = len({*self.MEMORY} - {"steps"})
         latest, rule = 0.0, self.rule(FLOATS, *self.coefficients(1.0))
         for i, p in enumerate(self.parameters):
             gradient = p._grad
@@ -125,7 +128,17 @@ class Optimizer:
             steps[i] = step = steps[i] + 1.0
             if step != latest:  # the same for all, unless a backward pass has left some out
                 latest, rule = step, self.rule(FLOATS, *self.coefficients(step))
-            p._data, remembered[i] = rule(p._data, gradient, remembered[i])
+            moved, kept = rule(p._data, gradient, remembered[i])
+            if len(kept) != named:
+                raise ValueError(self._nameless(len(kept)))
+            p._data, remembered[i] = moved, kept
+
+    def _nameless(self, kept: int) -> str:
+        kind, named = type(self).__name__, len({*self.MEMORY} - {"steps"})
+        return (
+            f"the rule of {kind} remembers {kept} numbers of a parameter, and MEMORY names {named}: "
+            'give each a name and its lowest number, as in MEMORY = {"velocity": -math.inf}'
+        )
 
     def coefficients(self, step: float) -> tuple[float, ...]:
         """The numbers that `rule` gets: the same for all parameters in the step of that number,
@@ -134,14 +147,15 @@ class Optimizer:
 
     def rule(self, m: Any, *coefficients: Any) -> Rule:
         """A function of a parameter, its gradient, and a tuple of what is remembered of it: it
-        returns the parameter after a step, and what is to be remembered from then on.
+        returns the parameter after a step, and what is to be remembered from then on. The tuple has
+        a number for each name in `MEMORY`, at first 0.
 
         It is written as the rules of `microgrant.ops` are, with operators and with the functions of
         the algebra `m`, and runs on numbers and on the registers of a compiled program. It may look
         at settings, which are numbers, with `if`; of what it is given, `m.where` decides. It
         changes nothing, and has the learning rate from the `coefficients`; else Python runs it.
         """
-        raise NotImplementedError(f"{type(self).__name__} does not define rule()")
+        raise NotImplementedError(f"{type(self).__name__} does not define rule(), or step()")
 
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Forget the gradients of all parameters: call it between two steps.

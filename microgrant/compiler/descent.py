@@ -495,13 +495,14 @@ def native_update(optimizer: Optimizer) -> Callable[..., int] | None:
         for rate in (0.5, 0.25):
             vars(optimizer)["_learning_rate"] = rate
             texts.add(translate_update(optimizer, host().width))
-    except Exception:  # it is for numbers only
+        function = compiled_update(texts.pop()) if len(texts) == 1 else None
+    except Exception:  # it is for numbers only, or takes a comparison for one
         return None
     finally:
         vars(optimizer)["_learning_rate"] = kept["_learning_rate"]
-        pure = len(texts) == 1 and all(vars(optimizer)[name] is x for name, x in kept.items())
+        pure = all(vars(optimizer)[name] is x for name, x in kept.items())
         vars(optimizer).update(kept)
-    return compiled_update(texts.pop()) if pure else None
+    return function if pure else None
 
 
 @lru_cache(maxsize=64)

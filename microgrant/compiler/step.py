@@ -389,14 +389,16 @@ class Step(Compiled):
         optimizer: moves those of the parameters that it holds, and remembers what it has to.
         epochs: how often to go through all rows.
         batch_size: how many rows make one step; by default all of them. They are shuffled anew in
-            each epoch; the last batch may be smaller.
+            each epoch, as by ``random.Random(f"{seed} order {epoch}").shuffle``, with epochs from 0
+            on; the last batch may be smaller.
         schedule: the learning rate of each step, counted from 0 on. It is a function of that number
             alone: it may be asked for many steps before they are taken.
         clip: the largest norm of all gradients together; see `microgrant.optim.clip_gradients`.
         seed: of the order of the rows.
 
         The numbers are those of this loop, but with a native target all of it is native, and
-        `.data` is written at the end: ::
+        `.data` is written at the end. They are the same to the last bit, but for rounding where a
+        norm is clipped, or where a rule of your own calls more than roots: ::
 
             for batch in batches:
                 optimizer.zero_grad()

@@ -233,6 +233,8 @@ class _Recorded:
         p, gradient, *remembered = self.given = [program.leaf("input", i) for i in range(2 + count)]
         moved = optimizer.rule(program.algebra, *self.coefficients)
         after, kept = moved(p, gradient, tuple(remembered))
+        if len(kept) != count:
+            raise ValueError("a rule remembers what has no name")  # Python's step says it at length
         self.results: list[Register] = [
             x if isinstance(x, Register) else program.constant(x) for x in (after, *kept)
         ]

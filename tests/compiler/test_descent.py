@@ -397,11 +397,34 @@ class Looking(SGD):
         return lambda p, gradient, remembered: (p - factor * rate * gradient, remembered)
 
 
-@pytest.mark.parametrize("kind", [Counting, Peeking, Failing])
+class Comparing(SGD):
+    """A rule that takes a comparison for a number."""
+
+    def rule(self, m: Any, *coefficients: Any) -> Any:
+        [rate] = coefficients
+        return lambda p, gradient, remembered: (p - rate * gradient * (gradient > 0), remembered)
+
+
+@pytest.mark.parametrize("kind", [Counting, Peeking, Failing, Comparing])
 def test_a_rule_that_is_none_is_left_to_python(kind: Any, taken: list[str]) -> None:
     natively, python = both(lambda ps: kind(ps, 0.05), trained_for(4, 9))
     assert natively == python
     assert taken == ["Descent"]
+
+
+@pytest.mark.parametrize("target", ["native", "python"])
+def test_what_a_rule_remembers_has_a_name(target: str) -> None:
+    """Else it would be missing in the optimiser's state."""
+
+    class Nameless(Optimizer):
+        def rule(self, m: Any, *coefficients: Any) -> Any:
+            return lambda p, gradient, remembered: (p - gradient, (gradient,))
+
+    net = network(target)
+    before = [p.data for p in net.parameters]
+    with pytest.raises(ValueError, match="remembers 1 numbers of a parameter, and MEMORY names 0"):
+        net.step.train(ROWS, Nameless(net.parameters, 0.1), epochs=3)
+    assert [p.data for p in net.parameters] == before
 
 
 def test_what_a_rule_looks_at_may_change(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -586,7 +609,8 @@ def test_an_error_in_a_schedule_loses_no_step(error: type[BaseException], target
 
 
 PROGRAM = """
-import sys
+import signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)  # which a shell may have ignored
 from microgrant import Value, compile
 from microgrant.optim import Adam
 w, x = Value(3.0), Value(0.0)

@@ -328,7 +328,9 @@ def test_ties_stay_in_the_order_in_which_they_were_begun() -> None:
 
 
 @pytest.mark.parametrize("by_signal", [False, True])
-def test_ctrl_c_begins_no_other_trial_and_keeps_those_that_are_done(by_signal: bool) -> None:
+def test_ctrl_c_begins_no_other_trial_and_keeps_those_that_are_done(
+    by_signal: bool, request: pytest.FixtureRequest
+) -> None:
     begun, ended = [], threading.Event()
 
     def train(x: int) -> float:
@@ -343,6 +345,9 @@ def test_ctrl_c_begins_no_other_trial_and_keeps_those_that_are_done(by_signal: b
 
     if by_signal and not hasattr(signal, "pthread_kill"):
         pytest.skip("this system has no signals for threads")
+    # Whoever started the tests may have Ctrl-C ignored, as a shell has for a job in the background.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    request.addfinalizer(lambda: signal.signal(signal.SIGINT, before))
     with ThreadPoolExecutor(1) as pool:
         found = search(train, {"x": [1, 0, 2, 3, 4]}, executor=pool)
         ended.set()
