@@ -136,8 +136,8 @@ class Optimizer:
     def _nameless(self, kept: int) -> str:
         kind, named = type(self).__name__, len({*self.MEMORY} - {"steps"})
         return (
-            f"the rule of {kind} remembers {kept} numbers of a parameter, and MEMORY names {named}: "
-            'give each a name and its lowest number, as in MEMORY = {"velocity": -math.inf}'
+            f"the rule of {kind} remembers {kept} numbers of a parameter, and MEMORY names {named}"
+            ': give each a name and its lowest number, as in MEMORY = {"velocity": -math.inf}'
         )
 
     def coefficients(self, step: float) -> tuple[float, ...]:
