@@ -134,11 +134,20 @@ def test_native_compares_all_that_are_installed() -> None:
     assert result.returncode == 0, result.stderr
     _, *sections = result.stdout.split("\n\n")
     tables = [(section.partition(":")[0], section) for section in sections]
-    titles = ["Moons", "Moons with tanh", *["Wide"] * 2, "Wider", "XOR", "Training"]
-    titles += [*["microgpt"] * 2, "Convolution", "RNN", "Irregular"]
+    titles = ["Moons", "Moons with tanh", *["Wide"] * 2, "Wider", "XOR"]
+    titles += ["Whole steps. Moons", "Whole steps. Wide", "fit"]
+    titles += [*["microgpt", "Whole steps. microgpt"] * 2, "Convolution", "RNN", "Irregular"]
     assert [title for title, _ in tables] == [*titles, "Nodes", "Rows"]
+    [fitted] = [section for title, section in tables if title == "fit"]
+    assert re.findall(r"^fit, (SGD|Adam|XOR, all its epochs) ", fitted, re.MULTILINE) == [
+        "SGD",
+        "Adam",
+        "XOR, all its epochs",
+    ]
 
     for title, section in tables[:-2]:
+        if title == "fit":
+            continue
         assert "agree to within" in section
         measured = []
         for name, text in re.findall(r"^(\S.*?) {2,}([\d,. ]+)$", section, re.MULTILINE):
