@@ -86,7 +86,12 @@ class Optimizer:
         self.learning_rate = learning_rate
         self.weight_decay: float = _setting("weight_decay", weight_decay)
         self._steps = [0.0] * len(self.parameters)
-        self._remembered = [(0.0,) * len({*self.MEMORY} - {"steps"})] * len(self.parameters)
+        self._remembered = [(0.0,) * len(self._names())] * len(self.parameters)
+
+    @classmethod
+    def _names(cls) -> list[str]:
+        """What `rule` hands on from step to step."""
+        return [name for name in cls.MEMORY if name != "steps"]
 
     @property
     def _memory(self) -> dict[str, list[float]]:
@@ -99,7 +104,7 @@ class Optimizer:
     @_memory.setter
     def _memory(self, memory: Mapping[str, Sequence[float]]) -> None:
         self._steps = [*memory.get("steps", self._steps)]
-        columns = [memory[name] for name in self.MEMORY if name != "steps"]
+        columns = [memory[name] for name in self._names()]
         self._remembered = [*zip(*columns, strict=True)] or self._remembered
 
     @property
@@ -119,7 +124,7 @@ class Optimizer:
     def step(self) -> None:
         """Change the `.data` of every parameter by its `.grad`."""
         steps, remembered = self._steps, self._remembered
-        named = len({*self.MEMORY} - {"steps"})
+        named = len(self._names())
         latest, rule = 0.0, self.rule(FLOATS, *self.coefficients(1.0))
         for i, p in enumerate(self.parameters):
             gradient = p._grad
@@ -134,7 +139,7 @@ class Optimizer:
             p._data, remembered[i] = moved, kept
 
     def _nameless(self, kept: int) -> str:
-        kind, named = type(self).__name__, len({*self.MEMORY} - {"steps"})
+        kind, named = type(self).__name__, len(self._names())
         return (
             f"the rule of {kind} remembers {kept} numbers of a parameter, and MEMORY names {named}"
             ': give each a name and its lowest number, as in MEMORY = {"velocity": -math.inf}'

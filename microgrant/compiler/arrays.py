@@ -21,7 +21,7 @@ from .program import Job, Register
 from .rolled import Calls, Cone, Grid, Instance, Sum, gathered, rolled, size
 from .tables import numpy
 
-__all__ = ["Arrays", "Words"]
+__all__ = ["NAMES", "Arrays", "Words", "shared_words"]
 
 Array: TypeAlias = Any
 Words: TypeAlias = Mapping[Any, Callable[..., Array]]
@@ -30,6 +30,26 @@ Words: TypeAlias = Mapping[Any, Callable[..., Array]]
 - "products": for each row, the sums of each left line times each right one: bik, bjk -> bij;
 - "totals": the same, summed over all rows: nbik, nbjk -> bij.
 """
+
+# What NumPy and JAX call the operations that both of them compute by themselves.
+ALIKE = "abs exp log log1p expm1 sqrt sin cos tan sinh cosh tanh log2 log10 exp2 hypot floor"
+NAMES = {name: name for name in f"{ALIKE} where copysign fmod round".split()}
+NAMES |= {"add": "add", "sub": "subtract", "mul": "multiply", "div": "divide", "neg": "negative"}
+NAMES |= {"pow": "power", "asin": "arcsin", "acos": "arccos", "atan": "arctan", "atan2": "arctan2"}
+NAMES |= {"asinh": "arcsinh", "acosh": "arccosh", "atanh": "arctanh"}
+NAMES |= {"<": "less", "<=": "less_equal", ">": "greater", ">=": "greater_equal"}
+NAMES |= {"==": "equal", "!=": "not_equal"}
+NAMES |= {"and": "logical_and", "or": "logical_or", "not": "logical_not"}
+
+
+def shared_words(np: Any) -> dict[str, Callable[..., Array]]:
+    """The functions of NumPy, or of that of JAX, for `NAMES`, and for the layout of a float."""
+    return {operation: getattr(np, name) for operation, name in NAMES.items()} | {
+        "exponent": lambda x: np.frexp(x)[1] - 1.0,
+        "mantissa": lambda x: np.frexp(x)[0] * 2.0,
+        "power_of_two": lambda k: np.ldexp(1.0, k.astype("int32")),
+    }
+
 
 Place: TypeAlias = tuple[int, int]
 """An array, and which of its numbers."""

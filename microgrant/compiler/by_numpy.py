@@ -7,26 +7,18 @@ With this module you can
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import lru_cache
 
 from ..extras import imported
-from .arrays import Array, Arrays, Words
+from .arrays import NAMES, Array, Arrays, Words, shared_words
 from .machine import Machine
 from .program import Job
 from .tables import Buffer, numpy
 
 __all__ = ["WORDS", "NumpyMachine"]
 
-# What computes an operation in NumPy. Others of the table are made of these, as in native code.
-ALIKE = "abs exp log log1p expm1 sqrt sin cos tan sinh cosh tanh log2 log10 exp2 hypot floor"
-WORDS = {name: name for name in f"{ALIKE} where copysign fmod round".split()}
-WORDS |= {"add": "add", "sub": "subtract", "mul": "multiply", "div": "divide", "neg": "negative"}
-WORDS |= {"pow": "power", "asin": "arcsin", "acos": "arccos", "atan": "arctan", "atan2": "arctan2"}
-WORDS |= {"asinh": "arcsinh", "acosh": "arccosh", "atanh": "arctanh"}
-WORDS |= {"<": "less", "<=": "less_equal", ">": "greater", ">=": "greater_equal"}
-WORDS |= {"==": "equal", "!=": "not_equal"}
-WORDS |= {"and": "logical_and", "or": "logical_or", "not": "logical_not"}
+WORDS = NAMES
+"""What computes an operation in NumPy. Others of the table are made of these, as in native code."""
 
 # Numbers that a step computes at once, on average: some tens of kilobytes, which fit into a cache,
 # and take much longer than the call.
@@ -39,15 +31,7 @@ PAYS = 64
 @lru_cache(maxsize=1)
 def words() -> Words:
     """The functions that compute operations."""
-    np = numpy()
-    found: dict[str, Callable[..., Array]] = {
-        "exponent": lambda x: np.frexp(x)[1] - 1.0,
-        "mantissa": lambda x: np.frexp(x)[0] * 2.0,
-        "power_of_two": lambda k: np.ldexp(1.0, k.astype(np.intc)),
-        "products": products,
-        "totals": totals,
-    }
-    return found | {operation: getattr(np, name) for operation, name in WORDS.items()}
+    return shared_words(numpy()) | {"products": products, "totals": totals}
 
 
 def products(left: Array, right: Array) -> Array:

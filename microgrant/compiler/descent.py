@@ -32,10 +32,10 @@ from ..engine.modes import inside
 from ..engine.value import NO_GRADIENT
 from ..optim import SGD, Adam, AdamW, Optimizer, RMSprop, clip_gradients
 from .machine import CALL_WORK, Frame, NativeMachine, host
-from .tables import Buffer, address, empty
+from .tables import Buffer, address, empty, take
 from .update import translate_update
 
-__all__ = ["Batches", "Descent", "Steps", "checked_clip", "descent_of", "shuffled", "take"]
+__all__ = ["Batches", "Descent", "Steps", "checked_clip", "descent_of", "shuffled"]
 
 
 Taken: TypeAlias = "tuple[Any, list[float], str]"
@@ -73,9 +73,7 @@ StepOf: TypeAlias = Callable[[Any, int], float]
 Laid: TypeAlias = Callable[[Steps], Buffer]
 """The table that steps read."""
 
-IN_PYTHON = (
-    200  # to put a row in its place, or to draw a number, takes as long as so many instructions
-)
+IN_PYTHON = 200  # instructions: as long as it takes to put a row in its place, or to draw a number
 STEPS = 2_000  # in one call: each takes Python some microseconds to prepare
 INDEPENDENT = "the loss does not depend on any parameter: was the .data of a Value taken?"
 NOT_FINITE = ("the loss is {}", "the gradient is nan or infinite", "a parameter is nan or infinite")
@@ -472,11 +470,6 @@ def shuffled(count: int, seed: str) -> list[int]:
             other = draw(bits)
         order[last], order[other] = order[other], order[last]
     return order
-
-
-def take(rows: Any, places: Sequence[int]) -> Any:
-    """Some of the rows."""
-    return [rows[i] for i in places] if isinstance(rows, list) else rows[places]
 
 
 def native_update(optimizer: Optimizer) -> Callable[..., int] | None:

@@ -217,6 +217,17 @@ def instructions(
     return lines
 
 
+def broadcast(kind: Kind, name: str, scalar: str) -> list[str]:
+    """The lines that make a vector of one number."""
+    t = kind.number
+    if kind.width == 1:  # another name for it: to cast a number to what it is does nothing
+        return [f"{name} = bitcast double {scalar} to double"]
+    return [
+        f"{name}i = insertelement {t} poison, double {scalar}, i64 0",
+        f"{name} = shufflevector {t} {name}i, {t} poison, <{kind.width} x i32> zeroinitializer",
+    ]
+
+
 def called_by(registers: Iterable[tuple[Register, int]]) -> set[tuple[str, int]]:
     """Which of the functions in `CALLED` there have to be, of what width."""
     found = {(str(x.operation), width) for x, width in registers if x.operation in CALLED}
@@ -253,13 +264,8 @@ class Part:
             if self.kind.width == 1:
                 lines.append(f"{number} = load double, ptr {number}p")
             else:
-                t, width = self.kind.number, self.kind.width
-                lines += [
-                    f"{number}s = load double, ptr {number}p, !invariant.load !0",
-                    f"{number}i = insertelement {t} poison, double {number}s, i64 0",
-                    f"{number} = shufflevector {t} {number}i, {t} poison, "
-                    f"<{width} x i32> zeroinitializer",
-                ]
+                lines.append(f"{number}s = load double, ptr {number}p, !invariant.load !0")
+                lines += broadcast(self.kind, number, f"{number}s")
         if boolean:
             zero = self.kind.constant(0.0)
             lines.append(f"{name} = fcmp une {self.kind.number} {number}, {zero}")

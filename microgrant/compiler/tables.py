@@ -21,7 +21,7 @@ from typing import Any, TypeAlias
 
 from ..engine.arguments import as_number, is_table, listed, shown
 
-__all__ = ["Buffer", "address", "as_lists", "as_rows", "empty", "flat", "table"]
+__all__ = ["Buffer", "address", "as_lists", "as_rows", "empty", "flat", "table", "take"]
 
 Buffer: TypeAlias = Any
 """Floats in one piece: an ndarray of NumPy's, or an array of the standard library's."""
@@ -99,6 +99,11 @@ def table(rows: Any, columns: Sequence[str]) -> tuple[Buffer, int]:
         with suppress(TypeError, OverflowError):  # which one it is, `checked` finds out
             return array("d", chain.from_iterable(given)), len(given)
     return array("d", chain.from_iterable(checked(given, columns))), len(given)
+
+
+def take(rows: Any, places: Sequence[int]) -> Any:
+    """Some rows of an array or a list."""
+    return [rows[i] for i in places] if isinstance(rows, list) else rows[places]
 
 
 def as_lists(buffer: Buffer, rows: int) -> list[list[float]]:

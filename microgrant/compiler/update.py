@@ -4,12 +4,14 @@ With this module you can
 
 - write the text:      text = translate_update(optimizer, width)
 
-It defines ``train``, which takes steps over batches of rows, and returns three times the number of
-those that it took, plus 0, 1 or 2 if then the loss, the norm of the gradients or a parameter was
-not finite: it has a compiled program run over a
-batch, then it clips the norm of the gradients, and updates the parameters. `Optimizer.rule`, which
-moves one parameter in Python, is run on registers for that, and becomes instructions for as many
-parameters at once as a vector has lanes. Nothing is fused: each result is that of Python.
+It defines ``train``, which takes steps over batches of rows: it has a compiled program run over a
+batch, then it clips the norm of the gradients, and updates the parameters. It returns three times
+the number of steps that it took, plus 0, 1 or 2 if then the loss, the norm of the gradients or a
+parameter was not finite.
+
+`Optimizer.rule`, which moves one parameter in Python, is run on registers for that, and becomes
+instructions for as many parameters at once as a vector has lanes. Nothing is fused: each result is
+that of Python.
 
 Parameters that are not to be moved stand between those that are; hence the *spans*, pairs of a
 first place and a length.
@@ -24,6 +26,7 @@ from .llvm import (
     ATTRIBUTES,
     PRIMITIVES,
     Kind,
+    broadcast,
     called_by,
     called_function,
     declarations,
@@ -226,7 +229,7 @@ class _Recorded:
 
     def __init__(self, optimizer: Optimizer) -> None:
         program = Program(PRIMITIVES)
-        count = len({*optimizer.MEMORY} - {"steps"})
+        count = len(optimizer._names())
         self.coefficients = [
             program.leaf("parameter", i) for i in range(len(optimizer.coefficients(1.0)))
         ]
@@ -242,16 +245,15 @@ class _Recorded:
     def move(self, kind: Kind) -> list[str]:
         """A parameter, and what is remembered of it, one step on."""
         t = kind.number
-        places = ["%parameters", "%gradients", *("%remembered" for _ in self.results[1:])]
         names = {x.index: f"%b{i}" for i, x in enumerate(self.coefficients)}
+        places = ["%parameters", "%gradients", *(f"%at{i}" for i in range(2, len(self.given)))]
         lines: list[str] = []
+        for i, place in enumerate(places[2:]):
+            lines += [
+                f"%by{i} = mul i64 %stride, {i}",
+                f"{place} = getelementptr double, ptr %remembered, i64 %by{i}",
+            ]
         for i, (place, x) in enumerate(zip(places, self.given, strict=True)):
-            if i > 2:
-                place = f"%at{i}"
-                lines += [
-                    f"%by{i} = mul i64 %stride, {i - 2}",
-                    f"{place} = getelementptr double, ptr %remembered, i64 %by{i}",
-                ]
             lines += [
                 f"%place{i} = getelementptr double, ptr {place}, i64 %i",
                 f"%given{i} = load {t}, ptr %place{i}, align 8",
@@ -300,16 +302,13 @@ def _shorten(kind: Kind) -> list[str]:
 
 def _function(name: str, kind: Kind, lines: Callable[[Kind], list[str]], rule: _Recorded) -> str:
     """The function of a stretch; what is the same for all of its parameters is loaded before."""
-    before = ["%sx = bitcast double %x to double"]
-    names = ["x"]
+    before = broadcast(kind, "%bx", "%x")
     for i in range(len(rule.coefficients)):
         before += [
             f"%cp{i} = getelementptr double, ptr %coefficients, i64 {i}",
             f"%s{i} = load double, ptr %cp{i}",
+            *broadcast(kind, f"%b{i}", f"%s{i}"),
         ]
-        names.append(str(i))
-    for each in names:
-        before += _broadcast(kind, f"%b{each}", f"%s{each}")
     t = kind.number
     reduced = f"call double @llvm.vector.reduce.fadd.{kind.suffix}(double 0.0, {t} %sum)"
     return STRETCH.format(
@@ -321,14 +320,3 @@ def _function(name: str, kind: Kind, lines: Callable[[Kind], list[str]], rule: _
         body="\n".join(lines(kind)),
         total=f"%total = {reduced if kind.width > 1 else 'bitcast double %sum to double'}",
     )
-
-
-def _broadcast(kind: Kind, name: str, scalar: str) -> list[str]:
-    """The lines that make a vector of one number."""
-    t = kind.number
-    if kind.width == 1:
-        return [f"{name} = bitcast double {scalar} to double"]
-    return [
-        f"{name}i = insertelement {t} poison, double {scalar}, i64 0",
-        f"{name} = shufflevector {t} {name}i, {t} poison, <{kind.width} x i32> zeroinitializer",
-    ]

@@ -19,7 +19,7 @@ from functools import lru_cache, partial as bind
 from typing import Any, TypeAlias
 
 from ..extras import imported
-from .arrays import Array, Arrays, Words
+from .arrays import NAMES, Array, Arrays, Words, shared_words
 from .machine import Machine
 from .program import Job
 from .tables import Buffer, listing, numpy
@@ -31,36 +31,13 @@ Function: TypeAlias = Callable[..., Array]
 
 # What computes an operation in JAX. Others of the table are made of these, as in native code: JAX
 # has a maximum as well, but of -0.0 and 0.0 it may take the other.
-ALIKE = "abs exp log log1p expm1 sqrt sin cos tan sinh cosh tanh log2 log10 exp2 hypot floor"
-WORDS = {name: f"jax.numpy.{name}" for name in f"{ALIKE} where copysign fmod round".split()}
-WORDS |= {
-    "add": "jax.numpy.add",
-    "sub": "jax.numpy.subtract",
-    "mul": "jax.numpy.multiply",
-    "div": "jax.numpy.divide",
-    "neg": "jax.numpy.negative",
-    "pow": "jax.numpy.power",
-    "asin": "jax.numpy.arcsin",
-    "acos": "jax.numpy.arccos",
-    "atan": "jax.numpy.arctan",
-    "atan2": "jax.numpy.arctan2",
-    "asinh": "jax.numpy.arcsinh",
-    "acosh": "jax.numpy.arccosh",
-    "atanh": "jax.numpy.arctanh",
+FURTHER = {
     "erf": "jax.scipy.special.erf",
     "erfc": "jax.scipy.special.erfc",
     "normal_cdf": "jax.scipy.special.ndtr",
     "sigmoid": "jax.nn.sigmoid",
-    "<": "jax.numpy.less",
-    "<=": "jax.numpy.less_equal",
-    ">": "jax.numpy.greater",
-    ">=": "jax.numpy.greater_equal",
-    "==": "jax.numpy.equal",
-    "!=": "jax.numpy.not_equal",
-    "and": "jax.numpy.logical_and",
-    "or": "jax.numpy.logical_or",
-    "not": "jax.numpy.logical_not",
 }
+WORDS = {operation: f"jax.numpy.{name}" for operation, name in NAMES.items()} | FURTHER
 # XLA makes a / (b · c) of a / b / c, exp(a + b) of exp(a) · exp(b), and b · log |a| of log(aᵇ):
 # other numbers, where ours are 0, inf or nan. It does not look past a barrier.
 BARRED = ("div", "exp", "exp2", "pow")
@@ -71,14 +48,11 @@ def words() -> Words:
     """The functions that compute operations."""
     jax = the_jax()
     np, barrier = jax.numpy, jax.lax.optimization_barrier
-    found: dict[str, Function] = {
-        "exponent": lambda x: np.frexp(x)[1] - 1.0,
-        "mantissa": lambda x: np.frexp(x)[0] * 2.0,
-        "power_of_two": lambda k: np.ldexp(1.0, k.astype(int)),
+    found: dict[str, Function] = shared_words(np) | {
         "products": bind(np.einsum, "...bik,...bjk->...bij", precision="highest"),
         "totals": bind(np.einsum, "nbik,nbjk->bij", precision="highest"),
     }
-    for operation, path in WORDS.items():
+    for operation, path in FURTHER.items():
         module, _, name = path.rpartition(".")
         found[operation] = getattr(importlib.import_module(module), name)
     for operation in BARRED:

@@ -15,7 +15,6 @@ has not.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from numbers import Integral
 from typing import Any, TypeAlias
@@ -23,7 +22,7 @@ from typing import Any, TypeAlias
 from ..engine.arguments import as_list, as_number, checked_column, listed, shown
 
 __all__ = ["Examples", "Form", "Rows", "Shape", "arranged", "examples", "flattened", "pair"]
-__all__ += ["shape_of", "single", "take"]
+__all__ += ["shape_of", "single"]
 
 Examples: TypeAlias = tuple[list[Any], list[Any]]
 """Inputs and targets, equally many."""
@@ -180,8 +179,3 @@ def arranged(flat: list[Any], shape: Shape) -> Any:
     for size in reversed(shape[1:]):
         flat = [flat[i : i + size] for i in range(0, len(flat), size)]
     return flat if shape else flat[0]
-
-
-def take(rows: Rows, places: Sequence[int]) -> Rows:
-    """Some of the rows."""
-    return [rows[i] for i in places] if isinstance(rows, list) else rows[places]

@@ -33,7 +33,7 @@ from ..engine.value import Value
 from ..extras import imported
 from ..nn import Module
 from ..optim import SGD, Optimizer, Schedule, constant
-from .examples import Examples, Form, Rows, examples, pair, take
+from .examples import Examples, Form, Rows, examples, pair
 from .history import COLUMNS, History, checked_state
 from .runners import (
     CompiledRunner,
@@ -351,8 +351,7 @@ class _Course:
     def _run_by(self, runner: Runner) -> None:
         """From now on, this one runs."""
         self.runner = runner
-        prepared, self.prepared_held = map(runner.prepared, (self.rows, self.held))
-        self.batches = Batches(prepared, self.settings.batch_size, self.settings.seed)
+        self.batches.rows, self.prepared_held = map(runner.prepared, (self.rows, self.held))
         self._set_out()
 
     def _set_out(self) -> None:
@@ -589,7 +588,7 @@ def _divided(data: Any, validation: Any, seed: int) -> tuple[Examples, Examples 
         )
     order = shuffled(len(xs), f"{seed} validation")
     train, held = (
-        (take(xs, places), take(ys, places))
+        (tables.take(xs, places), tables.take(ys, places))
         for places in (sorted(order[count:]), sorted(order[:count]))
     )
     return train, held
