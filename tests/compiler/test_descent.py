@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import math
 import random
-import signal
-import subprocess
 import sys
 from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from interrupts import after_ctrl_c
 
 from microgrant import Value, compile, detect_anomaly, where
 from microgrant.compiler import descent as descent_module, machine, tables
@@ -629,17 +628,7 @@ except KeyboardInterrupt:
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGINT for one process")
 @pytest.mark.parametrize("target", ["native", "python"])
 def test_ctrl_c(target: str) -> None:
-    command = [sys.executable, "-c", PROGRAM, target]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        try:
-            assert process.stdout is not None
-            assert process.stdout.readline() == "ready\n"
-            with pytest.raises(subprocess.TimeoutExpired):
-                process.wait(timeout=0.7)
-            process.send_signal(signal.SIGINT)
-            printed, _ = process.communicate(timeout=60)
-        finally:
-            process.kill()
+    printed = after_ctrl_c(PROGRAM, target, wait=0.7)
     assert printed == "True True True\n"
 
 

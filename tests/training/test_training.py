@@ -12,8 +12,6 @@ import math
 import os
 import pickle
 import random
-import signal
-import subprocess
 import sys
 import textwrap
 import warnings
@@ -23,6 +21,7 @@ from fractions import Fraction
 from typing import Any
 
 import pytest
+from interrupts import after_ctrl_c
 
 from microgrant import TargetWarning, Value, compile, define, no_grad, where
 from microgrant.compiler import machine, tables
@@ -725,17 +724,8 @@ print(stopped.interrupted, len(stopped) >= 12, parameters == stopped.state["para
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGINT for one process")
 @pytest.mark.parametrize("target", ["native", "eager"])
 def test_ctrl_c_keeps_what_was_learned(target: str) -> None:
-    command = [sys.executable, "-c", PROGRAM, target]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        try:
-            assert process.stdout is not None
-            assert process.stdout.readline() == "ready\n"
-            process.send_signal(signal.SIGINT)
-            printed, _ = process.communicate(timeout=60)
-        finally:
-            process.kill()  # it would go on for ever
+    printed = after_ctrl_c(PROGRAM, target)
     assert printed.split("\n")[-2] == "True " * 5 + "True"
-    assert process.returncode == 0
 
 
 def test_an_ended_training_can_be_prolonged() -> None:
