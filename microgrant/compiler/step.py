@@ -397,9 +397,10 @@ class Step(Compiled):
         seed: of the order of the rows.
 
         The numbers are those of this loop, but with a native target all of it is native, and
-        `.data` is written at the end. (A call that is a single step is this loop: to hand all over
-        and back takes as long as a dozen steps, so give many batches to one call.) They are the same to the last bit, but for rounding where a
-        norm is clipped, or where a rule of your own calls more than roots: ::
+        `.data` is written at the end. They are the same to the last bit, but for rounding where a
+        norm is clipped, or where a rule of your own calls more than roots. A call that is a single
+        step is this loop: to hand all over and back takes as long as a dozen steps, so give many
+        batches to one call. ::
 
             for batch in batches:
                 optimizer.zero_grad()
