@@ -17,9 +17,9 @@ The arithmetic is that of `microgrant.compiler.llvm`.
 from __future__ import annotations
 
 from array import array
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
 from heapq import heappop, heappush
-from itertools import chain
 from typing import Any
 
 from .llvm import (
@@ -35,7 +35,7 @@ from .llvm import (
     loop_function,
     run_function,
 )
-from .program import BOOLEAN, ROW, Job, Register
+from .program import BOOLEAN, ROW, Job, Register, spelled
 from .rolled import Call, Cone, Grid, Instance, Sum
 
 __all__ = ["translate_rolled"]
@@ -393,13 +393,21 @@ class Tables:
         self.lists: dict[tuple[int, ...], int] = {}
         self.packed: list[int] = []
         self.merged: list[int] = []  # two places each: of parts of a sum
-        self.one = job.program.constant(1.0)
+        self.one, self.nothing = job.program.constant(1.0), job.program.constant(-0.0)
         row = stages[ROW]
         given = (
             [self.one, *(x for x in job.outputs if x.stage != ROW)] if job.per_row else [self.one]
         )
         copies = [Instance(x, [x]) for x in {x.index: x for x in given}.values()]
         self.stages = [stages[0], [Call(Cone((), "p"), copies), *row], stages[2]]
+        # Where each register stands, in bytes: among what is the same for all rows, and in the
+        # workspace of a row. What has no place there is no number, and so in no table.
+        self.count = len(job.program.registers)
+        self.scalar: list[Any] = [None] * self.count
+        self.vector: list[Any] = [None] * self.count
+        for x in job.registers:
+            if x.operation == "input":
+                self.vector[x.index] = 8 * width * x.operands[0]
         self.place_scalars()
         self.place_vectors()
 
@@ -408,61 +416,55 @@ class Tables:
     def place_scalars(self) -> None:
         """Give each number that is the same for all rows a place: first of all, means."""
         once, row, after_rows = self.stages
-        self.scalar: dict[int, int] = {}
         self.sums = 0
         for call in row:
             for tile in self.tiles_of(call.kernel) if isinstance(call.kernel, Grid) else ():
                 means = [mean for line in tile.means for mean in line]
                 for place, mean in enumerate(means, self.sums):
-                    if self.scalar.setdefault(mean.index, 8 * place) != 8 * place:
+                    if self.scalar[mean.index] is None:
+                        self.scalar[mean.index] = 8 * place
+                    else:
                         self.merged += (self.scalar[mean.index], 8 * place)
                 self.sums += -(-len(means) // self.width) * self.width  # the last may be idle
         self.first_parameter = self.sums
         self.first_constant = self.sums + self.job.parameters
-        given = chain(*(taken(call) for calls in self.stages for call in calls), self.job.outputs)
-        constants = {x.index: x for x in given if x.operation == "constant"}
-        self.constants = list(constants.values())
+        for x in self.job.registers:
+            if x.operation == "parameter":
+                self.scalar[x.index] = 8 * (self.first_parameter + x.operands[0])
+        known = (self.one, self.nothing, *self.job.registers)
+        self.constants = [*{x.index: x for x in known if x.operation == "constant"}.values()]
         computed = [x.register for call in (*once, *after_rows) for x in call.instances]
-        for places, x in enumerate((*self.constants, *computed), self.first_constant):
-            self.scalar[x.index] = 8 * places
+        for place, x in enumerate((*self.constants, *computed), self.first_constant):
+            self.scalar[x.index] = 8 * place
         self.scalars = self.first_constant + len(self.constants) + len(computed)
 
     def place_vectors(self) -> None:
         """Give each number of a row a place in the workspace, or one that is needed no more."""
         calls = self.stages[ROW]
-        last: dict[int, int] = {}
+        size, last = 8 * self.width, [0] * self.count  # the last call that needs a number
         for place, call in enumerate(calls):
-            last.update(dict.fromkeys([x.index for x in taken(call)], place))
-        if self.job.per_row:
-            last.update((x.index, len(calls)) for x in self.job.outputs)
-        ending: dict[int, list[int]] = {}
-        last[self.one.index] = len(calls)
+            for x in call.instances:
+                last[x.register.index] = place
+            for o in taken(call):
+                last[o.index] = place
+        for o in (self.one, *(self.job.outputs if self.job.per_row else ())):
+            last[o.index] = len(calls)
+        ending = defaultdict[int, list[int]](list)
         count, free = self.job.inputs, list[int]()
-        self.vector: dict[int, int] = {}
         for place, call in enumerate(calls):
             for x in call.instances:
                 if free:
                     slot = heappop(free)
                 else:
                     slot, count = count, count + 1
-                self.vector[x.register.index] = slot
-                ending.setdefault(last.get(x.register.index, place), []).append(slot)
+                index = x.register.index
+                self.vector[index] = size * slot
+                ending[last[index]].append(slot)
             for slot in ending.pop(place, ()):
                 heappush(free, slot)
         lines = -(-8 * self.width * count // LINE)
         self.stride = (lines | 1) * LINE  # odd, so that vectors do not compete in the cache
         self.vectors = min(BLOCK // self.width, max(1, CACHE // self.stride // 2) * 2)
-
-    def scalar_offset(self, x: Register) -> int:
-        """Where a number stands that is the same for all rows, in bytes."""
-        if x.operation == "parameter":
-            return 8 * (self.first_parameter + int(x.operands[0]))
-        return self.scalar[x.index]
-
-    def vector_offset(self, x: Register) -> int:
-        """Where a number stands in the workspace of its row, in bytes."""
-        slot = x.operands[0] if x.operation == "input" else self.vector[x.index]
-        return 8 * self.width * int(slot)
 
     # --- The table ------------------------------------------------------------------------------
 
@@ -496,16 +498,19 @@ class Tables:
         """The number of a kernel."""
         return self.kernels.setdefault(key, len(self.kernels))
 
-    def offsets(self, kind: str, rows: bool) -> Callable[[Register], int]:
-        """What says where numbers of a kind stand."""
-        return self.vector_offset if rows and kind in "rR" else self.scalar_offset
+    def offsets(self, kind: str, rows: bool) -> list[int]:
+        """Where numbers of a kind stand."""
+        return self.vector if rows and kind in "rR" else self.scalar
 
-    def entries(self, cone: Cone, instances: Sequence[Instance], rows: bool) -> Iterator[int]:
+    def entries(self, cone: Cone, instances: Sequence[Instance], rows: bool) -> list[int]:
         """The instances of a cone."""
-        offsets = [self.offsets(kind, rows) for kind in ("r", *cone.holes)]
-        for x in instances:
-            for offset, o in zip(offsets, (x.register, *x.operands), strict=True):
-                yield offset(o)
+        out, offsets = self.offsets("r", rows), [self.offsets(kind, rows) for kind in cone.holes]
+        entries = []
+        for register, operands, _ in instances:
+            entries.append(out[register.index])
+            for offset, o in zip(offsets, operands, strict=True):
+                entries.append(offset[o.index])
+        return entries
 
     def sums_of(
         self, form: Sum, instances: Sequence[Instance], rows: bool
@@ -516,12 +521,12 @@ class Tables:
         for register, (start, *terms), others in instances:
             first, second = 0, 0
             if form.terms == "pr":
-                first, second = self.line(list(map(self.scalar_offset, terms)))
+                first, second = self.line([self.scalar[x.index] for x in terms])
                 terms = list(others)
             elif others:
-                second = self.listed(tuple(map(offset, others)))
-            listed = self.listed(tuple(map(offset, terms)))
-            places = offset(register), offset_of_start(start), first
+                second = self.listed(tuple([offset[x.index] for x in others]))
+            listed = self.listed(tuple([offset[x.index] for x in terms]))
+            places = offset[register.index], offset_of_start[start.index], first
             tiles.setdefault((len(terms), listed, second), []).append(places)
         found: dict[int, list[tuple[int, ...]]] = {tile: [] for tile in TILES}
         for key, sums in tiles.items():
@@ -565,7 +570,7 @@ class Tables:
             cells = len(tile.rows) * len(tile.columns)
             self.cell += 8 * self.width * -(-cells // self.width)
             for position in zip(*tile.rows, *tile.columns, strict=True):
-                entries += map(self.vector_offset, position)
+                entries += [self.vector[x.index] for x in position]
             found.setdefault((len(tile.rows), len(tile.columns)), []).append(entries)
         for size, tiles in found.items():
             at = self.written(x for entries in tiles for x in entries)
@@ -578,8 +583,8 @@ class Tables:
         job, width = self.job, self.width
         self.cell = 0  # where the next sum of a tile is
         lines = [self.stage(calls, place == ROW) for place, calls in enumerate(self.stages)]
-        offset = self.vector_offset if job.per_row else self.scalar_offset
-        listed = self.written(map(offset, job.outputs))
+        offset = self.vector if job.per_row else self.scalar
+        listed = self.written([offset[x.index] for x in job.outputs])
         halves = array("i", array("d", [x.operands[0] for x in self.constants]).tobytes())
         constants, packed = self.written(halves), self.written(self.packed)
         once, row, after = (
@@ -612,7 +617,7 @@ class Tables:
             self.scalars + len(self.packed),
             self.vectors * self.stride // (8 * width),
             self.sums // width,
-            sum(map(len, job.stages)),
+            job.instructions,
             self.table,
         )
         text = [
@@ -653,11 +658,12 @@ class Tables:
     def called(self) -> set[tuple[str, int]]:
         """Which of the functions in `CALLED` there have to be, for scalars and for vectors."""
         found = {
-            (step[0], self.width if rows else 1)
+            (name, self.width if rows else 1)
             for kernel, *_, rows in self.kernels
             if isinstance(kernel, Cone)
             for step in kernel.steps
-            if step[0] in CALLED
+            for name in spelled(step[0])
+            if name in CALLED
         }
         return found | {(other, width) for name, width in found for other in CALLED[name]}
 
@@ -667,11 +673,11 @@ def translate_rolled(job: Job, stages: Sequence[list[Call]], width: int) -> tupl
     return Tables(job, stages, width).text()
 
 
-def taken(call: Call) -> Iterator[Register]:
+def taken(call: Call) -> list[Register]:
     """What a call takes."""
     if isinstance(call.kernel, Grid):
-        return chain(*call.kernel.rows, *call.kernel.columns)
-    return chain.from_iterable(line for x in call.instances for line in (x.operands, x.others))
+        return [x for line in (*call.kernel.rows, *call.kernel.columns) for x in line]
+    return [o for _, operands, others in call.instances for o in (*operands, *others)]
 
 
 def cut(count: int, sizes: Sequence[int]) -> Iterator[tuple[int, int]]:

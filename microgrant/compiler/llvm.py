@@ -28,8 +28,19 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 
-from ..ops.table import OPERATIONS, Operation
-from .program import BOOLEAN, ONCE, ROW, Job, Program, Register, needed
+from ..ops.table import OPERATIONS
+from .program import (
+    BOOLEAN,
+    ONCE,
+    ROW,
+    Instruction,
+    Job,
+    Macro,
+    Program,
+    Register,
+    needed,
+    spelled,
+)
 from .tables import Buffer
 
 __all__ = ["ALIGNMENT", "PRIMITIVES", "Layout", "translate"]
@@ -123,11 +134,13 @@ class Kind:
 
 
 def instruction(
-    kind: Kind, operation: str | Operation, out: str, operands: Sequence[str], fused: bool
+    kind: Kind, operation: Instruction, out: str, operands: Sequence[str], fused: bool
 ) -> Iterator[str]:
     """The lines that compute the result of an operation, under the name `out`."""
     t = kind.number
-    if operation in ORDERED:
+    if isinstance(operation, Macro):
+        yield from macro(kind, operation, out, operands, fused)
+    elif operation in ORDERED:
         yield f"{out} = fcmp {ORDERED[operation]} {t} {operands[0]}, {operands[1]}"
     elif operation in ("and", "or"):
         yield f"{out} = {operation} {kind.truth} {operands[0]}, {operands[1]}"
@@ -146,6 +159,21 @@ def instruction(
             yield f"{out} = {native}{flag} {t} {', '.join(operands)}"
     else:
         yield from layout_of_float(kind, str(operation), out, operands[0])
+
+
+def macro(
+    kind: Kind, macro: Macro, out: str, operands: Sequence[str], fused: bool
+) -> Iterator[str]:
+    """The lines of all that a macro stands for."""
+    names = [f"{out}.{place}" for place in range(len(macro.steps) - 1)] + [out]
+
+    def text(operand: int | str) -> str:
+        if isinstance(operand, str):
+            return kind.constant(float(operand))
+        return names[operand] if operand >= 0 else operands[-1 - operand]
+
+    for name, (operation, may, *taken) in zip(names, macro.steps, strict=True):
+        yield from instruction(kind, operation, name, list(map(text, taken)), fused and may)
 
 
 def layout_of_float(kind: Kind, operation: str, out: str, x: str) -> Iterator[str]:
@@ -230,7 +258,9 @@ def broadcast(kind: Kind, name: str, scalar: str) -> list[str]:
 
 def called_by(registers: Iterable[tuple[Register, int]]) -> set[tuple[str, int]]:
     """Which of the functions in `CALLED` there have to be, of what width."""
-    found = {(str(x.operation), width) for x, width in registers if x.operation in CALLED}
+    found = {
+        (name, width) for x, width in registers for name in spelled(x.operation) if name in CALLED
+    }
     return found | {(other, width) for name, width in found for other in CALLED[name]}
 
 
@@ -729,8 +759,7 @@ def translate(job: Job, width: int) -> tuple[str, Layout]:
     """
     writer = Writer(job, width)
     text = writer.text()
-    instructions = len(writer.computed)
-    layout = Layout(width, writer.scalars, writer.vectors, writer.sums, instructions, writer.table)
+    layout = Layout(width, writer.scalars, writer.vectors, writer.sums, job.instructions, writer.table)
     return f"{text}\n\n{run_function(layout)}", layout
 
 

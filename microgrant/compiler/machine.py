@@ -26,7 +26,8 @@ from ..ops.table import Operation
 from . import llvm
 from .kernels import translate_rolled
 from .listing import listing
-from .program import Job
+from .macros import NativeProgram
+from .program import Job, Program
 from .rolled import repetitive, rolled
 from .source import JavaScriptSource, PythonSource, Source
 from .tables import Buffer, address, as_lists, empty
@@ -62,6 +63,11 @@ class Machine:
 
     def __init__(self, job: Job) -> None:
         self.outputs, self.per_row = len(job.outputs), job.per_row
+
+    @classmethod
+    def program(cls) -> Program:
+        """A new program, to be written for it."""
+        return Program(cls.primitives)
 
     @classmethod
     def prepare(cls) -> None:
@@ -180,6 +186,11 @@ class NativeMachine(Machine):
         self.parameters = job.parameters
         self.spare: list[Frame] = []
         self.spaces: dict[int, list[Workspace]] = {}  # spare ones, by how many segments they have
+
+    @classmethod
+    def program(cls) -> Program:
+        """A new program, which may have macros."""
+        return NativeProgram(cls.primitives)
 
     @classmethod
     def prepare(cls) -> None:

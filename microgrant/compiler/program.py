@@ -26,7 +26,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache, partial as bind
 from itertools import compress
@@ -40,7 +40,8 @@ from ..engine.value import Value
 from ..ops.operators import Operators
 from ..ops.table import DETACH, FLOATS, OPERATIONS, Operation, power
 
-__all__ = ["AFTER", "BOOLEAN", "ONCE", "ROW", "Job", "Program", "Register", "needed"]
+__all__ = ["AFTER", "BOOLEAN", "FUSED", "ONCE", "ROW", "Instruction", "Job", "Macro", "Program"]
+__all__ += ["Register", "needed", "spelled"]
 
 ONCE, ROW, AFTER = range(3)
 
@@ -61,9 +62,32 @@ LAYOUT = ("round", "power_of_two", "exponent", "mantissa", "fmod")
 SIMPLER = frozenset({"where", "neg", "abs"})  # even of what is not known, they may need nothing
 MIRRORED = {"<": ">", "<=": ">=", ">": "<", ">=": "<="}  # of operands with other signs
 COMMUTATIVE = frozenset({"add", "mul"})  # a + b is b + a, to the last bit
-ADD = OPERATIONS["add"]
+ADD, MUL = OPERATIONS["add"], OPERATIONS["mul"]
+# Two indices make one number, which differs in its last bits for most pairs: a dictionary looks at
+# these first. With a power of two in its place, all multiples of one gradient would be in its way.
+SPREAD = 2**32 + 0x9E3779B1  # more than there are registers
 LEAVES = frozenset({"constant", "parameter", "input"})
 BOOLEAN = frozenset({*RELATIONS, "and", "or", "not"})
+FUSED = frozenset({"add", "sub", "mul"})  # what may be fused in the backward pass
+
+
+@dataclass(frozen=True, eq=False)
+class Macro:
+    """An instruction that stands for several, the last of which computes its result.
+
+    steps: each an operation, whether it may be fused, and operands: an integer from 0 on is an
+        earlier step, -1 and below what the macro takes, and text is a constant.
+    """
+
+    steps: tuple[tuple[Any, ...], ...]
+
+
+Instruction: TypeAlias = "str | Operation | Macro"
+
+
+def spelled(operation: Instruction) -> list[Any]:
+    """The operations that an instruction stands for: itself, if it is none of a macro's."""
+    return [step[0] for step in operation.steps] if operation.__class__ is Macro else [operation]  # type: ignore
 
 
 @dataclass(slots=True, eq=False, repr=False)  # `==` of registers is an instruction: see below
@@ -71,7 +95,7 @@ class Register(Operators["Register | float", "Register", "Register"]):
     """A number of the program: a leaf, or what an instruction computes from other registers.
 
     operation: the name of what computes it; "constant", "parameter" or "input" for a leaf; an
-        `Operation` for one that a user defined.
+        `Operation` for one that a user defined, or a `Macro`.
     operands: the registers that it takes; of a leaf, its number or its place in the list.
     stage: ONCE, ROW or AFTER.
     index: its place in the program; operands come before results.
@@ -80,7 +104,7 @@ class Register(Operators["Register | float", "Register", "Register"]):
     """
 
     program: Program
-    operation: str | Operation
+    operation: Instruction
     operands: tuple[Any, ...]
     stage: int
     index: int
@@ -145,6 +169,13 @@ class Job:
                 stages[ROW if x.operation == "mean" else x.stage].append(x)
         return stages
 
+    @cached_property
+    def instructions(self) -> int:
+        """How many instructions it has."""
+        computed = [x.operation for stage in self.stages for x in stage]
+        macros = [x for x in computed if isinstance(x, Macro)]
+        return len(computed) - len(macros) + sum(len(x.steps) for x in macros)
+
 
 class Program:
     """Instructions in the order in which they run.
@@ -153,7 +184,7 @@ class Program:
         those, as the table says.
     """
 
-    def __init__(self, primitives: Container[str]) -> None:
+    def __init__(self, primitives: frozenset[str]) -> None:
         self.registers: list[Register] = []
         self.forward: float = math.inf  # where the backward pass begins
         self.primitives = primitives
@@ -161,7 +192,7 @@ class Program:
         self._constants: dict[float | str, Register] = {}
         # By operation, and then by the indices of the operands, side by side in one integer: half
         # the memory of a tuple.
-        self._computed: defaultdict[str | Operation, dict[int, Register]] = defaultdict(dict)
+        self._computed: defaultdict[Instruction, dict[int, Register]] = defaultdict(dict)
         functions = {name: bind(self.emit, name) for name in (*FOLDED, *LAYOUT)}
         functions["alike"] = functions["where"]
         # What a rule finds in `m`. In the rules of derivatives, a power whose exponent is known is
@@ -194,7 +225,7 @@ class Program:
         register.name = name
         return register
 
-    def emit(self, operation: str | Operation, *given: Any) -> Register:
+    def emit(self, operation: Instruction, *given: Any) -> Register:
         """The register of an operation on others; found again, if it was computed before."""
         if len(given) == 2:  # spelled out, as most have two: in half the time
             a, b = given
@@ -204,14 +235,14 @@ class Program:
             if right < left and operation in COMMUTATIVE:
                 left, right = right, left
             # A stage is as good as a bit: none mixes rows with what is made of means over them.
-            key, stage = left << 32 | right, a.stage | b.stage
+            key, stage = left * SPREAD + right, a.stage | b.stage
             known = a.operation == "constant" or b.operation == "constant"
         else:
             key, stage, known = 0, ONCE, operation in SIMPLER
             for x in given:
                 if x.__class__ is not Register:
                     return self.emit(operation, *map(self._register, given))
-                key, stage = key << 32 | x.index, stage | x.stage
+                key, stage = key * SPREAD + x.index, stage | x.stage
                 known = known or x.operation == "constant"
         computed = self._computed[operation]
         register = computed.get(key)
@@ -219,8 +250,10 @@ class Program:
             if known:
                 register = self._simplified(operation, given)
             if register is None:
-                if operation in self.primitives:
-                    register = self._append(operation, given, stage)
+                if operation in self.primitives:  # as `_append` does, without a call
+                    registers = self.registers
+                    register = Register(self, operation, given, stage, len(registers))
+                    registers.append(register)
                 else:
                     register = self.expanded(operation, *given)
             computed[key] = register
@@ -245,7 +278,7 @@ class Program:
             return self.constant(operation.forward(*known))
         return self.emit(operation, *operands)
 
-    def expanded(self, operation: str | Operation, *operands: Register) -> Register:
+    def expanded(self, operation: Instruction, *operands: Register) -> Register:
         """An operation as its native rule makes it of others; else an instruction of that name."""
         entry = OPERATIONS.get(operation) if isinstance(operation, str) else operation
         native = entry and entry.native
@@ -311,13 +344,11 @@ class Program:
                     return self.emit("abs", self.emit("mul", other, -factor.operands[0]))
         return None
 
-    def _instruction(self, operation: str | Operation, *operands: Register) -> Register:
+    def _instruction(self, operation: Instruction, *operands: Register) -> Register:
         """The register of a new instruction."""
         return self._append(operation, operands, max([x.stage for x in operands]))
 
-    def _append(
-        self, operation: str | Operation, operands: tuple[Any, ...], stage: int
-    ) -> Register:
+    def _append(self, operation: Instruction, operands: tuple[Any, ...], stage: int) -> Register:
         registers = self.registers
         register = Register(self, operation, operands, stage, len(registers))
         registers.append(register)
@@ -351,16 +382,18 @@ class Program:
         """The register of a Value or a condition whose operands have theirs."""
         if isinstance(x, Condition):
             return self.emit(x.relation, *(self._compared(x.relation, y) for y in x.operands))
-        operation = x.operation
-        if operation is None:
+        operation, by_id = x.operation, self._by_id
+        if operation is ADD or operation is MUL:  # as nearly all are
+            left, right = x.operands
+            register = self.emit(operation.name, by_id[id(left)], by_id[id(right)])
+        elif operation is None:
             return self.constant(x._data)
-        if isinstance(operation, ByHand):
+        elif isinstance(operation, ByHand):
             raise ValueError(operation.advice)
-        if isinstance(operation, Choice):
+        elif isinstance(operation, Choice):
             operands = (operation.condition, *operation.branches)
             register = self.emit("where", *map(self.register_of, operands))
         else:
-            by_id = self._by_id
             register = self.apply(operation, *[by_id[id(o)] for o in x.operands])
         if not register.name:
             register.name = x._label
@@ -390,36 +423,33 @@ class Program:
         values = [x for x in order if isinstance(x, Value)]
         reach = {id(x) for x in leaves}  # what depends on a leaf; the rest needs no gradient
         for value in values:
-            if not reach.isdisjoint(map(id, branches(value))):
-                reach.add(id(value))
+            for x in branches(value):
+                if id(x) in reach:
+                    reach.add(id(value))
+                    break
         taken = self._taken(roots, values)
         gradients: dict[int, Register] = {}
-        # The parts of gradients. What is the same for all rows is kept apart: see `_total`.
-        once: dict[int, Register] = {}
-        row: dict[int, Register] = {}
+        handed: defaultdict[int, list[Register]] = defaultdict(list)  # the parts of gradients
         for root, above in roots.items():
             if id(root) in reach:
-                (row if above.stage == ROW else once)[id(root)] = above
+                handed[id(root)].append(above)
         by_id, emit = self._by_id, self.emit
         for value in reversed(values):
             key = id(value)
-            of_all, of_row = once.pop(key, None), row.pop(key, None)
-            if of_all is None and of_row is None:
+            parts = handed.pop(key, None)
+            if parts is None:
                 continue
             register = by_id[key]
-            upstream = self._total(of_all, of_row, register)
+            upstream = self._total(parts, register)
             if value.operation is None:
                 gradients[key] = upstream
                 continue
-            when = taken.get(key)
-            if when is not None:
-                when = self._for_all_rows(when, register)
-            for operand, contribution in self._contributions(value, upstream, reach):
-                if when is not None:
-                    contribution = emit("where", when, contribution, 0.0)
-                sums, key = row if contribution.stage == ROW else once, id(operand)
-                before = sums.get(key)
-                sums[key] = contribution if before is None else emit("add", before, contribution)
+            contributions = self._contributions(value, upstream, reach)
+            if taken and key in taken:
+                when = self._for_all_rows(taken[key], register)
+                contributions = [(x, emit("where", when, y, 0.0)) for x, y in contributions]
+            for operand, contribution in contributions:
+                handed[id(operand)].append(contribution)
         return [gradients.get(id(x)) for x in leaves]
 
     def _for_all_rows(self, taken: Register, register: Register) -> Register:
@@ -428,49 +458,53 @@ class Program:
             return taken
         return self.mean(self.emit("where", taken, 1.0, 0.0)) > 0.0
 
-    def _total(self, once: Register | None, row: Register | None, register: Register) -> Any:
-        """The gradient of a register: of one made once for all rows, the mean over the rows."""
+    def _total(self, parts: Sequence[Register], register: Register) -> Register:
+        """The gradient of a register, from its parts: of one made once, the mean over the rows.
+
+        What is the same for all rows is added up apart.
+        """
+        once: Any = None
+        row: Any = None
+        for x in parts:
+            if x.stage == ROW:
+                row = x if row is None else self.emit("add", row, x)
+            else:
+                once = x if once is None else self.emit("add", once, x)
         if row is not None and register.stage == ONCE:
             row = self.mean(row)
-        if once is not None and row is not None:
-            row = once + row
-        total: Any = once if row is None else row
+        total: Register = row if once is None else once if row is None else once + row
         if total.gradient_of is None and total.index >= self.forward and not total.leaf:
             total.gradient_of = register
         return total
 
     def _contributions(
         self, value: Value, upstream: Register, reach: set[int]
-    ) -> Iterator[tuple[Value, Register]]:
+    ) -> list[tuple[Value, Register]]:
         """What a Value hands on to each of its operands that is in reach."""
         operation: Any = value.operation
+        operands, emit, by_id = value.operands, self.emit, self._by_id
+        # Nearly all are sums and products: what their rules say in the end.
+        if operation is ADD:
+            return [(x, upstream) for x in operands if id(x) in reach]
+        if operation is MUL:
+            pairs = zip(operands, reversed(operands), strict=True)
+            return [(x, emit("mul", by_id[id(y)], upstream)) for x, y in pairs if id(x) in reach]
         if isinstance(operation, Choice):
-            chosen = self.register_of(operation.condition)
-            if id(operation.if_true) in reach:
-                yield operation.if_true, self.emit("where", chosen, upstream, 0.0)
-            if id(operation.if_false) in reach:
-                yield operation.if_false, self.emit("where", chosen, 0.0, upstream)
-            return
-        operands = value.operands
-        if operation is ADD:  # as so many are: what its rule says in the end
-            for operand in operands:
-                if id(operand) in reach:
-                    yield operand, upstream
-            return
-        if operation is DETACH:  # not 0 times the upstream, which may be inf
-            if id(operands[0]) in reach:
-                yield operands[0], self.constant(0.0)
-            return
-        by_id = self._by_id
-        registers = [by_id[id(x)] for x in (value, *operands)]
+            chosen, operands = self.register_of(operation.condition), operation.branches
+            handed = [emit("where", chosen, upstream, 0.0), emit("where", chosen, 0.0, upstream)]
+        elif operation is DETACH:  # not 0 times the upstream, which may be inf
+            handed = [self.constant(0.0)]
+        else:
+            registers = [by_id[id(x)] for x in (value, *operands)]
+            handed = [emit("mul", x, upstream) for x in self.partials(operation, *registers)]
+        return [(x, y) for x, y in zip(operands, handed, strict=True) if id(x) in reach]
+
+    def partials(self, operation: Operation, out: Register, *operands: Register) -> tuple[Any, ...]:
+        """The partial derivatives of a result by its operands: registers, or numbers."""
         try:
-            partials = operation.partials(self.algebra, *registers)
+            return operation.partials(self.algebra, out, *operands)
         except (TypeError, AttributeError):  # a rule of a user's, which works on floats only
-            partials = tuple(self.emit(x, *registers) for x in _opaque(operation))
-        for operand, partial in zip(operands, partials, strict=True):
-            if id(operand) in reach:
-                plain = partial.__class__ is float and partial == 1.0  # as that of a sum is
-                yield operand, upstream if plain else self.emit("mul", partial, upstream)
+            return tuple(self.emit(x, out, *operands) for x in _opaque(operation))
 
     def _taken(self, roots: Iterable[Value], values: Sequence[Value]) -> dict[int, Register]:
         """For each Value that only some rows would have recorded: whether this row does.

@@ -22,7 +22,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeAlias
 
-from .program import BOOLEAN, LEAVES, ROW, Job, Register
+from .program import BOOLEAN, FUSED, LEAVES, ROW, Job, Macro, Register, spelled
 
 __all__ = ["Call", "Cone", "Grid", "Instance", "Sum", "gathered", "repetitive", "rolled"]
 
@@ -32,8 +32,6 @@ LARGEST = 40  # instructions of a cone
 COMMON = 32  # a constant is part of formulas if it is one of so many that are used, or more
 KERNEL = 10  # instructions: what the loop around a formula costs, when it is compiled
 REPEATED = 4  # how often a program has to repeat itself to be written as loops
-FUSED = frozenset({"add", "sub", "mul"})  # what may be fused in the backward pass
-
 
 Factors: TypeAlias = Sequence[Register]
 
@@ -41,8 +39,7 @@ Factors: TypeAlias = Sequence[Register]
 class Cone(NamedTuple):
     """A formula: instructions, the last of which is its result.
 
-    steps: each an operation, whether it may be fused, and operands: an integer from 0 on is an
-        earlier step, -1 and below a hole, and text is a constant.
+    steps: as those of a `Macro`; what it takes fills holes.
     holes: what each of them takes: "r" is a number of each row, "p" one that is the same for all;
         in capitals they are truths.
     """
@@ -181,15 +178,20 @@ def repetitive(stages: Iterable[Calls]) -> bool:
     """Whether the loops are so much less text than the program that it is worth to have them."""
     calls = [call for calls in stages for call in calls]
     kernels = {id(call.kernel): call.kernel for call in calls if not isinstance(call.kernel, Grid)}
-    text = sum(KERNEL + len(x.steps) if isinstance(x, Cone) else KERNEL for x in kernels.values())
+    text = sum(KERNEL + length(x) if isinstance(x, Cone) else KERNEL for x in kernels.values())
     return REPEATED * text < sum(map(size, calls))
+
+
+def length(cone: Cone) -> int:
+    """How many instructions a formula has."""
+    return sum(len(spelled(step[0])) for step in cone.steps)
 
 
 def size(call: Call) -> int:
     """How many instructions a call stands for."""
     kernel = call.kernel
     if isinstance(kernel, Cone):
-        return len(kernel.steps) * len(call.instances)
+        return length(kernel) * len(call.instances)
     if isinstance(kernel, Sum):
         return sum(len(x.operands) + len(x.others) for x in call.instances)
     return 2 * len(kernel.rows) * len(kernel.columns) * len(kernel.rows[0])
@@ -380,16 +382,17 @@ class Stage:
 
         Those with users in several formulas are kept, and so have one of their own.
         """
-        roots, sizes = self.roots, bytearray(self.parts.count)
+        roots, sizes = self.roots, [0] * self.parts.count
         inside, places, sums = self.inside, self.places, self.sums
         for x in reversed(self.registers):
             index = x.index
             if inside[index]:
                 continue
             root = roots[index]
-            if root < 0 or places[index] or sizes[root] >= LARGEST:
+            size = len(x.operation.steps) if x.operation.__class__ is Macro else 1
+            if root < 0 or places[index] or sizes[root] + size > LARGEST:
                 root = roots[index] = index
-            sizes[root] += 1
+            sizes[root] += size
             if index in sums:
                 continue
             for operand in x.operands:
@@ -421,7 +424,9 @@ class Formula:
     def place(self, x: Register) -> int:
         """The place of the step that computes a register, after those of its operands."""
         stage, places, operands = self.stage, self.places, self.operands
-        step: list[Any] = [x.operation, x.index >= stage.forward and x.operation in FUSED]
+        operation = x.operation
+        fused = operation in FUSED or operation.__class__ is Macro
+        step: list[Any] = [operation, fused and x.index >= stage.forward]
         for o in x.operands:
             index = o.index
             place = places.get(index)

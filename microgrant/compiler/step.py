@@ -198,7 +198,7 @@ class Compiled:
         `microgrant.compiler.source` says how a page trains with it.
         """
         language = type(self._run).source
-        job = self._job(language.primitives, self._outputs, self._parameters)
+        job = self._job(Program(language.primitives), self._outputs, self._parameters)
         text = listing(language, job)
         job.program.close()
         return text
@@ -243,8 +243,8 @@ class Compiled:
     ) -> Machine:
         jobs = []
 
-        def build(primitives: frozenset[str]) -> Job:
-            jobs.append(self._job(primitives, outputs_of, self.leaves, per_row, more_inputs))
+        def build(program: Program) -> Job:
+            jobs.append(self._job(program, outputs_of, self.leaves, per_row, more_inputs))
             return jobs[-1]
 
         with no_collector():
@@ -257,13 +257,13 @@ class Compiled:
 
     def _job(
         self,
-        primitives: frozenset[str],
+        program: Program,
         outputs_of: Outputs,
         parameters: list[Value],
         per_row: bool | None = None,
         more_inputs: Sequence[Value] = (),
     ) -> Job:
-        program, inputs = Program(primitives), [*self._inputs, *more_inputs]
+        inputs = [*self._inputs, *more_inputs]
         program.record(self._order, inputs, parameters)
         per_row = self._per_row if per_row is None else per_row
         outputs = outputs_of(program)

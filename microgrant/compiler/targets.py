@@ -11,6 +11,7 @@ A target is a subclass of `Machine`. To have one more, write it, and enter it in
 from __future__ import annotations
 
 from collections.abc import Callable
+from operator import attrgetter
 from typing import TypeAlias
 
 from ..engine.modes import warn
@@ -18,7 +19,7 @@ from ..extras import what_brings
 from ..ops.table import OPERATIONS, Operation
 from .by_numpy import NumpyMachine
 from .machine import JavaScriptMachine, Machine, NativeMachine, PythonMachine
-from .program import Job
+from .program import Job, Program
 from .tables import numpy
 from .xla import JaxMachine
 
@@ -31,8 +32,8 @@ MACHINES: dict[str, type[Machine]] = {
 """The targets by name. Besides there is "auto": native code where that can be had; or NumPy, where
 it is installed and pays; or Python."""
 
-Build: TypeAlias = Callable[[frozenset[str]], Job]
-"""Writes a program with the primitives of a target."""
+Build: TypeAlias = Callable[[Program], Job]
+"""Writes into an empty program, which has the primitives of a target."""
 
 
 class TargetWarning(UserWarning):
@@ -66,7 +67,7 @@ def machine_for(build: Build, target: str, quiet: bool = False) -> Machine:
     if target != "auto":
         kind = MACHINES[checked_target(target)]
         kind.prepare()
-        job = build(kind.primitives)
+        job = build(kind.program())
         if reason := unknown(kind, job):
             raise ValueError(f'{reason}: its target is "python", or "auto"')
         return kind(job)
@@ -78,28 +79,28 @@ def machine_for(build: Build, target: str, quiet: bool = False) -> Machine:
         hint = f": {what_brings('llvmlite', 'microgrant[native]')}"
         machine = by_numpy(build)
     else:
-        job = build(NativeMachine.primitives)
+        job = build(NativeMachine.program())
         reason = unknown(NativeMachine, job)
         if not reason:
             return NativeMachine(job)
     if not quiet:
         runs = "by NumPy" if machine else "as Python"
         warn(f"{reason}, so this runs {runs}{hint}", TargetWarning)
-    return machine or PythonMachine(build(PythonMachine.primitives))
+    return machine or PythonMachine(build(PythonMachine.program()))
 
 
 def by_numpy(build: Build) -> Machine | None:
     """The machine of NumPy, where it is installed and faster than Python."""
     if numpy() is None:
         return None
-    job = build(NumpyMachine.primitives)
+    job = build(NumpyMachine.program())
     machine = None if unknown(NumpyMachine, job) else NumpyMachine(job)
     return machine if machine and machine.pays else None
 
 
 def unknown(kind: type[Machine], job: Job) -> str:
     """Which operation a target does not know, in words; nothing if it knows them all."""
-    for operation in dict.fromkeys([register.operation for register in job.registers]):
+    for operation in dict.fromkeys(map(attrgetter("operation"), job.registers)):
         if isinstance(operation, Operation):
             if refusal := kind.refusal(operation):
                 return f"your own operation {operation.name!r} {refusal}"
