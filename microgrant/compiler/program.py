@@ -429,18 +429,20 @@ class Program:
                     break
         taken = self._taken(roots, values)
         gradients: dict[int, Register] = {}
-        handed: defaultdict[int, list[Register]] = defaultdict(list)  # the parts of gradients
+        # The parts of gradients. What is the same for all rows is kept apart: see `_total`.
+        once: dict[int, Register] = {}
+        row: dict[int, Register] = {}
         for root, above in roots.items():
             if id(root) in reach:
-                handed[id(root)].append(above)
+                (row if above.stage == ROW else once)[id(root)] = above
         by_id, emit = self._by_id, self.emit
         for value in reversed(values):
             key = id(value)
-            parts = handed.pop(key, None)
-            if parts is None:
+            of_all, of_row = once.pop(key, None), row.pop(key, None)
+            if of_all is None and of_row is None:
                 continue
             register = by_id[key]
-            upstream = self._total(parts, register)
+            upstream = self._total(of_all, of_row, register)
             if value.operation is None:
                 gradients[key] = upstream
                 continue
@@ -449,7 +451,9 @@ class Program:
                 when = self._for_all_rows(taken[key], register)
                 contributions = [(x, emit("where", when, y, 0.0)) for x, y in contributions]
             for operand, contribution in contributions:
-                handed[id(operand)].append(contribution)
+                sums, key = row if contribution.stage == ROW else once, id(operand)
+                before = sums.get(key)
+                sums[key] = contribution if before is None else emit("add", before, contribution)
         return [gradients.get(id(x)) for x in leaves]
 
     def _for_all_rows(self, taken: Register, register: Register) -> Register:
@@ -458,21 +462,13 @@ class Program:
             return taken
         return self.mean(self.emit("where", taken, 1.0, 0.0)) > 0.0
 
-    def _total(self, parts: Sequence[Register], register: Register) -> Register:
-        """The gradient of a register, from its parts: of one made once, the mean over the rows.
-
-        What is the same for all rows is added up apart.
-        """
-        once: Any = None
-        row: Any = None
-        for x in parts:
-            if x.stage == ROW:
-                row = x if row is None else self.emit("add", row, x)
-            else:
-                once = x if once is None else self.emit("add", once, x)
+    def _total(self, once: Register | None, row: Register | None, register: Register) -> Any:
+        """The gradient of a register: of one made once for all rows, the mean over the rows."""
         if row is not None and register.stage == ONCE:
             row = self.mean(row)
-        total: Register = row if once is None else once if row is None else once + row
+        if once is not None and row is not None:
+            row = once + row
+        total: Any = once if row is None else row
         if total.gradient_of is None and total.index >= self.forward and not total.leaf:
             total.gradient_of = register
         return total
