@@ -33,6 +33,7 @@ from .program import (
     BOOLEAN,
     ONCE,
     ROW,
+    SUMS,
     Instruction,
     Job,
     Macro,
@@ -140,6 +141,8 @@ def instruction(
     t = kind.number
     if isinstance(operation, Macro):
         yield from macro(kind, operation, out, operands, fused)
+    elif operation in SUMS:
+        yield from added(kind, out, operands, products=len(SUMS[operation]) == 2, fused=fused)
     elif operation in ORDERED:
         yield f"{out} = fcmp {ORDERED[operation]} {t} {operands[0]}, {operands[1]}"
     elif operation in ("and", "or"):
@@ -174,6 +177,22 @@ def macro(
 
     for name, (operation, may, *taken) in zip(names, macro.steps, strict=True):
         yield from instruction(kind, operation, name, list(map(text, taken)), fused and may)
+
+
+def added(
+    kind: Kind, out: str, operands: Sequence[str], products: bool, fused: bool
+) -> Iterator[str]:
+    """The lines of a sum."""
+    t, flag = kind.number, " contract" if fused else ""
+    total, *terms = operands
+    count = len(terms) // 2 if products else len(terms)
+    for place, term in enumerate(terms[:count]):
+        if products:
+            yield f"{out}.p{place} = fmul{flag} {t} {term}, {terms[count + place]}"
+            term = f"{out}.p{place}"
+        name = out if place == count - 1 else f"{out}.{place}"
+        yield f"{name} = fadd{flag} {t} {total}, {term}"
+        total = name
 
 
 def layout_of_float(kind: Kind, operation: str, out: str, x: str) -> Iterator[str]:
@@ -759,7 +778,9 @@ def translate(job: Job, width: int) -> tuple[str, Layout]:
     """
     writer = Writer(job, width)
     text = writer.text()
-    layout = Layout(width, writer.scalars, writer.vectors, writer.sums, job.instructions, writer.table)
+    layout = Layout(
+        width, writer.scalars, writer.vectors, writer.sums, job.instructions, writer.table
+    )
     return f"{text}\n\n{run_function(layout)}", layout
 
 

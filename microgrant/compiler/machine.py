@@ -26,7 +26,7 @@ from ..ops.table import Operation
 from . import llvm
 from .kernels import translate_rolled
 from .listing import listing
-from .macros import NativeProgram
+from .native import NativeProgram
 from .program import Job, Program
 from .rolled import repetitive, rolled
 from .source import JavaScriptSource, PythonSource, Source

@@ -41,11 +41,14 @@ from ..ops.operators import Operators
 from ..ops.table import DETACH, FLOATS, OPERATIONS, Operation, power
 
 __all__ = ["AFTER", "BOOLEAN", "FUSED", "ONCE", "ROW", "Instruction", "Job", "Macro", "Program"]
-__all__ += ["Register", "needed", "spelled"]
+__all__ += ["SUMS", "Part", "Register", "length", "needed", "spelled"]
 
 ONCE, ROW, AFTER = range(3)
 
 Given: TypeAlias = "Register | float"
+
+Part: TypeAlias = "tuple[Register | float | None, Register]"
+"""Of a sum: a product, or a number with None."""
 
 # What a program computes beside the operations of the table, all of it on numbers.
 FOLDED: dict[str, Callable[..., Any]] = {
@@ -83,6 +86,10 @@ class Macro:
 
 
 Instruction: TypeAlias = "str | Operation | Macro"
+# Sums of any number of terms, in their order: an instruction takes what it begins with, and then
+# its terms; or the first factor of each, and the second ones. "r" is a number of each row, "p" one
+# that is the same for all, where there are others.
+SUMS = {"sum_r": "r", "sum_rr": "rr", "sum_pr": "pr"}
 
 
 def spelled(operation: Instruction) -> list[Any]:
@@ -172,9 +179,15 @@ class Job:
     @cached_property
     def instructions(self) -> int:
         """How many instructions it has."""
-        computed = [x.operation for stage in self.stages for x in stage]
-        macros = [x for x in computed if isinstance(x, Macro)]
-        return len(computed) - len(macros) + sum(len(x.steps) for x in macros)
+        return sum(length(x) for stage in self.stages for x in stage)
+
+
+def length(register: Register) -> int:
+    """How many instructions of a processor compute a register."""
+    operation = register.operation
+    if operation.__class__ is Macro:
+        return len(operation.steps)  # type: ignore
+    return len(register.operands) - 1 if operation in SUMS else 1
 
 
 class Program:
@@ -361,8 +374,9 @@ class Program:
         order: Sequence[Value | Condition],
         inputs: Sequence[Value],
         parameters: Sequence[Value],
+        roots: Sequence[Value] = (),
     ) -> None:
-        """Append the forward pass: `order` is what `whole_order` gives.
+        """Append the forward pass: `order` is what `whole_order` gives for these roots.
 
         Leaves that are neither inputs nor parameters become constants.
         """
@@ -429,31 +443,32 @@ class Program:
                     break
         taken = self._taken(roots, values)
         gradients: dict[int, Register] = {}
-        # The parts of gradients. What is the same for all rows is kept apart: see `_total`.
-        once: dict[int, Register] = {}
-        row: dict[int, Register] = {}
-        for root, above in roots.items():
-            if id(root) in reach:
-                (row if above.stage == ROW else once)[id(root)] = above
+        handed: dict[int, list[Part]] = {id(root): [(None, above)] for root, above in roots.items()}
         by_id, emit = self._by_id, self.emit
         for value in reversed(values):
             key = id(value)
-            of_all, of_row = once.pop(key, None), row.pop(key, None)
-            if of_all is None and of_row is None:
+            parts = handed.pop(key, None)
+            if parts is None or key not in reach:
                 continue
             register = by_id[key]
-            upstream = self._total(of_all, of_row, register)
+            upstream = self._total(parts, register)
             if value.operation is None:
                 gradients[key] = upstream
                 continue
-            contributions = self._contributions(value, upstream, reach)
+            contributions = self._contributions(value, upstream)
             if taken and key in taken:
                 when = self._for_all_rows(taken[key], register)
-                contributions = [(x, emit("where", when, y, 0.0)) for x, y in contributions]
-            for operand, contribution in contributions:
-                sums, key = row if contribution.stage == ROW else once, id(operand)
-                before = sums.get(key)
-                sums[key] = contribution if before is None else emit("add", before, contribution)
+                contributions = [
+                    (x, (None, emit("where", when, self._product(part), 0.0)))
+                    for x, part in contributions
+                ]
+            for operand, part in contributions:
+                key = id(operand)
+                if key in reach:
+                    if key in handed:
+                        handed[key].append(part)
+                    else:
+                        handed[key] = [part]
         return [gradients.get(id(x)) for x in leaves]
 
     def _for_all_rows(self, taken: Register, register: Register) -> Register:
@@ -462,38 +477,55 @@ class Program:
             return taken
         return self.mean(self.emit("where", taken, 1.0, 0.0)) > 0.0
 
-    def _total(self, once: Register | None, row: Register | None, register: Register) -> Any:
-        """The gradient of a register: of one made once for all rows, the mean over the rows."""
-        if row is not None and register.stage == ONCE:
-            row = self.mean(row)
-        if once is not None and row is not None:
-            row = once + row
-        total: Any = once if row is None else row
+    def _total(self, parts: Sequence[Part], register: Register) -> Register:
+        """The gradient of a register, from its parts: of one made once, the mean over the rows.
+
+        What is the same for all rows is added up apart.
+        """
+        once, row = [], []
+        for factor, x in parts:
+            of_row = x.stage == ROW or (factor.__class__ is Register and factor.stage == ROW)
+            (row if of_row else once).append((factor, x))
+        both = [self._added(apart) for apart in (once, row) if apart]
+        if row and register.stage == ONCE:
+            both[-1] = self.mean(both[-1])
+        total = both[0] if len(both) == 1 else self.emit("add", *both)
         if total.gradient_of is None and total.index >= self.forward and not total.leaf:
             total.gradient_of = register
         return total
 
-    def _contributions(
-        self, value: Value, upstream: Register, reach: set[int]
-    ) -> list[tuple[Value, Register]]:
-        """What a Value hands on to each of its operands that is in reach."""
+    def _added(self, parts: Sequence[Part]) -> Register:
+        """The sum of parts of a gradient."""
+        total, *others = [self._product(part) for part in parts]
+        for x in others:
+            total = self.emit("add", total, x)
+        return total
+
+    def _product(self, part: Part) -> Register:
+        """A part of a gradient, or another product: a factor may be missing."""
+        factor, x = part
+        return x if factor is None else self.emit("mul", factor, x)
+
+    def _contributions(self, value: Value, upstream: Register) -> list[tuple[Value, Part]]:
+        """What a Value hands on to each of its operands."""
         operation: Any = value.operation
-        operands, emit, by_id = value.operands, self.emit, self._by_id
+        operands, by_id = value.operands, self._by_id
         # Nearly all are sums and products: what their rules say in the end.
         if operation is ADD:
-            return [(x, upstream) for x in operands if id(x) in reach]
+            return [(x, (None, upstream)) for x in operands]
         if operation is MUL:
-            pairs = zip(operands, reversed(operands), strict=True)
-            return [(x, emit("mul", by_id[id(y)], upstream)) for x, y in pairs if id(x) in reach]
+            left, right = operands
+            return [(left, (by_id[id(right)], upstream)), (right, (by_id[id(left)], upstream))]
+        if operation is DETACH:  # not 0 times the upstream, which may be inf
+            return [(operands[0], (None, self.constant(0.0)))]
         if isinstance(operation, Choice):
-            chosen, operands = self.register_of(operation.condition), operation.branches
-            handed = [emit("where", chosen, upstream, 0.0), emit("where", chosen, 0.0, upstream)]
-        elif operation is DETACH:  # not 0 times the upstream, which may be inf
-            handed = [self.constant(0.0)]
-        else:
-            registers = [by_id[id(x)] for x in (value, *operands)]
-            handed = [emit("mul", x, upstream) for x in self.partials(operation, *registers)]
-        return [(x, y) for x, y in zip(operands, handed, strict=True) if id(x) in reach]
+            chosen, (yes, no) = self.register_of(operation.condition), operation.branches
+            return [
+                (yes, (None, self.emit("where", chosen, upstream, 0.0))),
+                (no, (None, self.emit("where", chosen, 0.0, upstream))),
+            ]
+        partials = self.partials(operation, *[by_id[id(x)] for x in (value, *operands)])
+        return [(x, (partial, upstream)) for x, partial in zip(operands, partials, strict=True)]
 
     def partials(self, operation: Operation, out: Register, *operands: Register) -> tuple[Any, ...]:
         """The partial derivatives of a result by its operands: registers, or numbers."""

@@ -22,7 +22,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeAlias
 
-from .program import BOOLEAN, FUSED, LEAVES, ROW, Job, Macro, Register, spelled
+from .program import BOOLEAN, FUSED, LEAVES, ROW, SUMS, Job, Macro, Register, length, spelled
 
 __all__ = ["Call", "Cone", "Grid", "Instance", "Sum", "gathered", "repetitive", "rolled"]
 
@@ -46,6 +46,11 @@ class Cone(NamedTuple):
 
     steps: tuple[tuple[Any, ...], ...]
     holes: str
+
+    @property
+    def length(self) -> int:
+        """How many instructions it has."""
+        return sum(len(spelled(step[0])) for step in self.steps)
 
 
 class Sum(NamedTuple):
@@ -178,20 +183,15 @@ def repetitive(stages: Iterable[Calls]) -> bool:
     """Whether the loops are so much less text than the program that it is worth to have them."""
     calls = [call for calls in stages for call in calls]
     kernels = {id(call.kernel): call.kernel for call in calls if not isinstance(call.kernel, Grid)}
-    text = sum(KERNEL + length(x) if isinstance(x, Cone) else KERNEL for x in kernels.values())
+    text = sum(KERNEL + x.length if isinstance(x, Cone) else KERNEL for x in kernels.values())
     return REPEATED * text < sum(map(size, calls))
-
-
-def length(cone: Cone) -> int:
-    """How many instructions a formula has."""
-    return sum(len(spelled(step[0])) for step in cone.steps)
 
 
 def size(call: Call) -> int:
     """How many instructions a call stands for."""
     kernel = call.kernel
     if isinstance(kernel, Cone):
-        return length(kernel) * len(call.instances)
+        return kernel.length * len(call.instances)
     if isinstance(kernel, Sum):
         return sum(len(x.operands) + len(x.others) for x in call.instances)
     return 2 * len(kernel.rows) * len(kernel.columns) * len(kernel.rows[0])
@@ -275,6 +275,17 @@ class Stage:
         while waiting:
             x = waiting.pop()
             index = x.index
+            if single[index] and index >= forward and x.operation in ("sum_r", "sum_rr"):
+                inside[index] = True
+                start, *terms = x.operands
+                if start is not self.parts.nothing:
+                    waiting.append(start)
+                if x.operation == "sum_rr":
+                    middle = len(terms) // 2
+                    found += zip(terms[:middle], terms[middle:], strict=True)
+                else:
+                    found += [(self.parts.one, term) for term in terms]
+                continue
             if single[index] and index >= forward and x.operation in ("add", "mul"):
                 left, right = x.operands
                 if left.stage == right.stage == ROW:
@@ -293,6 +304,15 @@ class Stage:
         """Take the sums that are long enough out of the instructions."""
         seen = bytearray(self.inside)
         for x in reversed(self.registers):
+            if x.operation in SUMS and not seen[x.index]:
+                self.keep((x, *x.operands))
+                start, *terms = x.operands
+                form = SUMS[x.operation]  # type: ignore
+                middle = len(terms) // len(form)
+                fused = x.index >= self.forward and len(form) == 2
+                kernel = self.parts.kernel(Sum(self.kind(start), form, fused))
+                instance = Instance(x, [start, *terms[:middle]], terms[middle:])
+                self.sums[x.index] = kernel, instance
             if x.operation == "add" and not seen[x.index]:
                 adds, terms = self.chain(x)
                 for add in adds:
@@ -389,7 +409,7 @@ class Stage:
             if inside[index]:
                 continue
             root = roots[index]
-            size = len(x.operation.steps) if x.operation.__class__ is Macro else 1
+            size = length(x)
             if root < 0 or places[index] or sizes[root] + size > LARGEST:
                 root = roots[index] = index
             sizes[root] += size

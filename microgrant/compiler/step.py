@@ -264,7 +264,7 @@ class Compiled:
         more_inputs: Sequence[Value] = (),
     ) -> Job:
         inputs = [*self._inputs, *more_inputs]
-        program.record(self._order, inputs, parameters)
+        program.record(self._order, inputs, parameters, self._roots)
         per_row = self._per_row if per_row is None else per_row
         outputs = outputs_of(program)
         program.finish()

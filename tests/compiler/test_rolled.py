@@ -238,7 +238,7 @@ def test_lanes_without_a_row_add_nothing(width: int, loops: None) -> None:
 
 
 def job_of(given: SimpleNamespace) -> Job:
-    program, order = Program(llvm.PRIMITIVES), whole_order(given.loss)
+    program, order = machine.NativeMachine.program(), whole_order(given.loss)
     program.record(order, given.inputs, given.parameters)
     loss = program.mean(program.register_of(given.loss))
     gradients = program.differentiate({given.loss: program.constant(1.0)}, order, given.parameters)
