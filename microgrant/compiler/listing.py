@@ -14,8 +14,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 
 from .program import ROW, Job, Register
-from .rolled import SHORTEST, Call, Grid, Instance, Sum, repetitive, rolled
+from .rolled import Call, Grid, Instance, Sum, repetitive, rolled
 from .source import Source
+from .sums import SHORTEST
 
 __all__ = ["Listing", "listing"]
 
@@ -194,8 +195,7 @@ class Listing:
         """A name for the list of which this number is the first."""
         if x.gradient_of is not None and x.gradient_of.index in self.places:
             return self.source.free(f"d_{self.places[x.gradient_of.index][0]}")
-        self.source.numbered["v"] += 1
-        return self.source.free(f"v{self.source.numbered['v']}")
+        return self.source.new_name()
 
     def rank(self, x: Register) -> tuple[int, int]:
         """An order of numbers: as they stand in lists, after what comes before all lists."""

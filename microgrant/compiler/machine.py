@@ -26,10 +26,11 @@ from ..ops.table import Operation
 from . import llvm
 from .kernels import translate_rolled
 from .listing import listing
-from .native import NativeProgram
+from .macros import NativeProgram
 from .program import Job, Program
 from .rolled import repetitive, rolled
 from .source import JavaScriptSource, PythonSource, Source
+from .sums import SumProgram
 from .tables import Buffer, address, as_lists, empty
 
 if TYPE_CHECKING:
@@ -65,9 +66,9 @@ class Machine:
         self.outputs, self.per_row = len(job.outputs), job.per_row
 
     @classmethod
-    def program(cls) -> Program:
+    def new_program(cls) -> Program:
         """A new program, to be written for it."""
-        return Program(cls.primitives)
+        return SumProgram(cls.primitives)
 
     @classmethod
     def prepare(cls) -> None:
@@ -188,7 +189,7 @@ class NativeMachine(Machine):
         self.spaces: dict[int, list[Workspace]] = {}  # spare ones, by how many segments they have
 
     @classmethod
-    def program(cls) -> Program:
+    def new_program(cls) -> Program:
         """A new program, which may have macros."""
         return NativeProgram(cls.primitives)
 

@@ -2,7 +2,8 @@
 
 With this module you can
 
-- see what an operation is made of:     recipe("tanh", PRIMITIVES)
+- write the program of a graph for native code:   program = NativeProgram(PRIMITIVES)
+- see what an operation is made of:               recipe("tanh", PRIMITIVES)
 
 To a processor, tanh is some forty instructions. Few of their numbers are needed again: the result,
 and the exponential and the quotient that its derivative takes, too. Each of these is one
@@ -16,9 +17,10 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 from ..ops.table import OPERATIONS, Operation, is_own
-from .program import BOOLEAN, FUSED, Macro, Program, Register, needed
+from .program import BOOLEAN, FUSED, Instruction, Macro, Program, Register, needed
+from .sums import SumProgram
 
-__all__ = ["Recipe", "recipe"]
+__all__ = ["NativeProgram", "Recipe", "recipe"]
 
 SHORTEST = 4  # instructions: an operation that is made of fewer needs no macro
 # What two formulas need is computed in both, if that takes no longer than so many instructions.
@@ -39,6 +41,41 @@ class Recipe(NamedTuple):
 
     steps: tuple[tuple[Macro, tuple[int, ...]], ...]
     results: tuple[int | float, ...]
+
+
+class NativeProgram(SumProgram):
+    """A program in which operations that take many instructions are macros."""
+
+    primitives: frozenset[str]
+
+    def expanded(self, operation: Instruction, *operands: Register) -> Register:
+        """A macro, or an operation by its macros, if it has some; else as its native rule says."""
+        found = self._followed(operation, operands, derivatives=False)
+        return found[0] if found else super().expanded(operation, *operands)
+
+    def partials(self, operation: Operation, out: Register, *operands: Register) -> tuple[Any, ...]:
+        """The partial derivatives, from the numbers that the result was made of."""
+        name = operation.name
+        known = name if OPERATIONS.get(name) is operation else operation
+        found = self._followed(known, operands, derivatives=True)
+        return tuple(found[1:]) if found else super().partials(operation, out, *operands)
+
+    def _followed(
+        self, operation: Instruction, operands: Sequence[Register], derivatives: bool
+    ) -> list[Any]:
+        """What a recipe gives for operands; nothing if there is none for them."""
+        made = None if isinstance(operation, Macro) else recipe(operation, self.primitives)
+        if made is None:
+            return []
+        for x in operands:  # what is known, or the same for all rows, is computed apart
+            if x.operation == "constant" or x.stage != operands[0].stage:
+                return []
+        places = [*operands]
+        for macro, taken in made.steps:
+            places.append(self.emit(macro, *[places[i] for i in taken]))
+            if len(places) > made.results[0] and not derivatives:
+                return places[-1:]
+        return [places[x] if isinstance(x, int) else x for x in made.results]
 
 
 @lru_cache(maxsize=512)
@@ -83,9 +120,9 @@ def formulas(results: Sequence[Register]) -> list[Register]:
             kept.add(index)
         for o in () if x.leaf else x.operands:
             users[o.index] |= {index} if index in kept else users[index]
-    costs = {}
+    costs: dict[int, int] = {}
     for x in order:
-        cost = COSTS.get(x.operation, LONG)
+        cost = COSTS.get(str(x.operation), LONG)
         cost += 0 if x.leaf else sum(costs[o.index] for o in x.operands)
         if x.index not in wanted and cost <= TWICE:
             kept.discard(x.index)

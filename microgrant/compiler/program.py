@@ -26,7 +26,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache, partial as bind
 from itertools import compress
@@ -41,7 +41,7 @@ from ..ops.operators import Operators
 from ..ops.table import DETACH, FLOATS, OPERATIONS, Operation, power
 
 __all__ = ["AFTER", "BOOLEAN", "FUSED", "ONCE", "ROW", "Instruction", "Job", "Macro", "Program"]
-__all__ += ["SUMS", "Part", "Register", "length", "needed", "spelled"]
+__all__ += ["SUMS", "Part", "Register", "length", "needed", "spelled", "terms_of"]
 
 ONCE, ROW, AFTER = range(3)
 
@@ -94,7 +94,7 @@ SUMS = {"sum_r": "r", "sum_rr": "rr", "sum_pr": "pr"}
 
 def spelled(operation: Instruction) -> list[Any]:
     """The operations that an instruction stands for: itself, if it is none of a macro's."""
-    return [step[0] for step in operation.steps] if operation.__class__ is Macro else [operation]  # type: ignore
+    return [step[0] for step in operation.steps] if isinstance(operation, Macro) else [operation]
 
 
 @dataclass(slots=True, eq=False, repr=False)  # `==` of registers is an instruction: see below
@@ -185,9 +185,16 @@ class Job:
 def length(register: Register) -> int:
     """How many instructions of a processor compute a register."""
     operation = register.operation
-    if operation.__class__ is Macro:
-        return len(operation.steps)  # type: ignore
+    if isinstance(operation, Macro):
+        return len(operation.steps)
     return len(register.operands) - 1 if operation in SUMS else 1
+
+
+def terms_of(x: Register) -> tuple[Register, list[Register], list[Register]]:
+    """What a sum begins with, and its terms; or the first and the second factors of its terms."""
+    start, *terms = x.operands
+    middle = len(terms) // len(SUMS[str(x.operation)])
+    return start, terms[:middle], terms[middle:]
 
 
 class Program:
@@ -197,7 +204,7 @@ class Program:
         those, as the table says.
     """
 
-    def __init__(self, primitives: frozenset[str]) -> None:
+    def __init__(self, primitives: Container[str]) -> None:
         self.registers: list[Register] = []
         self.forward: float = math.inf  # where the backward pass begins
         self.primitives = primitives
@@ -294,7 +301,7 @@ class Program:
     def expanded(self, operation: Instruction, *operands: Register) -> Register:
         """An operation as its native rule makes it of others; else an instruction of that name."""
         entry = OPERATIONS.get(operation) if isinstance(operation, str) else operation
-        native = entry and entry.native
+        native = entry.native if isinstance(entry, Operation) else ""
         if not callable(native):
             return self._instruction(operation, *operands)
         result: Register = native(self._native, *operands)
@@ -482,9 +489,10 @@ class Program:
 
         What is the same for all rows is added up apart.
         """
-        once, row = [], []
+        once: list[Part] = []
+        row: list[Part] = []
         for factor, x in parts:
-            of_row = x.stage == ROW or (factor.__class__ is Register and factor.stage == ROW)
+            of_row = x.stage == ROW or (isinstance(factor, Register) and factor.stage == ROW)
             (row if of_row else once).append((factor, x))
         both = [self._added(apart) for apart in (once, row) if apart]
         if row and register.stage == ONCE:

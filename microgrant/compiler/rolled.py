@@ -8,7 +8,7 @@ A recorded network is thousands of instructions, but few formulas: each neuron o
 the same one of other operands. What is found, in this order:
 
 - grids: the means of products, which are the gradients of weights; many of them share factors;
-- sums: of products and of other terms, from a length on at which a loop pays;
+- sums, which are instructions already;
 - cones: a register, with all that is computed for it alone, is one formula;
 - groups: equal formulas that do not wait for one another become one `Call`, a loop.
 
@@ -22,12 +22,23 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeAlias
 
-from .program import BOOLEAN, FUSED, LEAVES, ROW, SUMS, Job, Macro, Register, length, spelled
+from .program import (
+    BOOLEAN,
+    FUSED,
+    LEAVES,
+    ROW,
+    SUMS,
+    Job,
+    Macro,
+    Register,
+    length,
+    spelled,
+    terms_of,
+)
+from .sums import LONGEST
 
 __all__ = ["Call", "Cone", "Grid", "Instance", "Sum", "gathered", "repetitive", "rolled"]
 
-SHORTEST = 4  # terms of a sum: what is shorter is part of a formula
-LONGEST = 256  # terms, and positions of a grid: so not all of a long chain is kept for its sum
 LARGEST = 40  # instructions of a cone
 COMMON = 32  # a constant is part of formulas if it is one of so many that are used, or more
 KERNEL = 10  # instructions: what the loop around a formula costs, when it is compiled
@@ -277,14 +288,11 @@ class Stage:
             index = x.index
             if single[index] and index >= forward and x.operation in ("sum_r", "sum_rr"):
                 inside[index] = True
-                start, *terms = x.operands
+                start, firsts, others = terms_of(x)
                 if start is not self.parts.nothing:
                     waiting.append(start)
-                if x.operation == "sum_rr":
-                    middle = len(terms) // 2
-                    found += zip(terms[:middle], terms[middle:], strict=True)
-                else:
-                    found += [(self.parts.one, term) for term in terms]
+                ones = [self.parts.one] * len(firsts)
+                found += zip(firsts if others else ones, others or firsts, strict=True)
                 continue
             if single[index] and index >= forward and x.operation in ("add", "mul"):
                 left, right = x.operands
@@ -301,86 +309,15 @@ class Stage:
     # --- Sums -----------------------------------------------------------------------------------
 
     def find_sums(self) -> None:
-        """Take the sums that are long enough out of the instructions."""
-        seen = bytearray(self.inside)
-        for x in reversed(self.registers):
-            if x.operation in SUMS and not seen[x.index]:
+        """Take the sums out of the instructions."""
+        for x in self.registers:
+            if x.operation in SUMS and not self.inside[x.index]:
                 self.keep((x, *x.operands))
-                start, *terms = x.operands
-                form = SUMS[x.operation]  # type: ignore
-                middle = len(terms) // len(form)
+                start, firsts, others = terms_of(x)
+                form = SUMS[str(x.operation)]
                 fused = x.index >= self.forward and len(form) == 2
                 kernel = self.parts.kernel(Sum(self.kind(start), form, fused))
-                instance = Instance(x, [start, *terms[:middle]], terms[middle:])
-                self.sums[x.index] = kernel, instance
-            if x.operation == "add" and not seen[x.index]:
-                adds, terms = self.chain(x)
-                for add in adds:
-                    seen[add.index] = True
-                if len(terms) >= SHORTEST:
-                    self.cut(adds, terms)
-
-    def chain(self, x: Register) -> tuple[list[Register], list[Register]]:
-        """The additions that lead to a sum, and its terms: one more than additions."""
-        adds, terms = [x], list[Register]()
-        single, forward = self.single, self.forward
-        fused = x.index >= forward
-        while True:
-            for side in (0, 1):
-                o = x.operands[side]
-                if single[o.index] and o.operation == "add" and (o.index >= forward) == fused:
-                    break
-            else:
-                return adds[::-1], [*x.operands, *reversed(terms)]
-            adds.append(o)
-            terms.append(x.operands[1 - side])
-            x = o
-
-    def cut(self, adds: Sequence[Register], terms: Sequence[Register]) -> None:
-        """A sum for each run of terms of a kind."""
-        fused = adds[0].index >= self.forward
-        single, forward, kinds = self.single, self.forward, []
-        for x in terms:
-            index = x.index
-            if single[index] and x.operation == "mul" and (index >= forward) == fused:
-                left, right = x.operands
-                # A factor of another stage than its product is the same for all rows.
-                kinds.append("rr" if left.stage == right.stage or not self.rows else "pr")
-            else:
-                kinds.append(self.kind(x))
-        start = 0
-        while start < len(terms):
-            end = start + 1
-            while end < len(terms) and kinds[end] == kinds[start] and end - start < LONGEST:
-                end += 1
-            if end - start >= SHORTEST and kinds[start] != "p":
-                self.sum(kinds[start], fused, start, end, adds, terms)
-            start = end
-
-    def sum(
-        self,
-        kind: str,
-        fused: bool,
-        start: int,
-        end: int,
-        adds: Sequence[Register],
-        terms: Sequence[Register],
-    ) -> None:
-        """Make one loop of the terms from start to end, on top of what comes before them."""
-        # -0 changes no number
-        before = (self.parts.nothing, terms[0])[start] if start < 2 else adds[start - 2]
-        result, here = adds[end - 2], terms[start:end]
-        others: list[Register] = []
-        for x in (*adds[max(start - 1, 0) : end - 2], *(here if len(kind) == 2 else ())):
-            self.inside[x.index] = True
-        if len(kind) == 2:
-            pairs = [x.operands for x in here]
-            if kind == "pr":
-                pairs = [(b, a) if a.stage == ROW else (a, b) for a, b in pairs]
-            here, others = map(list, zip(*pairs, strict=True))
-        self.keep((before, result, *here, *others))
-        kernel = self.parts.kernel(Sum(self.kind(before), kind, fused and len(kind) == 2))
-        self.sums[result.index] = kernel, Instance(result, [before, *here], others)
+                self.sums[x.index] = kernel, Instance(x, [start, *firsts], others)
 
     # --- Cones ----------------------------------------------------------------------------------
 

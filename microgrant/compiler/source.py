@@ -24,11 +24,12 @@ from typing import Any, ClassVar
 
 from ..ops.table import CALL, OPERATIONS, Operation
 from ..ops.words import Operand, Term, forward, lacking_in_javascript, spell
-from .program import Job, Register
+from .program import SUMS, Job, Register, terms_of
 
 __all__ = ["JavaScriptSource", "PythonSource", "Source"]
 
 LONGEST = 6  # operations in a line
+LETTERS = {"parameter": "p", "input": "x"}  # with a number, the names of what has none
 NO_NAME = r"\W"  # what an element of a list has in its name
 RESERVED = {"parameters", "rows", "results", "number_of_rows", "run"}
 RESERVED |= {"where"}  # would be read as the operation by `words.spell`
@@ -176,15 +177,19 @@ class Source:
         number."""
         if register.index not in self.names:
             if register.gradient_of is not None:
-                wanted = f"d_{re.sub(NO_NAME, '_', self.name(register.gradient_of)).rstrip('_')}"
+                of = re.sub(NO_NAME, "_", self.name(register.gradient_of)).rstrip("_")
+                name = self.free(f"d_{of}")
             elif label := identifier(register.name):
-                wanted = label
+                name = self.free(label)
             else:
-                kind = {"parameter": "p", "input": "x"}.get(str(register.operation), "v")
-                self.numbered[kind] += 1
-                wanted = f"{kind}{self.numbered[kind]}"
-            self.names[register.index] = self.free(wanted)
+                name = self.new_name(LETTERS.get(str(register.operation), "v"))
+            self.names[register.index] = name
         return self.names[register.index]
+
+    def new_name(self, kind: str = "v") -> str:
+        """A name with a number."""
+        self.numbered[kind] += 1
+        return self.free(f"{kind}{self.numbered[kind]}")
 
     def free(self, wanted: str) -> str:
         """This name, or one like it that nothing has yet."""
@@ -207,6 +212,9 @@ class Source:
             if register.operation == "mean":
                 yield self.says("add", self.total(register), self.spelled(register.operands[0]))
                 continue
+            if register.operation in SUMS:
+                yield from self.sum(register)
+                continue
             operands, sizes = zip(*map(self.term, register.operands), strict=True)
             size = 1 + sum(sizes)
             term = Term(self.spelled_as(register.operation), operands)
@@ -214,6 +222,23 @@ class Source:
                 self.terms[register.index] = term, size
             else:
                 yield self.says("let", self.name(register), spell(term, self.language))
+
+    def sum(self, register: Register) -> Iterator[str]:
+        """The statements of a long sum, from left to right."""
+        start, firsts, others = terms_of(register)
+        total, size = self.term(start)
+        for place, first in enumerate(firsts):
+            if size >= LONGEST:
+                name = self.new_name()
+                yield self.says("let", name, spell(total, self.language))
+                total, size = Term(name), 0
+            factors = (first, others[place]) if others else (first,)
+            operands, sizes = zip(*map(self.term, factors), strict=True)
+            term = Term(self.spelled_as("mul"), operands) if others else operands[0]
+            size += sum(sizes) + len(operands)
+            begun = place or start is not self.job.program.constant(-0.0)
+            total = Term(self.spelled_as("add"), (total, term)) if begun else term
+        yield self.says("let", self.name(register), spell(total, self.language))
 
     def formula(self, registers: Sequence[Register]) -> tuple[list[str], str]:
         """The last of registers, written out; and the lines that have to be before that."""
@@ -227,7 +252,7 @@ class Source:
         """A line of the language."""
         return self.statements[statement].format(*parts)
 
-    def spelled_as(self, operation: str | Operation) -> str | Operation:
+    def spelled_as(self, operation: Any) -> str | Operation:
         """What `words.spell` is to write an operation of a program as."""
         entry = OPERATIONS.get(operation) if isinstance(operation, str) else operation
         if entry is None or operation in self.signs:

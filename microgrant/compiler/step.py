@@ -37,6 +37,7 @@ from .landing import known, landed, new_mark
 from .listing import listing
 from .machine import Machine
 from .program import Job, Program, Register
+from .sums import SumProgram
 from .tables import Buffer, as_rows, empty, flat, table
 from .targets import machine_for
 from .xla import Function, JaxMachine, mean_function, outputs_function, pure
@@ -198,7 +199,7 @@ class Compiled:
         `microgrant.compiler.source` says how a page trains with it.
         """
         language = type(self._run).source
-        job = self._job(Program(language.primitives), self._outputs, self._parameters)
+        job = self._job(SumProgram(language.primitives), self._outputs, self._parameters)
         text = listing(language, job)
         job.program.close()
         return text

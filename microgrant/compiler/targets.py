@@ -67,7 +67,7 @@ def machine_for(build: Build, target: str, quiet: bool = False) -> Machine:
     if target != "auto":
         kind = MACHINES[checked_target(target)]
         kind.prepare()
-        job = build(kind.program())
+        job = build(kind.new_program())
         if reason := unknown(kind, job):
             raise ValueError(f'{reason}: its target is "python", or "auto"')
         return kind(job)
@@ -79,21 +79,21 @@ def machine_for(build: Build, target: str, quiet: bool = False) -> Machine:
         hint = f": {what_brings('llvmlite', 'microgrant[native]')}"
         machine = by_numpy(build)
     else:
-        job = build(NativeMachine.program())
+        job = build(NativeMachine.new_program())
         reason = unknown(NativeMachine, job)
         if not reason:
             return NativeMachine(job)
     if not quiet:
         runs = "by NumPy" if machine else "as Python"
         warn(f"{reason}, so this runs {runs}{hint}", TargetWarning)
-    return machine or PythonMachine(build(PythonMachine.program()))
+    return machine or PythonMachine(build(PythonMachine.new_program()))
 
 
 def by_numpy(build: Build) -> Machine | None:
     """The machine of NumPy, where it is installed and faster than Python."""
     if numpy() is None:
         return None
-    job = build(NumpyMachine.program())
+    job = build(NumpyMachine.new_program())
     machine = None if unknown(NumpyMachine, job) else NumpyMachine(job)
     return machine if machine and machine.pays else None
 

@@ -15,7 +15,7 @@ import random
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from ..compiler.program import ROW, Program, Register, needed
+from ..compiler.program import ROW, Instruction, Program, Register, needed
 from ..compiler.step import Predictor, compile
 from ..engine.arguments import shown
 from ..engine.conditions import whole_order
@@ -69,11 +69,12 @@ class OnnxProgram(Program):
             return self.emit("pow", *operands, *operation.constants)
         return super().apply(operation, *operands)
 
-    def expanded(self, operation: str | Operation, *operands: Register) -> Register:
+    def expanded(self, operation: Instruction, *operands: Register) -> Register:
         """An operation made of others."""
-        if operation not in SPELLED:
+        spelled = SPELLED.get(str(operation))
+        if spelled is None:
             return super().expanded(operation, *operands)
-        result: Register = SPELLED[operation](self._native, *operands)
+        result: Register = spelled(self._native, *operands)
         return result
 
 
@@ -165,13 +166,13 @@ def _written(
         elif operation in WORDS:
             options = {"fmod": 1} if operation == "fmod" else {}
             name = graph.add(WORDS[operation], *(names[x.index] for x in operands), **options)
-        elif isinstance(operation, str):
+        elif isinstance(operation, Operation):
+            raise TypeError(f"ONNX does not have your own operation {operation.name!r}")
+        else:
             raise TypeError(
                 f"ONNX has no word for the operation {operation!r}: add it to WORDS in "
                 "microgrant/export/onnx_program.py, or to SPELLED there what it is made of"
             )
-        else:
-            raise TypeError(f"ONNX does not have your own operation {operation.name!r}")
         names[register.index] = name
     return names
 

@@ -1,0 +1,169 @@
+"""Programs in which a long sum is one instruction.
+
+With this module you can
+
+- write the program of a graph:       program = SumProgram(primitives); program.record(…)
+
+A network is mostly sums of products. They are found among the recorded Values, before there is any
+derivative: what a sum hands on to its terms is the same for all of them, and what comes to a Value
+from many products is one more sum. So the program of a layer has as many instructions as the layer
+has neurons, and not as it has weights.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Container, Sequence
+from itertools import chain
+from typing import TypeAlias
+
+from ..engine.conditions import Condition, sources
+from ..engine.value import Value
+from .program import ADD, MUL, ROW, Part, Program, Register
+
+__all__ = ["LONGEST", "SHORTEST", "SumProgram"]
+
+SHORTEST = 4  # terms of a sum: what is shorter is part of a formula
+LONGEST = 256  # terms of a sum: so not all of a long chain is kept for it
+
+Terms: TypeAlias = "list[tuple[Value, Value | None]]"
+"""Of a sum of Values: products, or single Values."""
+
+Term: TypeAlias = "tuple[Register, ...]"
+"""Of a sum of registers: a product of two, or one."""
+
+
+class SumProgram(Program):
+    """A program with the instructions of `SUMS`."""
+
+    def __init__(self, primitives: Container[str]) -> None:
+        super().__init__(primitives)
+        self._terms: dict[int, Terms] = {}  # by the id of a Value
+        self._long: dict[tuple[str | int, ...], Register] = {}  # as `_computed`
+
+    def record(
+        self,
+        order: Sequence[Value | Condition],
+        inputs: Sequence[Value],
+        parameters: Sequence[Value],
+        roots: Sequence[Value] = (),
+    ) -> None:
+        """As `Program.record`; what is part of one sum alone has no register of its own."""
+        self._terms, inside = long_sums(order, roots)
+        super().record([x for x in order if id(x) not in inside], inputs, parameters)
+
+    def finish(self) -> None:
+        """As `Program.finish`."""
+        super().finish()
+        self._long.clear()
+
+    def _record(self, x: Value | Condition) -> Register:
+        if id(x) not in self._terms:
+            return super()._record(x)
+        by_id = self._by_id
+        register = self._added(
+            [(None if b is None else by_id[id(b)], by_id[id(a)]) for a, b in self._terms[id(x)]]
+        )
+        register.name = register.name or getattr(x, "_label", "")
+        return register
+
+    def _contributions(self, value: Value, upstream: Register) -> list[tuple[Value, Part]]:
+        if id(value) not in self._terms:
+            return super()._contributions(value, upstream)
+        by_id, found = self._by_id, list[tuple[Value, Part]]()
+        for a, b in self._terms[id(value)]:
+            if b is None:
+                found.append((a, (None, upstream)))
+            else:
+                found.append((a, (by_id[id(b)], upstream)))
+                found.append((b, (by_id[id(a)], upstream)))
+        return found
+
+    def _added(self, parts: Sequence[Part]) -> Register:
+        """A sum, in its order: an instruction for each run of terms of a kind."""
+        if len(parts) < SHORTEST:
+            return super()._added(parts)
+        terms: list[Term] = [(x,) if a is None else (self._register(a), x) for a, x in parts]
+        rows = any(x.stage == ROW for term in terms for x in term)
+        terms = [self._simple(term, rows) for term in terms]
+        kinds = [kind(term, rows) for term in terms]
+        nothing = self.constant(-0.0)  # to add it changes no number
+        total, start = nothing, 0
+        while start < len(terms):
+            end = start + 1
+            while end < len(terms) and kinds[end] == kinds[start] and end - start < LONGEST:
+                end += 1
+            if end - start >= SHORTEST and kinds[start] != "p":
+                total = self._sum(kinds[start], total, terms[start:end])
+            else:
+                for *factor, x in terms[start:end]:
+                    term = self.emit("mul", *factor, x) if factor else x
+                    total = term if total is nothing else self.emit("add", total, term)
+            start = end
+        return total
+
+    def _simple(self, term: Term, rows: bool) -> Term:
+        """A term; as one number, if it is a product that is known, or the same for all rows."""
+        known = [x for x in term if x.operation == "constant"]
+        plain = len(known) == 2 or any(abs(x.operands[0]) == 1.0 for x in known)
+        if len(term) == 2 and (plain or (rows and all(x.stage != ROW for x in term))):
+            return (self.emit("mul", *term),)
+        return term
+
+    def _sum(self, kind: str, start: Register, terms: Sequence[Term]) -> Register:
+        """An instruction that adds terms of a kind to what comes before them."""
+        if kind == "pr":
+            terms = [(b, a) if a.stage == ROW else (a, b) for a, b in terms]
+        operands = start, *chain.from_iterable(zip(*terms, strict=True))
+        key = kind, *[x.index for x in operands]
+        if key not in self._long:
+            self._long[key] = self._instruction(f"sum_{kind}", *operands)
+        return self._long[key]
+
+
+def kind(term: Term, rows: bool) -> str:
+    """What kind of term a sum has: see `SUMS`."""
+    of_row = [x.stage == ROW or not rows for x in term]
+    return "".join(sorted("r" if x else "p" for x in of_row))
+
+
+def long_sums(
+    order: Sequence[Value | Condition], roots: Sequence[Value]
+) -> tuple[dict[int, Terms], set[int]]:
+    """The terms of each long sum, by the id of its result; and what is part of one sum alone.
+
+    What has a name, or made a decision, is no mere part: it is asked for.
+    """
+    uses = Counter(map(id, chain(roots, chain.from_iterable(map(sources, order)))))
+
+    def only(x: Value) -> bool:
+        return uses[id(x)] == 1 and not x._label and not hasattr(x, "_decided_at")
+
+    sums: dict[int, Terms] = {}
+    inside = set[int]()
+    for x in reversed(order):
+        if isinstance(x, Condition) or x.operation is not ADD or id(x) in inside:
+            continue
+        found, here = [], x
+        while True:
+            left, right = here.operands
+            if left.operation is ADD and only(left):
+                here, term = left, right
+            elif right.operation is ADD and only(right):
+                here, term = right, left
+            else:
+                break
+            found.append((here, term))
+        if len(found) + 2 < SHORTEST:
+            continue
+        inside.update(id(add) for add, _ in found)
+        terms: Terms = []
+        for term in (left, right, *(term for _, term in reversed(found))):
+            if term.operation is MUL and only(term):
+                inside.add(id(term))
+                a, b = term.operands
+                terms.append((a, b))
+            else:
+                terms.append((term, None))
+        sums[id(x)] = terms
+    return sums, inside
