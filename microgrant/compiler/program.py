@@ -41,7 +41,7 @@ from ..ops.operators import Operators
 from ..ops.table import DETACH, FLOATS, OPERATIONS, Operation, power
 
 __all__ = ["AFTER", "BOOLEAN", "FUSED", "ONCE", "ROW", "Instruction", "Job", "Macro", "Program"]
-__all__ += ["SUMS", "Part", "Register", "length", "needed", "spelled", "terms_of"]
+__all__ += ["SUMS", "Handed", "Part", "Register", "length", "needed", "spelled", "terms_of"]
 
 ONCE, ROW, AFTER = range(3)
 
@@ -49,6 +49,9 @@ Given: TypeAlias = "Register | float"
 
 Part: TypeAlias = "tuple[Register | float | None, Register]"
 """Of a sum: a product, or a number with None."""
+
+Handed: TypeAlias = defaultdict[int, list[Part]]
+"""The parts of gradients, by the id of a Value."""
 
 # What a program computes beside the operations of the table, all of it on numbers.
 FOLDED: dict[str, Callable[..., Any]] = {
@@ -444,14 +447,14 @@ class Program:
         values = [x for x in order if isinstance(x, Value)]
         reach = {id(x) for x in leaves}  # what depends on a leaf; the rest needs no gradient
         for value in values:
-            for x in branches(value):
-                if id(x) in reach:
-                    reach.add(id(value))
-                    break
+            if not reach.isdisjoint(map(id, branches(value))):
+                reach.add(id(value))
         taken = self._taken(roots, values)
         gradients: dict[int, Register] = {}
-        handed: dict[int, list[Part]] = {id(root): [(None, above)] for root, above in roots.items()}
-        by_id, emit = self._by_id, self.emit
+        handed: Handed = defaultdict(list)
+        for root, above in roots.items():
+            handed[id(root)].append((None, above))
+        by_id = self._by_id
         for value in reversed(values):
             key = id(value)
             parts = handed.pop(key, None)
@@ -462,20 +465,15 @@ class Program:
             if value.operation is None:
                 gradients[key] = upstream
                 continue
-            contributions = self._contributions(value, upstream)
-            if taken and key in taken:
-                when = self._for_all_rows(taken[key], register)
-                contributions = [
-                    (x, (None, emit("where", when, self._product(part), 0.0)))
-                    for x, part in contributions
-                ]
-            for operand, part in contributions:
-                key = id(operand)
-                if key in reach:
-                    if key in handed:
-                        handed[key].append(part)
-                    else:
-                        handed[key] = [part]
+            if key in taken:
+                when, here = self._for_all_rows(taken[key], register), Handed(list)
+                self._hand_on(value, upstream, here)
+                for key, parts in here.items():
+                    for part in parts:
+                        masked = self.emit("where", when, self._product(part), 0.0)
+                        handed[key].append((None, masked))
+            else:
+                self._hand_on(value, upstream, handed)
         return [gradients.get(id(x)) for x in leaves]
 
     def _for_all_rows(self, taken: Register, register: Register) -> Register:
@@ -514,26 +512,29 @@ class Program:
         factor, x = part
         return x if factor is None else self.emit("mul", factor, x)
 
-    def _contributions(self, value: Value, upstream: Register) -> list[tuple[Value, Part]]:
-        """What a Value hands on to each of its operands."""
+    def _hand_on(self, value: Value, upstream: Register, handed: Handed) -> None:
+        """Hand on the gradient of a Value to its operands, times the partial derivatives."""
         operation: Any = value.operation
         operands, by_id = value.operands, self._by_id
         # Nearly all are sums and products: what their rules say in the end.
         if operation is ADD:
-            return [(x, (None, upstream)) for x in operands]
-        if operation is MUL:
+            for x in operands:
+                handed[id(x)].append((None, upstream))
+        elif operation is MUL:
             left, right = operands
-            return [(left, (by_id[id(right)], upstream)), (right, (by_id[id(left)], upstream))]
-        if operation is DETACH:  # not 0 times the upstream, which may be inf
-            return [(operands[0], (None, self.constant(0.0)))]
-        if isinstance(operation, Choice):
-            chosen, (yes, no) = self.register_of(operation.condition), operation.branches
-            return [
-                (yes, (None, self.emit("where", chosen, upstream, 0.0))),
-                (no, (None, self.emit("where", chosen, 0.0, upstream))),
-            ]
-        partials = self.partials(operation, *[by_id[id(x)] for x in (value, *operands)])
-        return [(x, (partial, upstream)) for x, partial in zip(operands, partials, strict=True)]
+            handed[id(left)].append((by_id[id(right)], upstream))
+            handed[id(right)].append((by_id[id(left)], upstream))
+        elif operation is DETACH:  # not 0 times the upstream, which may be inf
+            handed[id(operands[0])].append((None, self.constant(0.0)))
+        elif isinstance(operation, Choice):
+            chosen = self.register_of(operation.condition)
+            yes, no = (upstream, 0.0), (0.0, upstream)
+            for branch, both in zip(operation.branches, (yes, no), strict=True):
+                handed[id(branch)].append((None, self.emit("where", chosen, *both)))
+        else:
+            partials = self.partials(operation, *[by_id[id(x)] for x in (value, *operands)])
+            for x, partial in zip(operands, partials, strict=True):
+                handed[id(x)].append((partial, upstream))
 
     def partials(self, operation: Operation, out: Register, *operands: Register) -> tuple[Any, ...]:
         """The partial derivatives of a result by its operands: registers, or numbers."""

@@ -19,7 +19,7 @@ from typing import TypeAlias
 
 from ..engine.conditions import Condition, sources
 from ..engine.value import Value
-from .program import ADD, MUL, ROW, Part, Program, Register
+from .program import ADD, MUL, ROW, Handed, Part, Program, Register
 
 __all__ = ["LONGEST", "SHORTEST", "SumProgram"]
 
@@ -67,26 +67,24 @@ class SumProgram(Program):
         register.name = register.name or getattr(x, "_label", "")
         return register
 
-    def _contributions(self, value: Value, upstream: Register) -> list[tuple[Value, Part]]:
+    def _hand_on(self, value: Value, upstream: Register, handed: Handed) -> None:
         if id(value) not in self._terms:
-            return super()._contributions(value, upstream)
-        by_id, found = self._by_id, list[tuple[Value, Part]]()
+            return super()._hand_on(value, upstream, handed)
+        by_id = self._by_id
         for a, b in self._terms[id(value)]:
             if b is None:
-                found.append((a, (None, upstream)))
+                handed[id(a)].append((None, upstream))
             else:
-                found.append((a, (by_id[id(b)], upstream)))
-                found.append((b, (by_id[id(a)], upstream)))
-        return found
+                handed[id(a)].append((by_id[id(b)], upstream))
+                handed[id(b)].append((by_id[id(a)], upstream))
+        return None
 
     def _added(self, parts: Sequence[Part]) -> Register:
         """A sum, in its order: an instruction for each run of terms of a kind."""
         if len(parts) < SHORTEST:
             return super()._added(parts)
-        terms: list[Term] = [(x,) if a is None else (self._register(a), x) for a, x in parts]
-        rows = any(x.stage == ROW for term in terms for x in term)
-        terms = [self._simple(term, rows) for term in terms]
-        kinds = [kind(term, rows) for term in terms]
+        rows = any(x.stage == ROW for part in parts for x in part if isinstance(x, Register))
+        kinds, terms = zip(*[self._term(part, rows) for part in parts], strict=True)
         nothing = self.constant(-0.0)  # to add it changes no number
         total, start = nothing, 0
         while start < len(terms):
@@ -102,18 +100,22 @@ class SumProgram(Program):
             start = end
         return total
 
-    def _simple(self, term: Term, rows: bool) -> Term:
-        """A term; as one number, if it is a product that is known, or the same for all rows."""
-        known = [x for x in term if x.operation == "constant"]
-        plain = len(known) == 2 or any(abs(x.operands[0]) == 1.0 for x in known)
-        if len(term) == 2 and (plain or (rows and all(x.stage != ROW for x in term))):
-            return (self.emit("mul", *term),)
-        return term
+    def _term(self, part: Part, rows: bool) -> tuple[str, Term]:
+        """The kind of a part, as `SUMS` has it, and its factors: one, if the product is known, or
+        is the same for all rows."""
+        factor, x = part
+        if factor is not None:
+            a = self._register(factor)
+            if not is_unit(a) and not is_unit(x):
+                if not rows or a.stage == x.stage == ROW:
+                    return "rr", (a, x)
+                if a.stage == ROW or x.stage == ROW:
+                    return "pr", (x, a) if a.stage == ROW else (a, x)
+            x = self.emit("mul", a, x)
+        return "r" if x.stage == ROW or not rows else "p", (x,)
 
     def _sum(self, kind: str, start: Register, terms: Sequence[Term]) -> Register:
         """An instruction that adds terms of a kind to what comes before them."""
-        if kind == "pr":
-            terms = [(b, a) if a.stage == ROW else (a, b) for a, b in terms]
         operands = start, *chain.from_iterable(zip(*terms, strict=True))
         key = kind, *[x.index for x in operands]
         if key not in self._long:
@@ -121,10 +123,9 @@ class SumProgram(Program):
         return self._long[key]
 
 
-def kind(term: Term, rows: bool) -> str:
-    """What kind of term a sum has: see `SUMS`."""
-    of_row = [x.stage == ROW or not rows for x in term]
-    return "".join(sorted("r" if x else "p" for x in of_row))
+def is_unit(x: Register) -> bool:
+    """Whether it is 1 or -1, to multiply by which is no product."""
+    return x.operation == "constant" and abs(x.operands[0]) == 1.0
 
 
 def long_sums(
