@@ -39,6 +39,7 @@ from .program import (
     Macro,
     Program,
     Register,
+    length,
     needed,
     spelled,
 )
@@ -387,7 +388,7 @@ class Writer:
         self.vectors = job.inputs + (len(job.outputs) if job.per_row else 0)
         self.free: list[int] = []
         self.table = array("i")  # where the results of a row are, in bytes
-        self.part_size = LONG if len(self.computed) < LARGE_PROGRAM else SHORT
+        self.part_size = LONG if job.instructions < LARGE_PROGRAM else SHORT
         self.crossing = {
             operand.index
             for x in self.computed
@@ -409,9 +410,9 @@ class Writer:
         """The parts of one stage: cut where they are full, and before the backward pass."""
         first = bisect_left([x.index for x in registers], self.forward)
         cuts = [
-            half[start : start + self.part_size]
+            cut
             for half in (registers[:first], registers[first:])
-            for start in range(0, len(half), self.part_size)
+            for cut in pieces(half, self.part_size)
         ]
         last_use = {
             operand.index: place
@@ -502,6 +503,19 @@ class Writer:
                 after_function(width, self.sums, calls(after)),
             ]
         )
+
+
+def pieces(registers: Sequence[Register], size: int) -> Iterator[list[Register]]:
+    """The registers in lists that stand for so many instructions, or a few more."""
+    piece, count = list[Register](), 0
+    for x in registers:
+        piece.append(x)
+        count += length(x)
+        if count >= size:
+            yield piece
+            piece, count = [], 0
+    if piece:
+        yield piece
 
 
 def calls(parts: Sequence[Part], count: str = "0") -> str:

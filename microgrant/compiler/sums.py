@@ -62,7 +62,10 @@ class SumProgram(Program):
             return super()._record(x)
         by_id = self._by_id
         register = self._added(
-            [(None if b is None else by_id[id(b)], by_id[id(a)]) for a, b in self._terms[id(x)]]
+            [
+                (None, by_id[id(a)]) if b is None else (by_id[id(a)], by_id[id(b)])
+                for a, b in self._terms[id(x)]
+            ]
         )
         register.name = register.name or getattr(x, "_label", "")
         return register
