@@ -6,8 +6,8 @@ With this module you can
 - see what an operation is made of:               recipe("tanh", PRIMITIVES)
 
 To a processor, tanh is some forty instructions. Few of their numbers are needed again: the result,
-and the exponential and the quotient that its derivative takes, too. Each of these is one
-instruction of a program, a `Macro`, and all the others are written out where machine code is made.
+and the exponential, which its derivative takes, too. Each of these is one instruction of a program,
+a `Macro`, and all the others are written out where machine code is made.
 """
 
 from __future__ import annotations
@@ -82,10 +82,14 @@ class NativeProgram(SumProgram):
 def recipe(operation: str | Operation, primitives: frozenset[str]) -> Recipe | None:
     """How an operation is made of macros; None for one that takes few instructions.
 
+    Of tanh, the macros are exp(-|2x|), the result, and its slope; x has the place 0:
+
     >>> from microgrant.compiler.llvm import PRIMITIVES
-    >>> for macro, taken in recipe("tanh", PRIMITIVES).steps:  # x is 0
-    ...     print(taken, [operation for operation, *_ in macro.steps][-4:])
-    (0,) ['mul', 'abs', 'neg', 'exp']
+    >>> exponential, result, slope = recipe("tanh", PRIMITIVES).steps
+    >>> [operation for operation, *_ in exponential[0].steps], exponential[1]
+    (['mul', 'abs', 'neg', 'exp'], (0,))
+    >>> result[1], slope[1]  # both take x and the exponential
+    ((0, 1), (0, 1))
     """
     entry = OPERATIONS.get(operation) if isinstance(operation, str) else operation
     if entry is None or operation in primitives or not callable(entry.native) or is_own(entry):
@@ -93,7 +97,7 @@ def recipe(operation: str | Operation, primitives: frozenset[str]) -> Recipe | N
     program = Program(primitives)
     operands = [program.leaf("input", place) for place in range(entry.arity)]
     out = program.expanded(operation, *operands)
-    if len(needed([out])) < len(operands) + SHORTEST:
+    if sum(not x.leaf for x in needed([out])) < SHORTEST:
         return None
     program.forward = len(program.registers)
     partials = entry.partials(program.algebra, out, *operands)

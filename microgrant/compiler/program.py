@@ -465,15 +465,14 @@ class Program:
             if value.operation is None:
                 gradients[key] = upstream
                 continue
-            if key in taken:
-                when, here = self._for_all_rows(taken[key], register), Handed(list)
-                self._hand_on(value, upstream, here)
-                for key, parts in here.items():
-                    for part in parts:
-                        masked = self.emit("where", when, self._product(part), 0.0)
-                        handed[key].append((None, masked))
-            else:
+            if key not in taken:
                 self._hand_on(value, upstream, handed)
+                continue
+            when, here = self._for_all_rows(taken[key], register), Handed(list)
+            self._hand_on(value, upstream, here)
+            for operand, contributions in here.items():
+                products = map(self._product, contributions)
+                handed[operand] += [(None, self.emit("where", when, x, 0.0)) for x in products]
         return [gradients.get(id(x)) for x in leaves]
 
     def _for_all_rows(self, taken: Register, register: Register) -> Register:
