@@ -11,16 +11,22 @@ where the numbers are, in bytes. So a network of any depth is as little text as 
 A block of rows are several vectors, whose lanes are rows. A table is read once for all of them.
 Each vector of a block has a workspace of its own, where a register has the same place.
 
+A row that is alone in its block would leave all lanes idle but one. So what such a network computes
+most has other kernels for it, whose lanes are sums: where weights are shared, as by the positions
+of a sequence. All lanes of a number are then the same, that of the one row.
+
 The arithmetic is that of `microgrant.compiler.llvm`.
 """
 
 from __future__ import annotations
 
 from array import array
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from heapq import heappop, heappush
-from typing import Any
+from itertools import chain
+from operator import itemgetter
+from typing import Any, TypeAlias, TypeVar
 
 from .llvm import (
     CALLED,
@@ -36,7 +42,7 @@ from .llvm import (
     run_function,
 )
 from .program import BOOLEAN, ROW, Job, Register, spelled
-from .rolled import Call, Cone, Grid, Instance, Sum
+from .rolled import Call, Cone, Grid, Indices, Instance, Sum
 
 __all__ = ["translate_rolled"]
 
@@ -45,14 +51,27 @@ CACHE = 1_000_000  # bytes, which processors have close at hand
 # Sums that share the terms which they load: so many at once, and for what is left. Each has so many
 # vectors, and all of them stay in the registers of a processor: it has 16, or twice as many.
 TILES = {6: 2, 4: 2, 1: 4}
-# The tiles of a grid: with 4 × 3 or, for vectors of 8, 4 × 6 of them, all sums stay there as well.
-ROWS, COLUMNS = (4, 2, 1), {2: (3, 2, 1), 4: (3, 2, 1), 8: (6, 2, 1)}
+TILES_OF = {"pr": (6, 4, 1), "rr": (4, 1), "r": (1,)}  # by the kind of the terms
+# The tiles of a grid have as many columns as a vector has lanes, and so many rows. All of their
+# sums stay there as well: they are 12 or, of vectors of 8, 24.
+ROWS = {2: (6, 2, 1), 4: (3, 2, 1), 8: (3, 2, 1)}
+# For one row alone: the vectors of a tile of sums, and the rows of a tile of a grid.
+LONE_SUMS, LONE_ROWS = (4, 1), (8, 1)
+SHARED = 4  # uses of a weight: to have it copied for one row alone pays from so many on
 LINE = 64  # bytes that come together from memory
+
+Lines: TypeAlias = list[tuple[int, int, int]]
+"""For each call its kernel, where its instances stand, and how many they are."""
+Found: TypeAlias = dict[tuple[Any, ...], list[Indices]]
+"""The entries of the instances of each kernel."""
+Groups: TypeAlias = dict[Indices, list[Indices]]
+"""Entries of `SumKernel`: those that sums of a tile have in common, and of each its own."""
 
 ARGUMENTS = (
     "ptr noalias %scalars, ptr noalias %vectors, ptr noalias %sums, ptr noalias %table, "
     "i64 %at, i64 %count, i64 %used, i64 %rows"
 )
+T = TypeVar("T")
 SAME = "ptr %scalars, ptr %vectors, ptr %sums, ptr %table"
 
 
@@ -72,10 +91,14 @@ class Code:
         self.lines.append(f"{name} = {expression}")
         return name
 
-    def entry(self, table: str, place: int) -> str:
+    def entry(self, table: str, place: int | str) -> str:
         """A number of a table."""
         at = self.let(f"getelementptr i32, ptr {table}, i64 {place}")
         return self.let(f"sext i32 {self.let(f'load i32, ptr {at}')} to i64")
+
+    def list(self, place: str) -> str:
+        """The address of a list in the table."""
+        return self.let(f"getelementptr i32, ptr %table, i64 {place}")
 
     def at(self, base: str, offset: str | int) -> str:
         """An address so many bytes further."""
@@ -184,28 +207,31 @@ def cone_kernel(name: str, cone: Cone, kind: Kind, stride: int) -> str:
 class SumKernel(Code):
     """A sum, or a tile of sums with the same terms by other factors.
 
-    An instance: how many terms there are, and where the table lists them; for products of scalars
-    the distance between these, else where the other factors are listed; and for each sum of the
-    tile its place, that of its start, and that of its first scalar.
+    An instance: how many terms there are, where the table lists them, and the distance between the
+    scalars by which they are multiplied; and for each sum of the tile its place, that of its start,
+    and that of its first scalar, or where its other factors are listed.
+
+    most: how many vectors are summed up at once, where there are as many.
     """
 
-    def __init__(self, form: Sum, tile: int, kind: Kind, stride: int) -> None:
+    def __init__(self, form: Sum, tile: int, most: int, kind: Kind, stride: int) -> None:
         super().__init__(kind, stride)
         self.form, self.tile = form, tile
         self.fused = " contract" if form.fused else ""
         self.begin()
-        self.terms_in_all, first, self.second = (self.entry("%here", place) for place in range(3))
-        self.outs, self.starts, scalars = (
+        self.terms_in_all, listed, self.distance = (self.entry("%here", x) for x in range(3))
+        self.outs, self.starts, self.others = (
             [self.entry("%here", 3 + 3 * k + place) for k in range(tile)] for place in range(3)
         )
-        self.lists = [
-            self.let(f"getelementptr i32, ptr %table, i64 {x}") for x in (first, self.second)
-        ]
-        self.scalars = [self.at("%scalars", x) for x in scalars] if form.terms == "pr" else []
+        self.listed = self.list(listed)
+        if form.terms == "pr":
+            self.others = [self.at("%scalars", first) for first in self.others]
+        elif form.terms == "rr":
+            self.others = [self.list(other) for other in self.others]
         if form.start == "p":
             self.starts = [self.splat(self.at("%scalars", start)) for start in self.starts]
         left, base, before = "%used", "%vectors", "instance"
-        for n in [1] if kind.width == 1 else [TILES[tile], 1]:
+        for n in [most, 1] if most > 1 else [1]:
             self.chunks(n, left, base, before)
             left, base, before = f"%left{n}", f"%base{n}", f"rest{n}"
         self.add("br label %next")
@@ -242,7 +268,7 @@ class SumKernel(Code):
         self.terms(n)
         self.add(
             f"%j{n}n = add i64 %j{n}, 1",
-            f"%o{n}n = add i64 %o{n}, {self.second}",
+            f"%o{n}n = add i64 %o{n}, {self.distance}",
             f"%further{n} = icmp slt i64 %j{n}n, {self.terms_in_all}",
             f"br i1 %further{n}, label %loop{n}, label %done{n}",
             f"done{n}:",
@@ -259,60 +285,128 @@ class SumKernel(Code):
 
     def terms(self, n: int) -> None:
         """Add a term to each sum, in n vectors."""
-        t, terms = self.kind.number, self.next_of(0, n)
-        others = self.next_of(1, n) if self.form.terms == "rr" else []
-        for k in range(self.tile):
-            if self.scalars:
-                others = [self.splat(self.at(self.scalars[k], f"%o{n}"))] * n
+        t, terms = self.kind.number, self.next_of(self.listed, n)
+        for k, other in enumerate(self.others):
+            if self.form.terms == "pr":
+                others = [self.splat(self.at(other, f"%o{n}"))] * n
+            elif self.form.terms == "rr":
+                others = self.next_of(other, n)
             for v, term in enumerate(terms):
-                if others:
+                if self.form.terms != "r":
                     term = self.let(f"fmul{self.fused} {t} {others[v]}, {term}")
                 self.add(f"%n{n}.{k}.{v} = fadd{self.fused} {t} %s{n}.{k}.{v}, {term}")
 
-    def next_of(self, place: int, n: int) -> list[str]:
+    def next_of(self, listed: str, n: int) -> list[str]:
         """What the next entry of a list stands for, in n vectors."""
-        entry = self.let(f"getelementptr i32, ptr {self.lists[place]}, i64 %j{n}")
-        offset = self.let(f"sext i32 {self.let(f'load i32, ptr {entry}')} to i64")
-        base = self.at(f"%base{n}", offset)
+        base = self.at(f"%base{n}", self.entry(listed, f"%j{n}"))
         return [self.load(base, v * self.stride) for v in range(n)]
+
+
+class LoneSumKernel(Code):
+    """The same for one row alone, in so many vectors of sums.
+
+    An instance: how many terms there are, and where the table lists them; where the starts of the
+    sums stand side by side; where their first scalars do, and the distance to the next ones; and
+    the places of the sums.
+
+    copied: whether the scalars were copied to the workspace, to stand side by side.
+    """
+
+    def __init__(self, form: Sum, vectors: int, copied: bool, kind: Kind, stride: int) -> None:
+        super().__init__(kind, stride)
+        t, w, fused = kind.number, kind.width, " contract" if form.fused else ""
+        self.begin()
+        terms_in_all, first, starts, scalars, step = (self.entry("%here", x) for x in range(5))
+        listed = self.list(first)
+        base = self.at("%vectors" if copied else "%scalars", scalars)
+        started = self.at("%vectors", starts)
+        begun = [self.load(started, 8 * w * v) for v in range(vectors)]
+        self.add(
+            "br label %loop",
+            "loop:",
+            "%j = phi i64 [0, %instance], [%j1, %loop]",
+            "%o = phi i64 [0, %instance], [%o1, %loop]",
+        )
+        for v, start in enumerate(begun):
+            self.add(f"%s{v} = phi {t} [{start}, %instance], [%n{v}, %loop]")
+        term = self.load("%vectors", self.entry(listed, "%j"))
+        others = self.at(base, "%o")
+        for v in range(vectors):
+            other = self.let(f"load {t}, ptr {self.at(others, 8 * w * v)}, align 8")
+            product = self.let(f"fmul{fused} {t} {other}, {term}")
+            self.add(f"%n{v} = fadd{fused} {t} %s{v}, {product}")
+        self.add(
+            "%j1 = add i64 %j, 1",
+            f"%o1 = add i64 %o, {step}",
+            f"%further = icmp slt i64 %j1, {terms_in_all}",
+            "br i1 %further, label %loop, label %done",
+            "done:",
+        )
+        for place in range(vectors * w):
+            v, lane = divmod(place, w)
+            lanes = ", ".join([f"i32 {lane}"] * w)
+            total = self.let(f"shufflevector {t} %n{v}, {t} poison, <{w} x i32> <{lanes}>")
+            self.store(total, "%vectors", self.entry("%here", 5 + place))
+        self.add("br label %next")
+        self.close(5 + vectors * w)
+
+
+def copying_kernel(name: str, offset: int) -> str:
+    """Copies scalars to the workspace; an instance is where one stands."""
+    return (
+        f"define internal void @{name}({ARGUMENTS}) #0 {{\n"
+        f"%to = getelementptr i8, ptr %vectors, i64 {offset}\n"
+        "call void @gather(ptr %to, ptr %scalars, ptr %table, i64 %at, i64 %count)\nret void\n}"
+    )
 
 
 class GridKernel(Code):
     """A tile of a grid: the products of factors are added to sums over the rows.
 
-    An instance: how many positions there are, where the sums are, and for each position the
-    factors. The lanes of the last vector that hold no row are left out. The others are added up in
-    the end, so that all sums are as few bytes as can be.
+    An instance: how many positions there are, where the sums are, the distance between two rows of
+    them; and for each position the factors of the rows, and those of the columns.
+
+    The lanes of the last vector that hold no row are left out. The others are added up in the end,
+    so that all sums are as few bytes as can be.
     """
 
-    def __init__(self, rows: int, columns: int, kind: Kind, stride: int) -> None:
+    def __init__(self, rows: int, kind: Kind, stride: int) -> None:
         super().__init__(kind, stride)
-        self.rows, self.factors = rows, rows + columns
-        self.cells = [f"{r}.{c}" for r in range(rows) for c in range(columns)]
+        self.rows, self.columns = rows, kind.width
+        self.cells = self.names_of_cells()
         self.begin()
-        self.lines[1:1] = self.mask()
-        positions, sums = self.entry("%here", 0), self.entry("%here", 1)
+        self.lines[1:1] = self.beginning()
+        positions, sums, distance = (self.entry("%here", place) for place in range(3))
+        factors = rows + self.columns
         self.add(
-            "%pairs = getelementptr i32, ptr %here, i64 2",
+            "%factors = getelementptr i32, ptr %here, i64 3",
             "br label %position",
             "position:",
             "%k = phi i64 [0, %instance], [%k1, %positiondone]",
-            "%pair = phi ptr [%pairs, %instance], [%pair1, %positiondone]",
+            "%factor = phi ptr [%factors, %instance], [%factor1, %positiondone]",
         )
         self.phis("a", "[zeroinitializer, %instance], [%d{0}, %positiondone]")
-        self.position()
+        self.position([self.entry("%factor", place) for place in range(factors)])
         self.add(
             "%k1 = add i64 %k, 1",
-            f"%pair1 = getelementptr i32, ptr %pair, i64 {self.factors}",
+            f"%factor1 = getelementptr i32, ptr %factor, i64 {factors}",
             f"%further = icmp slt i64 %k1, {positions}",
             "br i1 %further, label %position, label %stored",
             "stored:",
         )
-        self.add_to(sums)
+        to = self.at("%sums", sums)
+        for r in range(rows):
+            total, old = self.total(r), self.load(to, 0)
+            self.store(self.let(f"fadd {kind.number} {old}, {total}"), to, 0)
+            to = self.at(to, distance)
         self.add("br label %next")
-        self.close(0, "%pair1")
+        self.close(0, "%factor1")
 
-    def mask(self) -> list[str]:
+    def names_of_cells(self) -> list[str]:
+        """The sums that are kept while the positions are gone through."""
+        return [f"{r}.{c}" for c in range(self.columns) for r in range(self.rows)]
+
+    def beginning(self) -> list[str]:
         """The lines that say how many vectors are full, and which lanes of the last one count."""
         w = self.kind.width
         lanes = ", ".join(f"i64 {lane}" for lane in range(w))
@@ -332,9 +426,8 @@ class GridKernel(Code):
         """A name for each of the sums, by the way that led here."""
         self.add(*(f"%{name}{x} = phi {self.kind.number} {sources.format(x)}" for x in self.cells))
 
-    def position(self) -> None:
+    def position(self, offsets: list[str]) -> None:
         """Go through the vectors, and through the part of the last one."""
-        offsets = [self.entry("%pair", place) for place in range(self.factors)]
         self.add(
             "br label %head",
             "head:",
@@ -344,7 +437,7 @@ class GridKernel(Code):
         self.phis("b", "[%a{0}, %position], [%c{0}, %vector]")
         self.add("%more = icmp slt i64 %v, %full", "br i1 %more, label %vector, label %rest")
         self.add("vector:")
-        self.products("%base", offsets, "c")
+        self.products([self.load("%base", offset) for offset in offsets], "b", "c")
         self.add(
             "%v1 = add i64 %v, 1",
             f"%base1 = getelementptr i8, ptr %base, i64 {self.stride}",
@@ -353,34 +446,52 @@ class GridKernel(Code):
             "br i1 %some, label %masked, label %positiondone",
             "masked:",
         )
-        self.products("%last", offsets, "f", masked=True)
+        mask = f"select <{self.kind.width} x i1> %mask, {self.kind.number}"
+        loaded = [self.load("%last", offset) for offset in offsets]
+        # 0 times 0 in lanes that hold no row
+        loaded = [self.let(f"{mask} {x}, {self.kind.number} zeroinitializer") for x in loaded]
+        self.products(loaded, "b", "f")
         self.add("br label %positiondone", "positiondone:")
         self.phis("d", "[%b{0}, %rest], [%f{0}, %masked]")
 
-    def products(self, base: str, offsets: Sequence[str], name: str, masked: bool = False) -> None:
-        """Add to each sum the product of its factors; 0 times 0 in lanes that hold no row."""
-        t, w = self.kind.number, self.kind.width
-        loaded = [self.load(base, offset) for offset in offsets]
-        if masked:
-            loaded = [
-                self.let(f"select <{w} x i1> %mask, {t} {x}, {t} zeroinitializer") for x in loaded
-            ]
-        pairs = [(row, column) for row in loaded[: self.rows] for column in loaded[self.rows :]]
+    def products(self, factors: list[str], before: str, after: str) -> None:
+        """Add to each sum the product of its factors: of a row, and of a column."""
+        t = self.kind.number
+        pairs = [(row, column) for column in factors[self.rows :] for row in factors[: self.rows]]
         for x, (row, column) in zip(self.cells, pairs, strict=True):
             product = self.let(f"fmul contract {t} {row}, {column}")
-            self.add(f"%{name}{x} = fadd contract {t} %b{x}, {product}")
+            self.add(f"%{after}{x} = fadd contract {t} %{before}{x}, {product}")
 
-    def add_to(self, sums: str) -> None:
-        """Add up the lanes of each sum, and add that to what is in memory."""
+    def total(self, row: int) -> str:
+        """What is to be added to the sums of a row: the lanes of each, added up."""
+        vectors = [f"%d{row}.{c}" for c in range(self.columns)]
+        lines, total = lanes_added(self.kind.width, vectors, f"%x{row}")
+        self.add(*lines)
+        return total
+
+
+class LoneGridKernel(GridKernel):
+    """The same for one row alone: the lanes of a sum are columns."""
+
+    def names_of_cells(self) -> list[str]:
+        return [str(r) for r in range(self.rows)]
+
+    def beginning(self) -> list[str]:
+        return []
+
+    def position(self, offsets: list[str]) -> None:
+        """Take a lane of each column, all of which are the one row."""
         t, w = self.kind.number, self.kind.width
-        to = self.at("%sums", sums)
-        for start in range(0, len(self.cells), w):
-            vectors = [f"%d{x}" for x in self.cells[start : start + w]]
-            vectors += ["zeroinitializer"] * (w - len(vectors))
-            lines, total = lanes_added(w, vectors, f"%x{start}")
-            self.add(*lines)
-            old = self.load(to, 8 * start)
-            self.store(self.let(f"fadd {t} {old}, {total}"), to, 8 * start)
+        loaded = [self.load("%vectors", offset) for offset in offsets]
+        factors, (column, *others) = loaded[: self.rows], loaded[self.rows :]
+        for lane, other in enumerate(others, 1):
+            mask = ", ".join(f"i32 {x + w * (x == lane)}" for x in range(w))
+            column = self.let(f"shufflevector {t} {column}, {t} {other}, <{w} x i32> <{mask}>")
+        self.products([*factors, column], "a", "d")
+        self.add("br label %positiondone", "positiondone:")
+
+    def total(self, row: int) -> str:
+        return f"%d{row}"
 
 
 class Tables:
@@ -392,6 +503,15 @@ class Tables:
         self.kernels: dict[tuple[Any, ...], int] = {}
         self.lists: dict[tuple[int, ...], int] = {}
         self.packed: list[int] = []
+        self.packs: dict[Indices, int] = {}  # where some of these stand together
+        self.copied: list[int] = []  # scalars, for one row alone
+        self.copies: dict[Indices, int] = {}  # where some of these stand together
+        self.uses = Counter(
+            first_scalars(x)
+            for call in stages[ROW]
+            if isinstance(call.kernel, Sum) and call.kernel.terms == "pr"
+            for x in call.instances
+        )
         self.merged: list[int] = []  # two places each: of parts of a sum
         self.one, self.nothing = job.program.constant(1.0), job.program.constant(-0.0)
         row = stages[ROW]
@@ -399,6 +519,10 @@ class Tables:
             [self.one, *(x for x in job.outputs if x.stage != ROW)] if job.per_row else [self.one]
         )
         copies = [Instance(x, [x]) for x in {x.index: x for x in given}.values()]
+        row = [
+            Call(laid(call.kernel, width), []) if isinstance(call.kernel, Grid) else call
+            for call in row
+        ]
         self.stages = [stages[0], [Call(Cone((), "p"), copies), *row], stages[2]]
         # Where each register stands, in bytes: among what is the same for all rows, and in the
         # workspace of a row. What has no place there is no number, and so in no table.
@@ -418,14 +542,15 @@ class Tables:
         once, row, after_rows = self.stages
         self.sums = 0
         for call in row:
-            for tile in self.tiles_of(call.kernel) if isinstance(call.kernel, Grid) else ():
-                means = [mean for line in tile.means for mean in line]
-                for place, mean in enumerate(means, self.sums):
+            if not isinstance(call.kernel, Grid):
+                continue
+            for line in call.kernel.means:
+                for place, mean in enumerate(line, self.sums):
                     if self.scalar[mean.index] is None:
                         self.scalar[mean.index] = 8 * place
                     else:
                         self.merged += (self.scalar[mean.index], 8 * place)
-                self.sums += -(-len(means) // self.width) * self.width  # the last may be idle
+                self.sums += self.distance(call.kernel) // 8
         self.first_parameter = self.sums
         self.first_constant = self.sums + self.job.parameters
         for x in self.job.registers:
@@ -480,19 +605,28 @@ class Tables:
             self.lists[entries] = self.written(entries)
         return self.lists[entries]
 
-    def stage(self, calls: Sequence[Call], rows: bool) -> list[tuple[int, int, int]]:
-        """For each call its kernel, where its instances stand, and how many they are."""
-        lines = []
-        for call in calls:
-            kernel = call.kernel
-            if isinstance(kernel, Cone):
-                at = self.written(self.entries(kernel, call.instances, rows))
-                lines.append((self.kernel(kernel, rows), at, len(call.instances)))
-            elif isinstance(kernel, Sum):
-                lines += self.sums_of(kernel, call.instances, rows)
-            else:
-                lines += self.tiles(kernel)
-        return lines
+    def stage(self, calls: Sequence[Call], rows: bool) -> tuple[Lines, Lines]:
+        """The lines of all calls; and those for one row alone."""
+        found = [self.lines_of(call, rows) for call in calls]
+        return [*chain(*(lines for lines, _ in found))], [*chain(*(lone for _, lone in found))]
+
+    def lines_of(self, call: Call, rows: bool) -> tuple[Lines, Lines]:
+        """The lines of a call; and those for one row alone."""
+        kernel = call.kernel
+        if isinstance(kernel, Grid):
+            return self.grid(kernel)
+        if isinstance(kernel, Sum):
+            return self.sums_of(kernel, call.instances, rows)
+        at = self.written(self.entries(kernel, call.instances, rows))
+        lines = [(self.kernel(kernel, rows), at, len(call.instances))]
+        return lines, lines
+
+    def lines(self, found: Found) -> Lines:
+        """A line for each kernel."""
+        return [
+            (self.kernel(*key), self.written(chain(*instances)), len(instances))
+            for key, instances in found.items()
+        ]
 
     def kernel(self, *key: Any) -> int:
         """The number of a kernel."""
@@ -512,69 +646,125 @@ class Tables:
                 entries.append(offset[o.index])
         return entries
 
-    def sums_of(
-        self, form: Sum, instances: Sequence[Instance], rows: bool
-    ) -> list[tuple[int, int, int]]:
-        """The instances of a sum: tiles of those with the same terms, and then the others."""
-        tiles: dict[tuple[int, int, int], list[tuple[int, int, int]]] = {}
-        offset, offset_of_start = self.offsets("r", rows), self.offsets(form.start, rows)
-        for register, (start, *terms), others in instances:
-            first, second = 0, 0
-            if form.terms == "pr":
-                first, second = self.line([self.scalar[x.index] for x in terms])
-                terms = list(others)
-            elif others:
-                second = self.listed(tuple([offset[x.index] for x in others]))
-            listed = self.listed(tuple([offset[x.index] for x in terms]))
-            places = offset[register.index], offset_of_start[start.index], first
-            tiles.setdefault((len(terms), listed, second), []).append(places)
-        found: dict[int, list[tuple[int, ...]]] = {tile: [] for tile in TILES}
-        for key, sums in tiles.items():
-            for begin, tile in cut(len(sums), (*TILES,) if form.terms == "pr" and rows else (1,)):
-                found[tile].append((*key, *(x for s in sums[begin : begin + tile] for x in s)))
-        return [
-            (
-                self.kernel(form, tile, rows),
-                self.written(x for entry in entries for x in entry),
-                len(entries),
-            )
-            for tile, entries in found.items()
-            if entries
-        ]
+    def sums_of(self, form: Sum, instances: Sequence[Instance], rows: bool) -> tuple[Lines, Lines]:
+        """The instances of a sum, and those for one row alone."""
+        common, shared = list[Instance](), list[Instance]()
+        alike = rows and form.start == "p" and form.terms == "pr"
+        for x in instances:
+            (shared if alike and self.uses[first_scalars(x)] >= SHARED else common).append(x)
+        lines = self.tiles_of_sums(form, self.groups(form, common, rows), rows)
+        groups = self.groups(form, shared, rows)
+        return (
+            [*lines, *self.tiles_of_sums(form, groups, rows)],
+            [*lines, *self.lone_sums(form, groups)],
+        )
 
-    def line(self, offsets: list[int]) -> tuple[int, int]:
+    def groups(self, form: Sum, instances: Sequence[Instance], rows: bool) -> Groups:
+        """Sums by what they have in common."""
+        groups: Groups = {}
+        offset, offset_of_start = self.offsets("r", rows), self.offsets(form.start, rows)
+        factors = self.factors(form, instances, offset)
+        for x, (listed, other, distance) in zip(instances, factors, strict=True):
+            start, *terms = x.operands
+            own = offset[x.register.index], offset_of_start[start.index], other
+            groups.setdefault((len(terms), listed, distance), []).append(own)
+        return groups
+
+    def factors(
+        self, form: Sum, instances: Sequence[Instance], offset: Sequence[int]
+    ) -> list[tuple[int, int, int]]:
+        """For each sum where its terms are listed; and its scalars, or where others are listed."""
+        if form.terms == "pr":
+            return [
+                (
+                    self.listed(tuple([offset[o.index] for o in others])),
+                    *self.line(tuple([self.scalar[o.index] for o in operands[1:]])),
+                )
+                for _, operands, others in instances
+            ]
+        lists = [
+            [
+                self.listed(tuple([offset[o.index] for o in line]))
+                for line in (operands[1:], others)
+                if line
+            ]
+            for _, operands, others in instances
+        ]
+        often = Counter(chain(*lists))
+        # Of two lists, the one that more sums have comes first: it is what a tile shares.
+        ordered = (sorted(pair, key=often.__getitem__, reverse=True) for pair in lists)
+        return [(first, other[0] if other else 0, 0) for first, *other in ordered]
+
+    def tiles_of_sums(self, form: Sum, groups: Groups, rows: bool) -> Lines:
+        """Tiles of sums with the same terms, and then what is left of them."""
+        sizes = TILES_OF[form.terms] if rows else (1,)
+        found: Found = {}
+        for common, sums in groups.items():
+            for begin, tile in cut(len(sums), sizes):
+                most = min(TILES[tile], self.vectors) if rows else 1
+                own = chain(*sums[begin : begin + tile])
+                found.setdefault((SumKernel, form, tile, most, rows), []).append((*common, *own))
+        return self.lines(found)
+
+    def lone_sums(self, form: Sum, groups: Groups) -> Lines:
+        """The same for one row alone."""
+        w, found = self.width, Found()
+        for (terms, listed, distance), group in groups.items():
+            sums = sorted(group, key=itemgetter(2))  # often their scalars are side by side
+            for begin, vectors in cut(-(-len(sums) // w), LONE_SUMS):
+                tile = filled(sums[w * begin : w * (begin + vectors)], w * vectors)
+                outs, starts, firsts = zip(*tile, strict=True)
+                copied = firsts != tuple(range(firsts[0], firsts[0] + 8 * len(tile), 8))
+                scalars = firsts[0], distance
+                if copied:
+                    lines = range(0, terms * distance, distance)
+                    scalars = self.copy(tuple(x + y for x in lines for y in firsts)), 8 * len(tile)
+                entries = terms, listed, self.copy(starts), *scalars, *outs
+                found.setdefault((LoneSumKernel, form, vectors, copied, True), []).append(entries)
+        return self.lines(found)
+
+    def copy(self, offsets: tuple[int, ...]) -> int:
+        """Where in the workspace scalars stand side by side, for one row alone."""
+        if offsets not in self.copies:
+            self.copies[offsets] = self.vectors * self.stride + 8 * len(self.copied)
+            self.copied += offsets
+        return self.copies[offsets]
+
+    def line(self, offsets: tuple[int, ...]) -> tuple[int, int]:
         """Where scalars begin, and the distance between them; they are copied if they are not in a
         line."""
         first, step = offsets[0], offsets[1] - offsets[0]
-        if step and offsets == list(range(first, first + len(offsets) * step, step)):
+        if step and offsets == tuple(range(first, first + len(offsets) * step, step)):
             return first, step
-        at = self.scalars + len(self.packed)
-        self.packed += offsets
-        return 8 * at, 8
+        if offsets not in self.packs:
+            self.packs[offsets] = 8 * (self.scalars + len(self.packed))
+            self.packed += offsets
+        return self.packs[offsets], 8
 
-    def tiles_of(self, grid: Grid) -> Iterator[Grid]:
-        """The tiles of a grid: each is a small grid."""
-        for r, rows in cut(len(grid.rows), ROWS):
-            for c, columns in cut(len(grid.columns), COLUMNS[self.width]):
-                yield Grid(
-                    grid.rows[r : r + rows],
-                    grid.columns[c : c + columns],
-                    [line[c : c + columns] for line in grid.means[r : r + rows]],
-                )
+    def grid(self, grid: Grid) -> tuple[Lines, Lines]:
+        """The instances of a grid, and those for one row alone."""
+        lines = self.tiles(GridKernel, grid, ROWS[self.width])
+        shared = len(grid.rows[0]) >= SHARED
+        lone = self.tiles(LoneGridKernel, grid, LONE_ROWS) if shared else lines
+        self.cell += self.distance(grid) * len(grid.rows)
+        return lines, lone
 
-    def tiles(self, grid: Grid) -> Iterator[tuple[int, int, int]]:
-        """The instances of a grid: its tiles, by their sizes."""
-        found: dict[tuple[int, int], list[list[int]]] = {}
-        for tile in self.tiles_of(grid):
-            entries = [len(grid.rows[0]), self.cell]
-            cells = len(tile.rows) * len(tile.columns)
-            self.cell += 8 * self.width * -(-cells // self.width)
-            for position in zip(*tile.rows, *tile.columns, strict=True):
-                entries += [self.vector[x.index] for x in position]
-            found.setdefault((len(tile.rows), len(tile.columns)), []).append(entries)
-        for size, tiles in found.items():
-            at = self.written(x for entries in tiles for x in entries)
-            yield self.kernel(*size, True), at, len(tiles)
+    def distance(self, grid: Grid) -> int:
+        """The bytes from one row of sums to the next: the last columns may be idle."""
+        return 8 * self.width * -(-len(grid.columns) // self.width)
+
+    def tiles(self, kernel: type[GridKernel], grid: Grid, sizes: Sequence[int]) -> Lines:
+        """The tiles of a grid, by how many rows they have."""
+        width, distance, found = self.width, self.distance(grid), Found()
+        for c in range(0, len(grid.columns), width):
+            columns = filled(grid.columns[c : c + width], width)
+            for r, size in cut(len(grid.rows), sizes):
+                sums = self.cell + r * distance + 8 * c
+                positions = zip(*grid.rows[r : r + size], *columns, strict=True)
+                factors = [self.vector[x.index] for position in positions for x in position]
+                entries = len(grid.rows[0]), sums, distance, *factors
+                found.setdefault((kernel, size, True), []).append(entries)
+        return self.lines(found)
 
     # --- The text -------------------------------------------------------------------------------
 
@@ -582,20 +772,25 @@ class Tables:
         """The functions, and what memory they need."""
         job, width = self.job, self.width
         self.cell = 0  # where the next sum of a tile is
-        lines = [self.stage(calls, place == ROW) for place, calls in enumerate(self.stages)]
+        stages = [self.stage(calls, place == ROW) for place, calls in enumerate(self.stages)]
+        if self.copied:
+            line = self.kernel("copy", True), self.written(self.copied), len(self.copied)
+            stages[ROW][1].insert(0, line)
         offset = self.vector if job.per_row else self.scalar
         listed = self.written([offset[x.index] for x in job.outputs])
         halves = array("i", array("d", [x.operands[0] for x in self.constants]).tobytes())
         constants, packed = self.written(halves), self.written(self.packed)
         once, row, after = (
             CALLS.format(
+                at=self.written(chain(*lines)),
+                count=len(lines),
+                lone_at=self.written(chain(*lone)),
+                lone_count=len(lone),
                 numbers="%vectors" if place == ROW else "%scalars",
-                at=self.written(x for line in stage for x in line),
-                count=len(stage),
                 used="%used" if place == ROW else 1,
                 rows="%count" if place == ROW else 1,
             )
-            for place, stage in enumerate(lines)
+            for place, (lines, lone) in enumerate(stages)
         )
         before = BEFORE.format(
             parameters=8 * self.first_parameter,
@@ -615,7 +810,7 @@ class Tables:
         layout = Layout(
             width,
             self.scalars + len(self.packed),
-            self.vectors * self.stride // (8 * width),
+            self.vectors * self.stride // (8 * width) - -len(self.copied) // width,
             self.sums // width,
             job.instructions,
             self.table,
@@ -638,9 +833,10 @@ class Tables:
         name, kind = f"k{place}", Kind(self.width if details[-1] else 1)
         if isinstance(kernel, Cone):
             return cone_kernel(name, kernel, kind, self.stride)
-        if isinstance(kernel, Sum):
-            return SumKernel(kernel, details[0], kind, self.stride).function(name)
-        return GridKernel(kernel, details[0], kind, self.stride).function(name)
+        if kernel == "copy":
+            return copying_kernel(name, self.vectors * self.stride)
+        code: Code = kernel(*details[:-1], kind, self.stride)
+        return code.function(name)
 
     def dispatch(self) -> str:
         """The function that goes through calls."""
@@ -680,6 +876,24 @@ def taken(call: Call) -> list[Register]:
     return [o for _, operands, others in call.instances for o in (*operands, *others)]
 
 
+def first_scalars(x: Instance) -> tuple[int, int]:
+    """What tells the weights of a sum from those of other ones."""
+    return x.operands[1].index, x.operands[2].index
+
+
+def laid(grid: Grid, width: int) -> Grid:
+    """A grid, or the same with columns for rows if that leaves fewer lanes idle."""
+    rows, columns = len(grid.rows), len(grid.columns)
+    if -columns % width * rows <= -rows % width * columns:
+        return grid
+    return Grid(grid.columns, grid.rows, [list(line) for line in zip(*grid.means, strict=True)])
+
+
+def filled(xs: Sequence[T], count: int) -> list[T]:
+    """So many: the last one again where there are no others."""
+    return [*xs, *[xs[-1]] * (count - len(xs))]
+
+
 def cut(count: int, sizes: Sequence[int]) -> Iterator[tuple[int, int]]:
     """Where each piece of a line begins, and its size: large ones, and small ones in the end."""
     start = 0
@@ -689,8 +903,11 @@ def cut(count: int, sizes: Sequence[int]) -> Iterator[tuple[int, int]]:
             start += size
 
 
-CALLS = """call void @calls(
-ptr %scalars, ptr {numbers}, ptr %sums, ptr %table, i64 {at}, i64 {count}, i64 {used}, i64 {rows})
+CALLS = """%lone = icmp eq i64 {rows}, 1
+%linesat = select i1 %lone, i64 {lone_at}, i64 {at}
+%lines = select i1 %lone, i64 {lone_count}, i64 {count}
+call void @calls(ptr %scalars, ptr {numbers}, ptr %sums, ptr %table,
+i64 %linesat, i64 %lines, i64 {used}, i64 {rows})
 """
 
 # A line for each call: its kernel, where its instances are, and how many.

@@ -79,6 +79,28 @@ def convolution() -> SimpleNamespace:
     return recorded(loss, 25, model)
 
 
+def sequence() -> SimpleNamespace:
+    """Positions that share weights, and are mixed by what they find at those before them."""
+    random.seed(8)
+    first, last = Layer(3, 19), Layer(19, 5, nonlin=False)
+    model = Sequential(first, last)
+
+    def loss(x: list[Value]) -> Value:
+        found = [last(first(x[3 * t : 3 * t + 3])) for t in range(6)]
+        fits = [
+            [sum(a * b for a, b in zip(xs, ys, strict=True)).tanh() for ys in found[: t + 1]]
+            for t, xs in enumerate(found)
+        ]
+        mixed = [
+            sum(a * b for a, b in zip(weights, column, strict=False))
+            for weights in fits
+            for column in zip(*found, strict=True)
+        ]
+        return sum(x * x for x in mixed)
+
+    return recorded(loss, 18, model)
+
+
 def penalised() -> SimpleNamespace:
     """What is computed once for all rows, and after them, has loops as well."""
     given = network(3, 8, 8, 1, activation="tanh")
@@ -165,6 +187,7 @@ GRAPHS = {
     "with tanh": lambda: network(4, 8, 8, 1, activation="tanh"),
     "recurrent": recurrent,
     "a convolution": convolution,
+    "a sequence": sequence,
     "penalised": penalised,
     "choosing": choosing,
     "a shift": shifted,
@@ -199,6 +222,34 @@ def test_loops_compute_what_the_straight_line_does(name: str, width: int, loops:
         assert_same([loss, *gradient], [true, *partials], count)
         found, expected = (predict(rows[:count]) for predict in predictors)
         assert_same([*chain(*found)], [*chain(*expected)], count)
+
+
+@pytest.mark.parametrize("name", ["recurrent", "a convolution", "a sequence"])
+def test_one_row_alone_is_computed_by_other_loops_to_the_same_bits(
+    name: str, width: int, loops: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given, draw = GRAPHS[name](), random.Random(name)
+    start = [draw.uniform(-1, 1) for _ in given.parameters]
+    rows = [[draw.uniform(-1, 1) for _ in given.inputs] for _ in range(64)]
+    steps, lengths = [], []
+    for uses in (10**9, kernels.SHARED):
+        monkeypatch.setattr(kernels, "SHARED", uses)
+        steps.append(compile(given.loss, given.inputs, given.parameters, target="native"))
+        lengths.append(len(machine.native_text(job_of(given), width)[0]))
+    assert lengths[0] < lengths[1]
+    for some in (rows[:1], [*rows, rows[0]]):  # the last of many is alone in its block
+        (loss, gradient), (same, partials) = (step.value_and_grad(start, some) for step in steps)
+        assert [loss, *gradient] == [same, *partials]
+
+
+def test_a_network_that_shares_no_weights_has_no_loops_for_one_row_alone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    texts = []
+    for uses in (10**9, kernels.SHARED):
+        monkeypatch.setattr(kernels, "SHARED", uses)
+        texts.append(machine.native_text(job_of(network(5, 9, 11, 1)), 4)[0])
+    assert texts[0] == texts[1]
 
 
 @pytest.mark.parametrize("seed", range(0, 60, 6))
