@@ -11,9 +11,9 @@ where the numbers are, in bytes. So a network of any depth is as little text as 
 A block of rows are several vectors, whose lanes are rows. A table is read once for all of them.
 Each vector of a block has a workspace of its own, where a register has the same place.
 
-A row that is alone in its block would leave all lanes idle but one. So what such a network computes
-most has other kernels for it, whose lanes are sums: where weights are shared, as by the positions
-of a sequence. All lanes of a number are then the same, that of the one row.
+A row that is alone in its block would leave all lanes idle but one. Where weights are shared, as by
+the positions of a sequence, sums and grids have other kernels for it, whose lanes are sums. They
+rely on all lanes of a number being the same, that of the one row; and leave them so.
 
 The arithmetic is that of `microgrant.compiler.llvm`.
 """
@@ -60,6 +60,7 @@ LONE_SUMS, LONE_ROWS = (4, 1), (8, 1)
 SHARED = 4  # uses of a weight: to have it copied for one row alone pays from so many on
 LINE = 64  # bytes that come together from memory
 
+T = TypeVar("T")
 Lines: TypeAlias = list[tuple[int, int, int]]
 """For each call its kernel, where its instances stand, and how many they are."""
 Found: TypeAlias = dict[tuple[Any, ...], list[Indices]]
@@ -71,7 +72,6 @@ ARGUMENTS = (
     "ptr noalias %scalars, ptr noalias %vectors, ptr noalias %sums, ptr noalias %table, "
     "i64 %at, i64 %count, i64 %used, i64 %rows"
 )
-T = TypeVar("T")
 SAME = "ptr %scalars, ptr %vectors, ptr %sums, ptr %table"
 
 
@@ -96,7 +96,7 @@ class Code:
         at = self.let(f"getelementptr i32, ptr {table}, i64 {place}")
         return self.let(f"sext i32 {self.let(f'load i32, ptr {at}')} to i64")
 
-    def list(self, place: str) -> str:
+    def list_at(self, place: str) -> str:
         """The address of a list in the table."""
         return self.let(f"getelementptr i32, ptr %table, i64 {place}")
 
@@ -223,11 +223,11 @@ class SumKernel(Code):
         self.outs, self.starts, self.others = (
             [self.entry("%here", 3 + 3 * k + place) for k in range(tile)] for place in range(3)
         )
-        self.listed = self.list(listed)
+        self.listed = self.list_at(listed)
         if form.terms == "pr":
             self.others = [self.at("%scalars", first) for first in self.others]
         elif form.terms == "rr":
-            self.others = [self.list(other) for other in self.others]
+            self.others = [self.list_at(other) for other in self.others]
         if form.start == "p":
             self.starts = [self.splat(self.at("%scalars", start)) for start in self.starts]
         left, base, before = "%used", "%vectors", "instance"
@@ -303,7 +303,7 @@ class SumKernel(Code):
 
 
 class LoneSumKernel(Code):
-    """The same for one row alone, in so many vectors of sums.
+    """A tile of sums for one row alone: the lanes of so many vectors are sums.
 
     An instance: how many terms there are, and where the table lists them; where the starts of the
     sums stand side by side; where their first scalars do, and the distance to the next ones; and
@@ -317,7 +317,7 @@ class LoneSumKernel(Code):
         t, w, fused = kind.number, kind.width, " contract" if form.fused else ""
         self.begin()
         terms_in_all, first, starts, scalars, step = (self.entry("%here", x) for x in range(5))
-        listed = self.list(first)
+        listed = self.list_at(first)
         base = self.at("%vectors" if copied else "%scalars", scalars)
         started = self.at("%vectors", starts)
         begun = [self.load(started, 8 * w * v) for v in range(vectors)]
@@ -471,7 +471,7 @@ class GridKernel(Code):
 
 
 class LoneGridKernel(GridKernel):
-    """The same for one row alone: the lanes of a sum are columns."""
+    """A tile of a grid for one row alone: the lanes of a sum are columns."""
 
     def names_of_cells(self) -> list[str]:
         return [str(r) for r in range(self.rows)]
@@ -810,7 +810,7 @@ class Tables:
         layout = Layout(
             width,
             self.scalars + len(self.packed),
-            self.vectors * self.stride // (8 * width) - -len(self.copied) // width,
+            self.vectors * self.stride // (8 * width) + -(-len(self.copied) // width),
             self.sums // width,
             job.instructions,
             self.table,
