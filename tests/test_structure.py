@@ -49,8 +49,8 @@ ROOMS = {
     "value derivatives functions jacobians checking pickling",
     "nn": "arguments module activations neurons images noise sequences",
     "expression": "errors functions tokens program parser evaluation",
-    "compiler": "program sums macros rolled source listing tables llvm kernels arrays machine "
-    "by_numpy xla update descent targets landing step",
+    "compiler": "program sums macros rolled source listing tables llvm kernels loops arrays "
+    "machine by_numpy xla update descent targets landing step",
     "views": "formulas naming order graph style statements updates data events network columns "
     "ranks sifting layered dot_reader labels plain_drawing rendering network_drawing drawing latex "
     "player.views player.layout player.svg player.network "

@@ -8,7 +8,7 @@ Each scalar of the recorded graph becomes one vector register whose lanes are ro
 one example runs over 2, 4 or 8 of them at once. What is the same for all rows stays a scalar. The
 instructions are cut into functions of a few hundred, since compilers take more than twice as long
 for a function of twice the size; numbers that outlive their function are kept in a workspace.
-What repeats itself is shorter as the loops of `microgrant.compiler.kernels`, which are made of the
+What repeats itself is shorter as the loops of `microgrant.compiler.loops`, which are made of the
 same instructions.
 
 The arithmetic is that of IEEE 754, without any of the liberties called fast-math. Only in the

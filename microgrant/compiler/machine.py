@@ -24,8 +24,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from ..extras import in_browser, what_brings
 from ..ops.table import Operation
 from . import llvm
-from .kernels import translate_rolled
 from .listing import listing
+from .loops import translate_rolled
 from .macros import NativeProgram
 from .program import Job, Program
 from .rolled import repetitive, rolled

@@ -18,7 +18,7 @@ import pytest
 from test_native import random_case, some_rows
 
 from microgrant import Value, compile, define, where
-from microgrant.compiler import kernels, listing, machine
+from microgrant.compiler import listing, loops as native_loops, machine
 from microgrant.compiler.program import ROW, Job
 from microgrant.compiler.rolled import Call, Grid, Sum, repetitive, rolled
 from microgrant.engine import whole_order
@@ -232,8 +232,8 @@ def test_one_row_alone_is_computed_by_other_loops_to_the_same_bits(
     start = [draw.uniform(-1, 1) for _ in given.parameters]
     rows = [[draw.uniform(-1, 1) for _ in given.inputs] for _ in range(64)]
     steps, lengths = [], []
-    for uses in (10**9, kernels.SHARED):
-        monkeypatch.setattr(kernels, "SHARED", uses)
+    for uses in (10**9, native_loops.SHARED):
+        monkeypatch.setattr(native_loops, "SHARED", uses)
         steps.append(compile(given.loss, given.inputs, given.parameters, target="native"))
         lengths.append(len(machine.native_text(job_of(given), width)[0]))
     assert lengths[0] < lengths[1]
@@ -246,8 +246,8 @@ def test_a_network_that_shares_no_weights_has_no_loops_for_one_row_alone(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     texts = []
-    for uses in (10**9, kernels.SHARED):
-        monkeypatch.setattr(kernels, "SHARED", uses)
+    for uses in (10**9, native_loops.SHARED):
+        monkeypatch.setattr(native_loops, "SHARED", uses)
         texts.append(machine.native_text(job_of(network(5, 9, 11, 1)), 4)[0])
     assert texts[0] == texts[1]
 
@@ -370,7 +370,7 @@ def test_large_workspaces_make_small_blocks(cache: int, monkeypatch: pytest.Monk
     start = [p.data for p in given.parameters]
     results, sizes = [], []
     for bytes_at_hand in (1_000_000, cache):
-        monkeypatch.setattr(kernels, "CACHE", bytes_at_hand)
+        monkeypatch.setattr(native_loops, "CACHE", bytes_at_hand)
         step = compile(given.loss, given.inputs, given.parameters, target="native")
         loss, gradient = step.value_and_grad(start, rows)
         results.append([loss, *gradient])
