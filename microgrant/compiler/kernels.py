@@ -44,6 +44,7 @@ class Code:
         self.lines: list[str] = []
 
     def add(self, *lines: str) -> None:
+        """Append lines."""
         self.lines += lines
 
     def let(self, expression: str) -> str:
@@ -70,6 +71,7 @@ class Code:
         return self.let(f"load {self.kind.number}, ptr {self.at(base, offset)}")
 
     def store(self, text: str, base: str, offset: str | int) -> None:
+        """Write a vector, or a scalar, to the workspace."""
         self.add(f"store {self.kind.number} {text}, ptr {self.at(base, offset)}")
 
     def splat(self, address: str) -> str:
@@ -82,20 +84,24 @@ class Code:
         return self.let(f"shufflevector {t} {one}, {t} poison, <{width} x i32> zeroinitializer")
 
     def truth(self, number: str) -> str:
+        """A number of the workspace as a truth."""
         zero = self.kind.constant(0.0)
         return self.let(f"fcmp une {self.kind.number} {number}, {zero}")
 
     def number(self, truth: str) -> str:
+        """A truth as a number: 1 or 0."""
         one, zero = self.kind.constant(1.0), self.kind.constant(0.0)
         t = self.kind.number
         return self.let(f"select {self.kind.truth} {truth}, {t} {one}, {t} {zero}")
 
     def computed(self, operation: Any, operands: Sequence[str], fused: bool) -> str:
+        """The result of an operation."""
         name = f"%t{len(self.lines)}"
         self.add(*instruction(self.kind, operation, name, operands, fused))
         return name
 
     def function(self, name: str) -> str:
+        """The text of the whole function."""
         body = "\n".join(self.lines)
         return f"define internal void @{name}({ARGUMENTS}) #0 {{\n{body}\n}}"
 
