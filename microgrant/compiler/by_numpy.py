@@ -13,6 +13,7 @@ from ..extras import imported
 from .arrays import NAMES, Array, Arrays, Words, shared_words
 from .machine import Machine
 from .program import Job
+from .sums import SumProgram
 from .tables import Buffer, numpy
 
 __all__ = ["WORDS", "NumpyMachine"]
@@ -63,13 +64,14 @@ class NumpyMachine(Machine):
 
     target = "numpy"
     primitives = frozenset(WORDS)
+    program = SumProgram
     word = "word in WORDS of microgrant/compiler/by_numpy.py"
 
     def __init__(self, job: Job) -> None:
         super().__init__(job)
-        self.program = Arrays(job)
-        self.pays = self.program.size >= PAYS
-        self.block = max(1, int(BLOCK / max(1.0, self.program.width)))
+        self.arrays = Arrays(job)
+        self.pays = self.arrays.size >= PAYS
+        self.block = max(1, int(BLOCK / max(1.0, self.arrays.width)))
 
     @classmethod
     def prepare(cls) -> None:
@@ -81,4 +83,4 @@ class NumpyMachine(Machine):
         np = numpy()
         table = np.asarray(rows).reshape(number_of_rows, -1)
         with np.errstate(all="ignore"):
-            return self.program(np, words(), np.asarray(parameters), table, self.block).ravel()
+            return self.arrays(np, words(), np.asarray(parameters), table, self.block).ravel()

@@ -53,22 +53,20 @@ class Machine:
 
     target: its name.
     primitives: the operations that it computes by itself; others are made of those.
+    program: the kind of its programs: a `SumProgram` or a `NativeProgram`, if it knows the
+        instructions of these as well.
     source: what writes its programs for people to read.
     word: what an operation of the table is to have, so that the target knows it.
     """
 
     target: ClassVar[str]
     primitives: ClassVar[frozenset[str]]
+    program: ClassVar[type[Program]] = Program
     source: ClassVar[type[Source]] = PythonSource
     word: ClassVar[str] = ""
 
     def __init__(self, job: Job) -> None:
         self.outputs, self.per_row = len(job.outputs), job.per_row
-
-    @classmethod
-    def new_program(cls) -> Program:
-        """A new program, to be written for it."""
-        return SumProgram(cls.primitives)
 
     @classmethod
     def prepare(cls) -> None:
@@ -92,6 +90,7 @@ class PythonMachine(Machine):
 
     target = "python"
     primitives = PythonSource.primitives
+    program = SumProgram
 
     def __init__(self, job: Job) -> None:
         super().__init__(job)
@@ -117,6 +116,7 @@ class JavaScriptMachine(Machine):
 
     target = "javascript"
     primitives = JavaScriptSource.primitives
+    program = SumProgram
     source = JavaScriptSource
     word = "javascript= in the spelling in its row of the table"
 
@@ -169,6 +169,7 @@ class NativeMachine(Machine):
 
     target = "native"
     primitives = llvm.PRIMITIVES
+    program = NativeProgram
     word = "native= in its row of the table"
 
     def __init__(self, job: Job) -> None:
@@ -187,11 +188,6 @@ class NativeMachine(Machine):
         self.parameters = job.parameters
         self.spare: list[Frame] = []
         self.spaces: dict[int, list[Workspace]] = {}  # spare ones, by how many segments they have
-
-    @classmethod
-    def new_program(cls) -> Program:
-        """A new program, which may have macros."""
-        return NativeProgram(cls.primitives)
 
     @classmethod
     def prepare(cls) -> None:

@@ -244,7 +244,8 @@ class Compiled:
     ) -> Machine:
         jobs = []
 
-        def build(program: Program) -> Job:
+        def build(kind: type[Machine]) -> Job:
+            program = kind.program(kind.primitives)
             jobs.append(self._job(program, outputs_of, self.leaves, per_row, more_inputs))
             return jobs[-1]
 

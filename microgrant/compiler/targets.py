@@ -19,7 +19,7 @@ from ..extras import what_brings
 from ..ops.table import OPERATIONS, Operation
 from .by_numpy import NumpyMachine
 from .machine import JavaScriptMachine, Machine, NativeMachine, PythonMachine
-from .program import Job, Program
+from .program import Job
 from .tables import numpy
 from .xla import JaxMachine
 
@@ -32,8 +32,8 @@ MACHINES: dict[str, type[Machine]] = {
 """The targets by name. Besides there is "auto": native code where that can be had; or NumPy, where
 it is installed and pays; or Python."""
 
-Build: TypeAlias = Callable[[Program], Job]
-"""Writes into an empty program, which has the primitives of a target."""
+Build: TypeAlias = Callable[[type[Machine]], Job]
+"""Writes a program for a kind of machine."""
 
 
 class TargetWarning(UserWarning):
@@ -67,7 +67,7 @@ def machine_for(build: Build, target: str, quiet: bool = False) -> Machine:
     if target != "auto":
         kind = MACHINES[checked_target(target)]
         kind.prepare()
-        job = build(kind.new_program())
+        job = build(kind)
         if reason := unknown(kind, job):
             raise ValueError(f'{reason}: its target is "python", or "auto"')
         return kind(job)
@@ -79,21 +79,21 @@ def machine_for(build: Build, target: str, quiet: bool = False) -> Machine:
         hint = f": {what_brings('llvmlite', 'microgrant[native]')}"
         machine = by_numpy(build)
     else:
-        job = build(NativeMachine.new_program())
+        job = build(NativeMachine)
         reason = unknown(NativeMachine, job)
         if not reason:
             return NativeMachine(job)
     if not quiet:
         runs = "by NumPy" if machine else "as Python"
         warn(f"{reason}, so this runs {runs}{hint}", TargetWarning)
-    return machine or PythonMachine(build(PythonMachine.new_program()))
+    return machine or PythonMachine(build(PythonMachine))
 
 
 def by_numpy(build: Build) -> Machine | None:
     """The machine of NumPy, where it is installed and faster than Python."""
     if numpy() is None:
         return None
-    job = build(NumpyMachine.new_program())
+    job = build(NumpyMachine)
     machine = None if unknown(NumpyMachine, job) else NumpyMachine(job)
     return machine if machine and machine.pays else None
 

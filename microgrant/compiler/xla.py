@@ -22,6 +22,7 @@ from ..extras import imported
 from .arrays import NAMES, Array, Arrays, Words, shared_words
 from .machine import Machine
 from .program import Job
+from .sums import SumProgram
 from .tables import Buffer, listing, numpy
 
 __all__ = ["WORDS", "Function", "JaxMachine", "mean_function", "outputs_function", "pure"]
@@ -83,12 +84,13 @@ class JaxMachine(Machine):
 
     target = "jax"
     primitives = frozenset(WORDS)
+    program = SumProgram
     word = "word in WORDS of microgrant/compiler/xla.py"
 
     def __init__(self, job: Job) -> None:
         super().__init__(job)
-        self.program: Function = bind(Arrays(job), the_jax().numpy, words())
-        self.compiled = the_jax().jit(self.program)
+        self.arrays: Function = bind(Arrays(job), the_jax().numpy, words())
+        self.compiled = the_jax().jit(self.arrays)
 
     @classmethod
     def prepare(cls) -> None:
@@ -104,7 +106,7 @@ class JaxMachine(Machine):
 
     def beside(self, others: Sequence[float]) -> Function:
         """The program as a function of rows and of the parameters alone, without other leaves."""
-        np, program = the_jax().numpy, self.program
+        np, program = the_jax().numpy, self.arrays
 
         def function(parameters: Array, rows: Array) -> Array:
             kept = np.asarray(others, parameters.dtype)

@@ -84,7 +84,7 @@ def test_a_macro_computes_what_it_stands_for(
     x, w = ([Value(1.0) for _ in entry.domain] for _ in range(2))
     loss = apply(entry, *(a * b for a, b in zip(x, w, strict=True)))
     with_macros = compile(loss, x, w, target="native")
-    monkeypatch.setattr(machine.NativeMachine, "new_program", lambda: SumProgram(PRIMITIVES))
+    monkeypatch.setattr(machine.NativeMachine, "program", SumProgram)
     without = compile(loss, x, w, target="native")
     for row in [*points(entry), *((a, b)[: entry.arity] for a in CORNERS for b in CORNERS)]:
         (value, slopes), (expected, others) = (

@@ -19,6 +19,8 @@ from test_native import random_case, some_rows
 
 from microgrant import Value, compile, define, where
 from microgrant.compiler import listing, loops as native_loops, machine
+from microgrant.compiler.llvm import PRIMITIVES
+from microgrant.compiler.macros import NativeProgram
 from microgrant.compiler.program import ROW, Job
 from microgrant.compiler.rolled import Call, Grid, Sum, repetitive, rolled
 from microgrant.engine import whole_order
@@ -289,7 +291,7 @@ def test_lanes_without_a_row_add_nothing(width: int, loops: None) -> None:
 
 
 def job_of(given: SimpleNamespace) -> Job:
-    program, order = machine.NativeMachine.new_program(), whole_order(given.loss)
+    program, order = NativeProgram(PRIMITIVES), whole_order(given.loss)
     program.record(order, given.inputs, given.parameters)
     loss = program.mean(program.register_of(given.loss))
     gradients = program.differentiate({given.loss: program.constant(1.0)}, order, given.parameters)
