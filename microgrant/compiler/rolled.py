@@ -194,16 +194,17 @@ def repetitive(stages: Iterable[Calls]) -> bool:
     """Whether the loops are so much less text than the program that it is worth to have them."""
     calls = [call for calls in stages for call in calls]
     kernels = {id(call.kernel): call.kernel for call in calls if not isinstance(call.kernel, Grid)}
-    text = sum(KERNEL + x.length if isinstance(x, Cone) else KERNEL for x in kernels.values())
-    return REPEATED * text < sum(map(size, calls))
+    lengths = {key: x.length if isinstance(x, Cone) else 0 for key, x in kernels.items()}
+    text = sum(KERNEL + length for length in lengths.values())
+    return REPEATED * text < sum(
+        lengths.get(id(x.kernel), 0) * len(x.instances) or size(x) for x in calls
+    )
 
 
 def size(call: Call) -> int:
-    """How many instructions a call stands for."""
+    """How many instructions a sum or a grid stands for."""
     kernel = call.kernel
-    if isinstance(kernel, Cone):
-        return kernel.length * len(call.instances)
-    if isinstance(kernel, Sum):
+    if not isinstance(kernel, Grid):
         return sum(len(x.operands) + len(x.others) for x in call.instances)
     return 2 * len(kernel.rows) * len(kernel.columns) * len(kernel.rows[0])
 
