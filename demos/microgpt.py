@@ -52,6 +52,7 @@ from microgrant.optim import Adam, linear
 NAMES = Path(__file__).with_name("names.txt")
 END = "\n"  # stands before and after each document; no line can hold it
 MOST_LETTERS = 250
+AT_ONCE = 50  # steps between two looks at the losses
 
 Vector: TypeAlias = list[Value]
 Row: TypeAlias = list[float]
@@ -328,10 +329,25 @@ def train(
     """
     rate = linear(learning_rate, 0.0, steps)
     optimizer = Adam(model.parameters(), learning_rate=learning_rate, betas=(0.85, 0.99))
-    for i, documents in zip(range(steps), batches(rows, batch), strict=False):
+    documents = batches(rows, batch)
+    for begin in range(0, steps, AT_ONCE):
+        some = list(islice(documents, min(AT_ONCE, steps - begin)))
+        yield from taken(step, some, optimizer, lambda i, begin=begin: rate(begin + i))
+
+
+def taken(
+    step: Step, documents: list[list[Row]], optimizer: Adam, rate: Callable[[int], float]
+) -> Iterator[float]:
+    """Some steps, each on a batch of documents: those of a compiled step in one call."""
+    if isinstance(step, native.Step):
+        rows = [row for batch in documents for row in batch]
+        size = len(documents[0])
+        yield from step.train(rows, optimizer, batch_size=size, schedule=rate, seed=None).steps
+        return
+    for i, batch in enumerate(documents):
         optimizer.learning_rate = rate(i)
         optimizer.zero_grad()
-        loss = step(documents)
+        loss = step(batch)
         optimizer.step()
         yield loss
 
@@ -439,7 +455,11 @@ def main() -> None:
     before = step(test) if test else math.nan  # `train` forgets the gradients of this
     training_steps = train(model, step, training, options.steps, options.batch,
                            options.learning_rate)  # fmt: skip
-    losses = followed(training_steps, options.steps)
+    try:
+        losses = followed(training_steps, options.steps)
+    except FloatingPointError as error:  # a compiled step stops there
+        reason = str(error).partition(" in step")[0]
+        raise SystemExit(f"microgpt: {reason}: lower --learning-rate") from error
     if losses and not math.isfinite(losses[-1]):
         raise SystemExit(f"microgpt: the loss became {losses[-1]}: lower --learning-rate")
     if losses:

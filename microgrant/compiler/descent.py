@@ -21,7 +21,7 @@ import ctypes
 import math
 import random
 from array import array
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from itertools import chain, groupby
@@ -35,7 +35,7 @@ from .machine import CALL_WORK, Frame, NativeMachine, host
 from .tables import Buffer, address, empty, take
 from .update import translate_update
 
-__all__ = ["Batches", "Descent", "Steps", "checked_clip", "descent_of", "shuffled"]
+__all__ = ["Batches", "Descent", "Losses", "Steps", "checked_clip", "descent_of", "shuffled"]
 
 
 Taken: TypeAlias = "tuple[Any, list[float], str]"
@@ -375,10 +375,10 @@ class Batches:
     """Rows, and how a training goes through them.
 
     size: of a batch; all rows are one by default. The last batch may be smaller.
-    seed: of the order of the rows, another one in each epoch.
+    seed: of the order of the rows, another one in each epoch; None leaves them as they are.
     """
 
-    def __init__(self, rows: Any, size: int | None, seed: int) -> None:
+    def __init__(self, rows: Any, size: int | None, seed: int | None) -> None:
         self.rows, self.count, self.seed = rows, len(rows), seed
         self.size = min(size or self.count, self.count)
         self.per_epoch = -(-self.count // self.size)
@@ -432,18 +432,31 @@ class Batches:
 
     def _order(self, epoch: int) -> list[int]:
         """The order of an epoch; that of the latest is kept for its other steps."""
+        if self.seed is None:
+            return list(range(self.count))
         latest, order = self.latest
         if epoch != latest:
             order = shuffled(self.count, f"{self.seed} order {epoch}")
             self.latest = epoch, order
         return order
 
-    def means(self, losses: Sequence[float]) -> list[float]:
+    def means(self, losses: list[float]) -> Losses:
         """Of the losses of all steps, the mean of each epoch."""
         totals = [0.0] * (len(losses) // self.per_epoch)
         for step, loss in enumerate(losses):
             totals[step // self.per_epoch] += loss * self.rows_of(step)
-        return [total / self.count for total in totals]
+        return Losses([total / self.count for total in totals], losses)
+
+
+class Losses(list[float]):
+    """The mean loss of each epoch.
+
+    steps: that of each step.
+    """
+
+    def __init__(self, epochs: Iterable[float], steps: list[float]) -> None:
+        super().__init__(epochs)
+        self.steps = steps
 
 
 def checked_clip(clip: Any) -> float | None:

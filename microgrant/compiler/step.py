@@ -32,7 +32,7 @@ from ..engine.conditions import whole_order
 from ..engine.value import NO_GRADIENT, Value
 from ..nn import Noise
 from ..optim import Optimizer, Schedule, checked_optimizer, checked_schedule, constant
-from .descent import Batches, Descent, Steps, checked_clip, descent_of
+from .descent import Batches, Descent, Losses, Steps, checked_clip, descent_of
 from .landing import known, landed, new_mark
 from .listing import listing
 from .machine import Machine
@@ -383,9 +383,11 @@ class Step(Compiled):
         batch_size: int | None = None,
         schedule: Schedule | None = None,
         clip: float | None = None,
-        seed: int = 0,
-    ) -> list[float]:
+        seed: int | None = 0,
+    ) -> Losses:
         """Whole steps: forward, backward and update, again and again; the mean loss of each epoch.
+
+        What comes out is a list, whose `steps` are the losses of all steps.
 
         rows: a table of numbers, as for a call; None, if there are no inputs.
         optimizer: moves those of the parameters that it holds, and remembers what it has to.
@@ -396,7 +398,7 @@ class Step(Compiled):
         schedule: the learning rate of each step, counted from 0 on. It is a function of that number
             alone: it may be asked for many steps before they are taken.
         clip: the largest norm of all gradients together; see `microgrant.optim.clip_gradients`.
-        seed: of the order of the rows.
+        seed: of the order of the rows; with None they are taken as they stand, in each epoch.
 
         The numbers are those of this loop, but with a native target all of it is native, and
         `.data` is written at the end. They are the same to the last bit, but for rounding where a
@@ -429,7 +431,7 @@ class Step(Compiled):
         if held.isdisjoint(self._parameters):
             raise ValueError("the optimizer has parameters, but none that this was compiled for")
         rate = constant(optimizer.learning_rate) if schedule is None else checked_schedule(schedule)
-        seed = whole_number("seed", seed, least=None)
+        seed = None if seed is None else whole_number("seed", seed, least=None)
         batches = Batches(as_rows(*self._rows(rows)), size, seed)
         steps = range(epochs * batches.per_epoch)
         descent = self._descent(optimizer, checked_clip(clip), len(steps))

@@ -122,20 +122,24 @@ def by_hand(
     rows: list[list[float]] = ROWS,
     schedule: Schedule | None = None,
     clip: float | None = None,
-    seed: int = 0,
+    seed: int | None = 0,
+    steps: list[float] | None = None,
 ) -> list[float]:
-    """The same training, as an introduction writes it."""
+    """The same training, as an introduction writes it; `steps` gets the loss of each step."""
     losses, number = [], 0
     for epoch in range(epochs):
         order, total = list(range(len(rows))), 0.0
-        if size < len(rows):
+        if size < len(rows) and seed is not None:
             random.Random(f"{seed} order {epoch}").shuffle(order)
         for begin in range(0, len(rows), size):
             batch = [rows[i] for i in order[begin : begin + size]]
             if schedule is not None:
                 optimizer.learning_rate = schedule(number)
             optimizer.zero_grad()
-            total += net.step(batch) * len(batch)
+            loss = net.step(batch)
+            total += loss * len(batch)
+            if steps is not None:
+                steps.append(loss)
             if clip is not None:
                 clip_gradients(optimizer.parameters, clip)
             optimizer.step()
@@ -218,6 +222,18 @@ def test_a_schedule(target: str) -> None:
     natively, python = both(OPTIMIZERS["Adam"], trained_for(9, 7, schedule=schedule), target)
     assert natively == python
     assert natively[-1]["settings"]["learning_rate"] == schedule(9 * 4 - 1)
+
+
+@pytest.mark.parametrize("target", ["python", "native"])
+def test_rows_as_they_stand_and_the_losses_of_all_steps(target: str) -> None:
+    expected: list[float] = []
+    net = network(target)
+    epochs = by_hand(net, Adam(net.parameters), 3, 7, seed=None, steps=expected)
+    net = network(target)
+    losses = net.step.train(ROWS, Adam(net.parameters), epochs=3, batch_size=7, seed=None)
+    assert losses == epochs
+    assert losses.steps == expected
+    assert len(expected) == 3 * 4
 
 
 @pytest.mark.parametrize("clip", [1e-3, 0.5, 2.0, 1e9])
@@ -652,7 +668,7 @@ def test_detect_anomaly_looks_at_each_step(taken: list[str]) -> None:
         ({"rows": [[1.0]]}, ValueError, "a row holds 3 numbers"),
         ({"schedule": lambda step: -1.0}, ValueError, "learning_rate"),
         ({"schedule": 0.0}, TypeError, "schedule is a function of the number of the step"),
-        ({"seed": None}, ValueError, "seed is a whole number"),
+        ({"seed": 0.5}, ValueError, "seed is a whole number"),
     ],
 )
 def test_what_is_wrong_is_said(given: dict[str, Any], error: type[Exception], said: str) -> None:
