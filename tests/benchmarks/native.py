@@ -368,10 +368,17 @@ def fitting(quick: bool, repeat: int) -> None:
     print(f"{'fit, XOR, all its epochs':34}{least:14.3f} s")
 
 
+def the_microgpt() -> Any:
+    """demos/microgpt.py."""
+    folder = str(Path(__file__).parents[2] / "demos")
+    if folder not in sys.path:
+        sys.path.append(folder)
+    return load("microgpt")
+
+
 def gpt(quick: bool, repeat: int) -> None:
     """The GPT of demos/microgpt.py, by batches of documents."""
-    sys.path.append(str(Path(__file__).parents[2] / "demos"))
-    microgpt = load("microgpt")
+    microgpt = the_microgpt()
     documents = microgpt.that_fit(microgpt.read_documents(microgpt.NAMES), 3 if quick else 16)
     size = {"positions": 3, "width": 4, "heads": 2} if quick else {}
     model = microgpt.GPT(microgpt.alphabet(documents), **size)
@@ -601,8 +608,56 @@ def by_nodes(quick: bool, repeat: int) -> None:
             f"{stepping[-1] * 1e6:14,.1f}"
             f"{stepping[-1] / sizes[-1] / count * 1e9:18.3f}"
         )
-    print(f"the time to prepare grows with nodes to the power of {exponent(sizes, compiling):.2f}")
+    # Of the largest two: what small ones take is mostly the same for all.
+    power = exponent(sizes[-2:], compiling[-2:])
+    print(f"the time to prepare grows with nodes to the power of {power:.2f}, in the end")
     print(f"the time of a step grows with nodes to the power of {exponent(sizes, stepping):.2f}")
+
+
+def compiling(quick: bool, repeat: int) -> None:
+    """What it takes to compile, once a graph is recorded."""
+    print("\nCompiling: seconds of the processor's time, native")
+    print(f"{'':40}{'nodes':>10}{'least':>10}{'MB so far':>12}")
+    links, letters = (30, 3) if quick else (30_000, 8)
+    graphs: dict[str, Callable[[], tuple[Any, list[Any], list[Any]]]] = {
+        "XOR, 2-2-1": lambda: recorded(Work(Network((2, 2, 1)), XOR_ROWS)),
+        "moons, 2-16-16-1": lambda: recorded(Work(Network((2, 16, 16, 1)), half_moon_rows(10))),
+        "16-64-64-1": lambda: recorded(Work(Network((16, 64, 64, 1)), random_rows(10, 16))),
+        f"{links:,} times tanh(v*w + b)": lambda: chain_of(links),
+        f"the GPT, {letters} positions": lambda: gpt_of(letters),
+        **({} if quick else {"the GPT, 16 positions": lambda: gpt_of(16)}),
+    }
+    for name, make in graphs.items():
+        times = []
+        for _ in range(min(repeat, 3)):
+            root, inputs, parameters = make()
+            start = time.process_time()
+            try:
+                microgrant.compile(root, inputs, parameters, target="native")
+            except ImportError as error:
+                print(f"left out: {error}")
+                return
+            times.append(time.process_time() - start)
+        nodes = len(microgrant.topological_order(root))
+        print(f"{name:40}{nodes:10,}{min(times):10.3f}{megabytes():12,.0f}")
+
+
+def chain_of(links: int) -> tuple[Any, list[Any], list[Any]]:
+    """A chain, each link of which is a product, a sum and tanh."""
+    x, w, b = (microgrant.Value(number) for number in (0.3, 0.5, 0.1))
+    v = x
+    for _ in range(links):
+        v = (v * w + b).tanh()
+    return v, [x], [w, b]
+
+
+def gpt_of(positions: int) -> tuple[Any, list[Any], list[Any]]:
+    """The graph of demos/microgpt.py, for so many letters."""
+    microgpt = the_microgpt()
+    names = microgpt.that_fit(microgpt.read_documents(microgpt.NAMES), positions)
+    model = microgpt.GPT(microgpt.alphabet(names), positions=positions)
+    row = [microgrant.Value(x) for x in model.row("")]
+    return model.loss(row), row, model.parameters()
 
 
 def by_rows(quick: bool, repeat: int) -> None:
@@ -648,6 +703,7 @@ TASKS = {
     "convolution": convolution,
     "recurrent": recurrent,
     "irregular": irregular,
+    "compiling": compiling,
     "nodes": by_nodes,
     "rows": by_rows,
 }
