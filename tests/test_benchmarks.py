@@ -137,7 +137,7 @@ def test_native_compares_all_that_are_installed() -> None:
     titles = ["Moons", "Moons with tanh", *["Wide"] * 2, "Wider", "XOR"]
     titles += ["Whole steps. Moons", "Whole steps. Wide", "fit"]
     titles += [*["microgpt", "Whole steps. microgpt"] * 2, "Convolution", "RNN", "Irregular"]
-    assert [title for title, _ in tables] == [*titles, "Nodes", "Rows"]
+    assert [title for title, _ in tables] == [*titles, "Compiling", "Nodes", "Rows"]
     [fitted] = [section for title, section in tables if title == "fit"]
     assert re.findall(r"^fit, (SGD|Adam|XOR, all its epochs) ", fitted, re.MULTILINE) == [
         "SGD",
@@ -145,7 +145,7 @@ def test_native_compares_all_that_are_installed() -> None:
         "XOR, all its epochs",
     ]
 
-    for title, section in tables[:-2]:
+    for title, section in tables[:-3]:
         if title == "fit":
             continue
         assert "agree to within" in section
@@ -165,7 +165,9 @@ def test_native_compares_all_that_are_installed() -> None:
                 else:
                     assert re.search(f"^{name} is left out: .*pip install", section, re.MULTILINE)
     if importlib.util.find_spec("llvmlite"):
-        assert all("to the power of" in section for _, section in tables[-2:])
+        compiling, *growth = [section for _, section in tables[-3:]]
+        assert len(re.findall(r"^\S.* [\d,]+ +\d+\.\d{3} +[\d,]+$", compiling, re.MULTILINE)) == 5
+        assert all("to the power of" in section for section in growth)
 
 
 def test_native_notices_a_wrong_gradient(monkeypatch: pytest.MonkeyPatch) -> None:
