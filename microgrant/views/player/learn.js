@@ -161,15 +161,18 @@ function runFor(on) {
   at("learn-run").setAttribute("aria-pressed", String(on));
   if (!on) return;
   let pace = 1;
+  const ended = () => {
+    const last = learning.losses[learning.training.iteration - 1];
+    return !Number.isFinite(last) || (last === 0 && present().gradients.every((x) => x === 0)) || learning.training.iteration >= MOST_REPEATED;
+  };
   const frame = () => {
     const begun = performance.now();
-    for (let i = 0; i < pace && performance.now() - begun < 8; i++) advance();  // the rest of the time is for showing it
+    // The rest of the time is for showing it.
+    for (let i = 0; i < pace && performance.now() - begun < 8 && !(i && ended()); i++) advance();
     pace *= 1.1;
     compute();
     if (state.step > 1) go(1);
-    const last = learning.losses[learning.training.iteration - 1];
-    const ended = !Number.isFinite(last) || (last === 0 && present().gradients.every((x) => x === 0)) || learning.training.iteration >= MOST_REPEATED;
-    if (ended) runFor(false); else learning.running = requestAnimationFrame(frame);
+    if (ended()) runFor(false); else learning.running = requestAnimationFrame(frame);
   };
   learning.running = requestAnimationFrame(frame);
 }
