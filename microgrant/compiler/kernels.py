@@ -20,10 +20,7 @@ The arithmetic is that of `microgrant.compiler.llvm`.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
-
-from .llvm import Kind, instruction, lanes_added
+from .llvm import Kind, broadcast, formula, lanes_added, lanes_below
 from .program import BOOLEAN
 from .rolled import Cone, Sum
 
@@ -76,12 +73,12 @@ class Code:
 
     def splat(self, address: str) -> str:
         """The scalar of an address, in all lanes."""
-        t, width = self.kind.number, self.kind.width
         scalar = self.let(f"load double, ptr {address}")
-        if width == 1:
+        if self.kind.width == 1:
             return scalar
-        one = self.let(f"insertelement {t} poison, double {scalar}, i64 0")
-        return self.let(f"shufflevector {t} {one}, {t} poison, <{width} x i32> zeroinitializer")
+        name = f"%t{len(self.lines)}"
+        self.add(*broadcast(self.kind, name, scalar))
+        return name
 
     def truth(self, number: str) -> str:
         """A number of the workspace as a truth."""
@@ -93,12 +90,6 @@ class Code:
         one, zero = self.kind.constant(1.0), self.kind.constant(0.0)
         t = self.kind.number
         return self.let(f"select {self.kind.truth} {truth}, {t} {one}, {t} {zero}")
-
-    def computed(self, operation: Any, operands: Sequence[str], fused: bool) -> str:
-        """The result of an operation."""
-        name = f"%t{len(self.lines)}"
-        self.add(*instruction(self.kind, operation, name, operands, fused))
-        return name
 
     def function(self, name: str) -> str:
         """The text of the whole function."""
@@ -148,16 +139,9 @@ def cone_kernel(name: str, cone: Cone, kind: Kind, stride: int) -> str:
     for place, hole in enumerate(cone.holes):
         number = filled[place] or code.load("%base", offsets[place])
         filled[place] = code.truth(number) if hole in "PR" else number
-    results: list[str] = []
-
-    def text(operand: int | str) -> str:
-        if isinstance(operand, str):
-            return kind.constant(float(operand))
-        return results[operand] if operand >= 0 else filled[-1 - operand]
-
-    for operation, fused, *operands in cone.steps:
-        results.append(code.computed(operation, list(map(text, operands)), fused))
-    result = results[-1] if results else filled[0]
+    names = [f"%s{place}" for place in range(len(cone.steps))]
+    code.add(*formula(kind, cone.steps, names, filled))
+    result = names[-1] if names else filled[0]
     if cone.steps and cone.steps[-1][0] in BOOLEAN:
         result = code.number(result)
     code.store(result, "%base", out)
@@ -376,14 +360,10 @@ class GridKernel(Code):
     def beginning(self) -> list[str]:
         """The lines that say how many vectors are full, and which lanes of the last one count."""
         w = self.kind.width
-        lanes = ", ".join(f"i64 {lane}" for lane in range(w))
         return [
             f"%full = udiv i64 %rows, {w}",
             f"%partial = urem i64 %rows, {w}",
-            f"%partial1 = insertelement <{w} x i64> poison, i64 %partial, i64 0",
-            f"%partials = shufflevector <{w} x i64> %partial1, <{w} x i64> poison, "
-            f"<{w} x i32> zeroinitializer",
-            f"%mask = icmp ult <{w} x i64> <{lanes}>, %partials",
+            *lanes_below(w, "%partial"),
             "%some = icmp ne i64 %partial, 0",
             f"%lastoffset = mul i64 %full, {self.stride}",
             "%last = getelementptr i8, ptr %vectors, i64 %lastoffset",

@@ -27,6 +27,7 @@ from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
+from typing import Any
 
 from ..ops.table import OPERATIONS
 from .program import (
@@ -141,7 +142,8 @@ def instruction(
     """The lines that compute the result of an operation, under the name `out`."""
     t = kind.number
     if isinstance(operation, Macro):
-        yield from macro(kind, operation, out, operands, fused)
+        names = [f"{out}.{place}" for place in range(len(operation.steps) - 1)]
+        yield from formula(kind, operation.steps, [*names, out], operands, fused)
     elif operation in SUMS:
         yield from added(kind, out, operands, products=len(SUMS[operation]) == 2, fused=fused)
     elif operation in ORDERED:
@@ -165,18 +167,21 @@ def instruction(
         yield from layout_of_float(kind, str(operation), out, operands[0])
 
 
-def macro(
-    kind: Kind, macro: Macro, out: str, operands: Sequence[str], fused: bool
+def formula(
+    kind: Kind,
+    steps: Sequence[tuple[Any, ...]],
+    names: Sequence[str],
+    operands: Sequence[str],
+    fused: bool = True,
 ) -> Iterator[str]:
-    """The lines of all that a macro stands for."""
-    names = [f"{out}.{place}" for place in range(len(macro.steps) - 1)] + [out]
+    """The lines of steps as a `Macro` has them, under these names."""
 
     def text(operand: int | str) -> str:
         if isinstance(operand, str):
             return kind.constant(float(operand))
         return names[operand] if operand >= 0 else operands[-1 - operand]
 
-    for name, (operation, may, *taken) in zip(names, macro.steps, strict=True):
+    for name, (operation, may, *taken) in zip(names, steps, strict=True):
         yield from instruction(kind, operation, name, list(map(text, taken)), fused and may)
 
 
@@ -276,11 +281,19 @@ def broadcast(kind: Kind, name: str, scalar: str) -> list[str]:
     ]
 
 
-def called_by(registers: Iterable[tuple[Register, int]]) -> set[tuple[str, int]]:
+def lanes_below(width: int, count: str) -> list[str]:
+    """The lines that make %mask: true for so many lanes, and false for those after them."""
+    t, lanes = f"<{width} x i64>", ", ".join(f"i64 {lane}" for lane in range(width))
+    return [
+        f"%mask1 = insertelement {t} poison, i64 {count}, i64 0",
+        f"%masks = shufflevector {t} %mask1, {t} poison, <{width} x i32> zeroinitializer",
+        f"%mask = icmp ult {t} <{lanes}>, %masks",
+    ]
+
+
+def called_by(computed: Iterable[tuple[Instruction, int]]) -> set[tuple[str, int]]:
     """Which of the functions in `CALLED` there have to be, of what width."""
-    found = {
-        (name, width) for x, width in registers for name in spelled(x.operation) if name in CALLED
-    }
+    found = {(name, width) for x, width in computed for name in spelled(x) if name in CALLED}
     return found | {(other, width) for name, width in found for other in CALLED[name]}
 
 
@@ -354,14 +367,7 @@ class Part:
     def text(self) -> str:
         head = []
         if self.kind.width > 1:
-            w = self.kind.width
-            lanes = ", ".join(f"i64 {lane}" for lane in range(w))
-            head = [
-                f"%count1 = insertelement <{w} x i64> poison, i64 %count, i64 0",
-                f"%counts = shufflevector <{w} x i64> %count1, <{w} x i64> poison, "
-                f"<{w} x i32> zeroinitializer",
-                f"%mask = icmp ult <{w} x i64> <{lanes}>, %counts",
-            ]
+            head = lanes_below(self.kind.width, "%count")
         body = "\n".join([*head, *self.lines])
         return (
             f"define internal void @{self.name}({MEMORY}, ptr noalias %out, i64 %count) #0 {{\n"
@@ -446,7 +452,9 @@ class Writer:
 
     def called(self) -> set[tuple[str, int]]:
         """Which of the functions in `CALLED` there have to be, for scalars and for vectors."""
-        return called_by((x, self.vector.width if x.stage == ROW else 1) for x in self.computed)
+        return called_by(
+            (x.operation, self.vector.width if x.stage == ROW else 1) for x in self.computed
+        )
 
     def free_vector(self) -> int:
         """A place of the workspace that nothing needs any more, or a new one."""

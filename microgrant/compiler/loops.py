@@ -33,17 +33,17 @@ from .kernels import (
     copying_kernel,
 )
 from .llvm import (
-    CALLED,
     Kind,
     Layout,
     after_function,
     before_function,
+    called_by,
     called_function,
     declarations,
     loop_function,
     run_function,
 )
-from .program import ROW, Job, Register, spelled
+from .program import ROW, Job, Register
 from .rolled import Call, Cone, Grid, Indices, Instance, Sum
 
 __all__ = ["translate_rolled"]
@@ -73,6 +73,24 @@ Groups: TypeAlias = dict[Indices, list[Indices]]
 SAME = "ptr %scalars, ptr %vectors, ptr %sums, ptr %table"
 
 
+class Copies:
+    """Scalars that are copied, to stand side by side.
+
+    offsets: where they come from, in bytes, one after the other.
+    """
+
+    def __init__(self) -> None:
+        self.offsets: list[int] = []
+        self.places: dict[Indices, int] = {}
+
+    def place(self, line: Indices) -> int:
+        """Where a line of them begins, in bytes; equal lines are there once."""
+        if line not in self.places:
+            self.places[line] = 8 * len(self.offsets)
+            self.offsets += line
+        return self.places[line]
+
+
 class Tables:
     """The text of the kernels that are needed, and the table that they run over."""
 
@@ -81,10 +99,7 @@ class Tables:
         self.table = array("i")
         self.kernels: dict[tuple[Any, ...], int] = {}
         self.lists: dict[tuple[int, ...], int] = {}
-        self.packed: list[int] = []
-        self.packs: dict[Indices, int] = {}  # where some of these stand together
-        self.copied: list[int] = []  # scalars, for one row alone
-        self.copies: dict[Indices, int] = {}  # where some of these stand together
+        self.packed, self.copied = Copies(), Copies()  # for all rows, and for one row alone
         self.uses = Counter(
             first_scalars(x)
             for call in stages[ROW]
@@ -92,7 +107,7 @@ class Tables:
             for x in call.instances
         )
         self.merged: list[int] = []  # two places each: of parts of a sum
-        self.one, self.nothing = job.program.constant(1.0), job.program.constant(-0.0)
+        self.one = job.program.constant(1.0)
         row = stages[ROW]
         given = (
             [self.one, *(x for x in job.outputs if x.stage != ROW)] if job.per_row else [self.one]
@@ -135,7 +150,7 @@ class Tables:
         for x in self.job.registers:
             if x.operation == "parameter":
                 self.scalar[x.index] = 8 * (self.first_parameter + x.operands[0])
-        known = (self.one, self.nothing, *self.job.registers)
+        known = (self.one, *self.job.registers)
         self.constants = [*{x.index: x for x in known if x.operation == "constant"}.values()]
         computed = [x.register for call in (*once, *after_rows) for x in call.instances]
         for place, x in enumerate((*self.constants, *computed), self.first_constant):
@@ -178,7 +193,7 @@ class Tables:
         self.table.extend(entries)
         return at
 
-    def listed(self, entries: tuple[int, ...]) -> int:
+    def listed(self, entries: Indices) -> int:
         """Where a list stands; equal ones are there once."""
         if entries not in self.lists:
             self.lists[entries] = self.written(entries)
@@ -302,23 +317,17 @@ class Tables:
                 found.setdefault((LoneSumKernel, form, vectors, copied, True), []).append(entries)
         return self.lines(found)
 
-    def copy(self, offsets: tuple[int, ...]) -> int:
+    def copy(self, offsets: Indices) -> int:
         """Where in the workspace scalars stand side by side, for one row alone."""
-        if offsets not in self.copies:
-            self.copies[offsets] = self.vectors * self.stride + 8 * len(self.copied)
-            self.copied += offsets
-        return self.copies[offsets]
+        return self.vectors * self.stride + self.copied.place(offsets)
 
-    def line(self, offsets: tuple[int, ...]) -> tuple[int, int]:
+    def line(self, offsets: Indices) -> tuple[int, int]:
         """Where scalars begin, and the distance between them; they are copied if they are not in a
         line."""
         first, step = offsets[0], offsets[1] - offsets[0]
         if step and offsets == tuple(range(first, first + len(offsets) * step, step)):
             return first, step
-        if offsets not in self.packs:
-            self.packs[offsets] = 8 * (self.scalars + len(self.packed))
-            self.packed += offsets
-        return self.packs[offsets], 8
+        return 8 * self.scalars + self.packed.place(offsets), 8
 
     def grid(self, grid: Grid) -> tuple[Lines, Lines]:
         """The instances of a grid, and those for one row alone."""
@@ -352,13 +361,13 @@ class Tables:
         job, width = self.job, self.width
         self.cell = 0  # where the next sum of a tile is
         stages = [self.stage(calls, place == ROW) for place, calls in enumerate(self.stages)]
-        if self.copied:
-            line = self.kernel("copy", True), self.written(self.copied), len(self.copied)
+        if copied := self.copied.offsets:
+            line = self.kernel("copy", True), self.written(copied), len(copied)
             stages[ROW][1].insert(0, line)
         offset = self.vector if job.per_row else self.scalar
         listed = self.written([offset[x.index] for x in job.outputs])
         halves = array("i", array("d", [x.operands[0] for x in self.constants]).tobytes())
-        constants, packed = self.written(halves), self.written(self.packed)
+        constants, packed = self.written(halves), self.written(self.packed.offsets)
         once, row, after = (
             CALLS.format(
                 at=self.written(chain(*lines)),
@@ -380,7 +389,7 @@ class Tables:
             calls=once,
             packed=8 * self.scalars,
             listed=packed,
-            count=len(self.packed),
+            count=len(self.packed.offsets),
         )
         merge = MERGE.format(listed=self.written(self.merged), count=len(self.merged) // 2)
         results = GATHER.format(to="%out", listed=listed, count=len(job.outputs))
@@ -388,8 +397,8 @@ class Tables:
         outputs = len(job.outputs) if job.per_row else 0
         layout = Layout(
             width,
-            self.scalars + len(self.packed),
-            self.vectors * self.stride // (8 * width) + -(-len(self.copied) // width),
+            self.scalars + len(self.packed.offsets),
+            self.vectors * self.stride // (8 * width) + -(-len(copied) // width),
             self.sums // width,
             job.instructions,
             self.table,
@@ -432,15 +441,12 @@ class Tables:
 
     def called(self) -> set[tuple[str, int]]:
         """Which of the functions in `CALLED` there have to be, for scalars and for vectors."""
-        found = {
-            (name, self.width if rows else 1)
+        return called_by(
+            (operation, self.width if rows else 1)
             for kernel, *_, rows in self.kernels
             if isinstance(kernel, Cone)
-            for step in kernel.steps
-            for name in spelled(step[0])
-            if name in CALLED
-        }
-        return found | {(other, width) for name, width in found for other in CALLED[name]}
+            for operation, *_ in kernel.steps
+        )
 
 
 def translate_rolled(job: Job, stages: Sequence[list[Call]], width: int) -> tuple[str, Layout]:

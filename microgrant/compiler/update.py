@@ -194,7 +194,9 @@ def translate_update(optimizer: Optimizer, width: int) -> str:
         huge=one.constant(SCALE),
         almost_nothing=one.constant(1e-6),
     )
-    called = called_by((x, kind.width) for x in needed(rule.results) for kind in (one, some))
+    called = called_by(
+        (x.operation, kind.width) for x in needed(rule.results) for kind in (one, some)
+    )
     functions = [
         _function(name, kind, lines, rule)
         for name, lines in (("squares", _squares), ("shorten", _shorten), ("move", rule.move))
