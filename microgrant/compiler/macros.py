@@ -3,7 +3,7 @@
 With this module you can
 
 - write the program of a graph for native code:   program = NativeProgram(PRIMITIVES)
-- see what an operation is made of:               recipe("tanh", PRIMITIVES)
+- see what an operation is made of:               recipe(OPERATIONS["tanh"], PRIMITIVES)
 
 To a processor, tanh is some forty instructions. Few of their numbers are needed again: the result,
 and the exponential, which its derivative takes, too. Each of these is one instruction of a program,
@@ -50,21 +50,20 @@ class NativeProgram(SumProgram):
 
     def expanded(self, operation: Instruction, *operands: Register) -> Register:
         """A macro, or an operation by its macros, if it has some; else as its native rule says."""
-        found = self._followed(operation, operands, derivatives=False)
+        entry = OPERATIONS.get(operation, operation) if isinstance(operation, str) else operation
+        found = self._followed(entry, operands, derivatives=False)
         return found[0] if found else super().expanded(operation, *operands)
 
     def partials(self, operation: Operation, out: Register, *operands: Register) -> tuple[Any, ...]:
         """The partial derivatives, from the numbers that the result was made of."""
-        name = operation.name
-        known = name if OPERATIONS.get(name) is operation else operation
-        found = self._followed(known, operands, derivatives=True)
+        found = self._followed(operation, operands, derivatives=True)
         return tuple(found[1:]) if found else super().partials(operation, out, *operands)
 
     def _followed(
         self, operation: Instruction, operands: Sequence[Register], derivatives: bool
     ) -> list[Any]:
         """What a recipe gives for operands; nothing if there is none for them."""
-        made = None if isinstance(operation, Macro) else recipe(operation, self.primitives)
+        made = recipe(operation, self.primitives) if isinstance(operation, Operation) else None
         if made is None:
             return []
         for x in operands:  # what is known, or the same for all rows, is computed apart
@@ -79,28 +78,27 @@ class NativeProgram(SumProgram):
 
 
 @lru_cache(maxsize=512)
-def recipe(operation: str | Operation, primitives: frozenset[str]) -> Recipe | None:
+def recipe(operation: Operation, primitives: frozenset[str]) -> Recipe | None:
     """How an operation is made of macros; None for one that takes few instructions.
 
     Of tanh, the macros are exp(-|2x|), the result, and its slope; x has the place 0:
 
     >>> from microgrant.compiler.llvm import PRIMITIVES
-    >>> exponential, result, slope = recipe("tanh", PRIMITIVES).steps
+    >>> exponential, result, slope = recipe(OPERATIONS["tanh"], PRIMITIVES).steps
     >>> [operation for operation, *_ in exponential[0].steps], exponential[1]
     (['mul', 'abs', 'neg', 'exp'], (0,))
     >>> result[1], slope[1]  # both take x and the exponential
     ((0, 1), (0, 1))
     """
-    entry = OPERATIONS.get(operation) if isinstance(operation, str) else operation
-    if entry is None or operation in primitives or not callable(entry.native) or is_own(entry):
+    if operation.name in primitives or not callable(operation.native) or is_own(operation):
         return None
     program = Program(primitives)
-    operands = [program.leaf("input", place) for place in range(entry.arity)]
+    operands = [program.leaf("input", place) for place in range(operation.arity)]
     out = program.expanded(operation, *operands)
     if sum(not x.leaf for x in needed([out])) < SHORTEST:
         return None
     program.forward = len(program.registers)
-    partials = entry.partials(program.algebra, out, *operands)
+    partials = operation.partials(program.algebra, out, *operands)
     results = [out, *(x if isinstance(x, Register) else program.constant(x) for x in partials)]
     places = {x.index: place for place, x in enumerate(operands)}
     kept = formulas(results)

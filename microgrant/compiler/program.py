@@ -273,10 +273,8 @@ class Program:
             if known:
                 register = self._simplified(operation, given)
             if register is None:
-                if operation in self.primitives:  # as `_append` does, without a call
-                    registers = self.registers
-                    register = Register(self, operation, given, stage, len(registers))
-                    registers.append(register)
+                if operation in self.primitives:
+                    register = self._append(operation, given, stage)
                 else:
                     register = self.expanded(operation, *given)
             computed[key] = register
@@ -394,7 +392,7 @@ class Program:
             for place, leaf in enumerate(leaves):
                 self._by_id[id(leaf)] = self.leaf(kind, place, leaf.label)
         by_id = self._by_id
-        for x in order:
+        for x in self._apart(order, roots):
             if id(x) not in by_id:
                 by_id[id(x)] = self._record(x)
 
@@ -402,26 +400,32 @@ class Program:
         """The register that stands for a Value, or a condition, of the recorded graph."""
         return self._by_id[id(x)]
 
+    def _apart(
+        self, order: Sequence[Value | Condition], roots: Sequence[Value]
+    ) -> Sequence[Value | Condition]:
+        """What has a register of its own: all of it."""
+        return order
+
     def _record(self, x: Value | Condition) -> Register:
         """The register of a Value or a condition whose operands have theirs."""
         if isinstance(x, Condition):
             return self.emit(x.relation, *(self._compared(x.relation, y) for y in x.operands))
-        operation, by_id = x.operation, self._by_id
-        if operation is ADD or operation is MUL:  # as nearly all are
-            left, right = x.operands
-            register = self.emit(operation.name, by_id[id(left)], by_id[id(right)])
-        elif operation is None:
+        if x.operation is None:
             return self.constant(x._data)
-        elif isinstance(operation, ByHand):
-            raise ValueError(operation.advice)
-        elif isinstance(operation, Choice):
-            operands = (operation.condition, *operation.branches)
-            register = self.emit("where", *map(self.register_of, operands))
-        else:
-            register = self.apply(operation, *[by_id[id(o)] for o in x.operands])
+        register = self._result(x, x.operation)
         if not register.name:
             register.name = x._label
         return register
+
+    def _result(self, x: Value, operation: Operation) -> Register:
+        """The register of what an operation computed."""
+        if isinstance(operation, ByHand):
+            raise ValueError(operation.advice)
+        if isinstance(operation, Choice):
+            operands = (operation.condition, *operation.branches)
+            return self.emit("where", *map(self.register_of, operands))
+        by_id = self._by_id
+        return self.apply(operation, *[by_id[id(o)] for o in x.operands])
 
     def _compared(self, relation: str, x: Any) -> Register | float:
         """An operand of a condition: a Value, a condition, or a number of any kind."""

@@ -227,6 +227,7 @@ class Source:
         """The statements of a long sum, from left to right."""
         start, firsts, others = terms_of(register)
         total, size = self.term(start)
+        bare = start is self.job.program.constant(-0.0)  # to add which changes no number
         for place, first in enumerate(firsts):
             if size >= LONGEST:
                 name = self.new_name()
@@ -236,8 +237,7 @@ class Source:
             operands, sizes = zip(*map(self.term, factors), strict=True)
             term = Term(self.spelled_as("mul"), operands) if others else operands[0]
             size += sum(sizes) + len(operands)
-            begun = place or start is not self.job.program.constant(-0.0)
-            total = Term(self.spelled_as("add"), (total, term)) if begun else term
+            total = Term(self.spelled_as("add"), (total, term)) if place or not bare else term
         yield self.says("let", self.name(register), spell(total, self.language))
 
     def formula(self, registers: Sequence[Register]) -> tuple[list[str], str]:

@@ -6,8 +6,8 @@ With this module you can
 
 A network is mostly sums of products. They are found among the recorded Values, before there is any
 derivative: what a sum hands on to its terms is the same for all of them, and what comes to a Value
-from many products is one more sum. So the program of a layer has as many instructions as the layer
-has neurons, and not as it has weights.
+from many products is one more sum. So what a layer computes, and what it hands back, are as many
+instructions as it has neurons; only the gradients of its weights are as many as these.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from typing import TypeAlias
 
 from ..engine.conditions import Condition, sources
 from ..engine.value import Value
+from ..ops.table import Operation
 from .program import ADD, MUL, ROW, Handed, Part, Program, Register
 
 __all__ = ["LONGEST", "SHORTEST", "SumProgram"]
@@ -41,46 +42,40 @@ class SumProgram(Program):
         self._terms: dict[int, Terms] = {}  # by the id of a Value
         self._long: dict[tuple[str | int, ...], Register] = {}  # as `_computed`
 
-    def record(
-        self,
-        order: Sequence[Value | Condition],
-        inputs: Sequence[Value],
-        parameters: Sequence[Value],
-        roots: Sequence[Value] = (),
-    ) -> None:
-        """As `Program.record`; what is part of one sum alone has no register of its own."""
+    def _apart(
+        self, order: Sequence[Value | Condition], roots: Sequence[Value]
+    ) -> Sequence[Value | Condition]:
+        """All but what is part of one sum alone."""
         self._terms, inside = long_sums(order, roots)
-        super().record([x for x in order if id(x) not in inside], inputs, parameters)
+        return [x for x in order if id(x) not in inside]
 
     def finish(self) -> None:
         """As `Program.finish`."""
         super().finish()
         self._long.clear()
 
-    def _record(self, x: Value | Condition) -> Register:
+    def _result(self, x: Value, operation: Operation) -> Register:
         if id(x) not in self._terms:
-            return super()._record(x)
+            return super()._result(x, operation)
         by_id = self._by_id
-        register = self._added(
+        return self._added(
             [
                 (None, by_id[id(a)]) if b is None else (by_id[id(a)], by_id[id(b)])
                 for a, b in self._terms[id(x)]
             ]
         )
-        register.name = register.name or getattr(x, "_label", "")
-        return register
 
     def _hand_on(self, value: Value, upstream: Register, handed: Handed) -> None:
-        if id(value) not in self._terms:
-            return super()._hand_on(value, upstream, handed)
-        by_id = self._by_id
-        for a, b in self._terms[id(value)]:
+        terms, by_id = self._terms.get(id(value)), self._by_id
+        if terms is None:
+            super()._hand_on(value, upstream, handed)
+            return
+        for a, b in terms:
             if b is None:
                 handed[id(a)].append((None, upstream))
             else:
                 handed[id(a)].append((by_id[id(b)], upstream))
                 handed[id(b)].append((by_id[id(a)], upstream))
-        return None
 
     def _added(self, parts: Sequence[Part]) -> Register:
         """A sum, in its order: an instruction for each run of terms of a kind."""

@@ -54,10 +54,12 @@ def test_a_chain_is_few_instructions_for_each_link() -> None:
 
 def test_short_operations_and_those_of_ones_own_have_no_recipe() -> None:
     one_of_its_own = own(Value(1.0)).operation
-    for operation in ("add", "exp", "relu", "abs", one_of_its_own):
+    for operation in (*map(OPERATIONS.get, ("add", "exp", "relu", "abs")), one_of_its_own):
         assert operation is not None
         assert recipe(operation, PRIMITIVES) is None
-    assert recipe("tanh", PRIMITIVES) is recipe("tanh", PRIMITIVES)
+    tanh = OPERATIONS["tanh"]
+    assert recipe(tanh, PRIMITIVES) is recipe(tanh, PRIMITIVES)
+    assert recipe(tanh, PRIMITIVES) is not None
     assert recipe(elu(1.0), PRIMITIVES) is None
 
 
