@@ -325,7 +325,8 @@ def train(
 ) -> Iterator[float]:
     """One step of Adam after the other, on the rows in turn; the loss of each.
 
-    Nothing happens until somebody asks: ``for loss in train(…)``, or ``list(train(…))``.
+    Nothing happens until somebody asks: ``for loss in train(…)``, or ``list(train(…))``. Then a
+    compiled step takes `AT_ONCE` of them in one call.
     """
     rate = linear(learning_rate, 0.0, steps)
     optimizer = Adam(model.parameters(), learning_rate=learning_rate, betas=(0.85, 0.99))

@@ -13,7 +13,8 @@ the same one of other operands. What is found, in this order:
 - groups: equal formulas that do not wait for one another become one `Call`, a loop.
 
 No sum is made in another order than the program has it, but for the means of gradients: the mean of
-a sum is made of the terms of all rows. So a forward pass rounds as the engine does.
+a sum is made of the terms of all rows. So a forward pass rounds as the engine does, but for
+functions such as exp, which native code has of its own.
 """
 
 from __future__ import annotations
